@@ -1,0 +1,217 @@
+//! The words worker and backup agent exchange over HTTP, and nothing else: serde types, no I/O.
+//! Unknown fields are ignored on purpose, so that either side can be newer. Paths and status codes are in
+//! `docs/agent-protocol.md`; what ends up in the store is described by `backup-objects`.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+/// The protocol version this crate describes; an agent lists the versions it speaks in [`AgentInfo`].
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// Answer of `GET /v1/info`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentInfo {
+    /// Version of the agent program.
+    pub agent_version: String,
+    /// Protocol versions the agent speaks.
+    pub protocol_versions: Vec<u32>,
+    /// Kind of data service beside the agent, for example `postgresql`.
+    pub data_service: String,
+    /// Version of the running data service, when it can be asked.
+    #[serde(default)]
+    pub data_service_version: Option<String>,
+    /// Names of the drivers built into the agent.
+    #[serde(default)]
+    pub drivers: Vec<String>,
+    /// Optional abilities, for example `cancel`.
+    #[serde(default)]
+    pub capabilities: Vec<String>,
+    /// Bytes free in the agent's scratch directory.
+    #[serde(default)]
+    pub free_scratch_bytes: Option<u64>,
+}
+
+/// Body of `PUT /v1/backups/{backup_id}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StartBackup {
+    /// Grows with each dispatch of this backup; the agent refuses one lower than the newest it has seen.
+    pub epoch: i64,
+    /// Name of the store in the agent's configuration.
+    pub store: String,
+    /// Objects are written below `<object_prefix>/<backup_id>/`.
+    pub object_prefix: String,
+    /// Who is backed up; copied into the metadata.
+    pub instance: InstanceRef,
+    /// Scheme and key of the encryption.
+    pub encryption: Encryption,
+    /// Scheme and level of the compression.
+    pub compression: Compression,
+    /// Upper bound of bytes read per second; none means unlimited.
+    #[serde(default)]
+    pub rate_limit_bytes_per_second: Option<u64>,
+    /// The agent gives up at this moment.
+    pub deadline: DateTime<Utc>,
+    /// Largest part, in bytes.
+    pub part_size_limit: u64,
+}
+
+/// Body of `PUT /v1/restores/{restore_id}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StartRestore {
+    /// Grows with each dispatch of this restore.
+    pub epoch: i64,
+    /// The backup to load.
+    pub backup_id: String,
+    /// Name of the store in the agent's configuration.
+    pub store: String,
+    /// The prefix the backup was written under (see [`StartBackup::object_prefix`]).
+    pub object_prefix: String,
+    /// SHA-256 over the stored bytes of all parts in order, lower-case hexadecimal.
+    pub checksum: String,
+    /// Scheme and key the backup was encrypted with.
+    pub encryption: Encryption,
+    /// The agent gives up at this moment.
+    pub deadline: DateTime<Utc>,
+}
+
+/// The service instance a backup belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceRef {
+    /// The platform's GUID of the service instance.
+    pub guid: String,
+    /// Kind of data service, for example `postgresql`.
+    pub data_service: String,
+    /// The service plan, when known.
+    #[serde(default)]
+    pub plan_guid: Option<String>,
+}
+
+/// How the stored bytes are encrypted. The key never appears in `Debug` output.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Encryption {
+    /// Which scheme.
+    pub scheme: EncryptionScheme,
+    /// The passphrase.
+    pub key: String,
+    /// The manager's name of the key, written into the metadata so that an operator can find it again.
+    pub key_id: String,
+}
+
+impl std::fmt::Debug for Encryption {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Encryption")
+            .field("scheme", &self.scheme)
+            .field("key", &"…")
+            .field("key_id", &self.key_id)
+            .finish()
+    }
+}
+
+/// Encryption schemes of the stored form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EncryptionScheme {
+    /// age v1 with a passphrase recipient.
+    Age,
+}
+
+/// How the stream is compressed before encryption.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Compression {
+    /// Which scheme.
+    pub scheme: CompressionScheme,
+    /// Level in the scheme's own scale.
+    pub level: i32,
+}
+
+/// Compression schemes of the stored form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CompressionScheme {
+    /// Zstandard.
+    Zstd,
+}
+
+/// Answer of `PUT`, `GET` and `DELETE` on `/v1/backups/{id}` and `/v1/restores/{id}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OperationStatus {
+    /// The id in the path: the backup id or the restore id.
+    pub id: String,
+    /// Newest epoch the agent has seen for this operation.
+    pub epoch: i64,
+    /// Where the operation stands.
+    pub state: OperationState,
+    /// Plain bytes read from the data service (backup) or from the store (restore) so far.
+    #[serde(default)]
+    pub bytes_read: u64,
+    /// Bytes written to the store (backup) or to the data service (restore) so far.
+    #[serde(default)]
+    pub bytes_stored: u64,
+    /// Estimate of `bytes_read` at the end.
+    #[serde(default)]
+    pub total_bytes_estimate: Option<u64>,
+    /// When the agent began.
+    pub started_at: DateTime<Utc>,
+    /// When it ended; none while `running`.
+    #[serde(default)]
+    pub finished_at: Option<DateTime<Utc>>,
+    /// The stored parts in order; complete when `done`.
+    #[serde(default)]
+    pub parts: Vec<Part>,
+    /// SHA-256 over the stored bytes of all parts in order, lower-case hexadecimal; set when a backup is `done`.
+    #[serde(default)]
+    pub checksum: Option<String>,
+    /// Filters in the order they were applied, for example `["zstd", "age"]`.
+    #[serde(default)]
+    pub filter_plugins: Vec<String>,
+    /// Why it failed.
+    #[serde(default)]
+    pub error: Option<OperationError>,
+}
+
+/// States of an operation on the agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OperationState {
+    /// The agent works on it.
+    Running,
+    /// Complete and verified.
+    Done,
+    /// Ended without success; [`OperationStatus::error`] says why.
+    Failed,
+    /// Ended by a `DELETE`.
+    Cancelled,
+}
+
+/// One stored part of a backup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// Object name below the backup's folder, for example `data.00001`.
+    pub name: String,
+    /// Stored bytes.
+    pub size: u64,
+    /// SHA-256 of the stored bytes, lower-case hexadecimal.
+    pub sha256: String,
+}
+
+/// Why an operation failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OperationError {
+    /// Stable, machine-readable: `data_service_error`, `store_error`, `interrupted`, `timed_out`,
+    /// `checksum_mismatch`, `decryption_failed`, `bad_request`, `internal`.
+    pub code: String,
+    /// For a person; secrets are redacted by the agent.
+    pub message: String,
+}
+
+/// Body of every refusal (4xx, 5xx) of the agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// One CamelCase word: `OperationRunning`, `StaleEpoch`, `Busy`, `NotFound`, `BadRequest`, `Unauthorized`, `Internal`.
+    pub error: String,
+    /// For a person.
+    pub description: String,
+    /// With `OperationRunning`: the id of the operation that runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub running_id: Option<String>,
+}
