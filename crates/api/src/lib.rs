@@ -1,1 +1,16 @@
-//! Stub.
+//! The manager's HTTP API: from a URL to an action of `backup-core` and back to JSON. Every URL is in `routes.rs`;
+//! a handler's file has the path of its URL; what goes out is in `views`; `error.rs` alone knows status codes of
+//! errors. No handler touches tables, agents or stores. It is stateless: start as many as wanted.
+
+mod auth;
+mod body;
+mod error;
+mod handlers;
+mod middleware;
+mod path;
+pub mod routes;
+mod server;
+mod views;
+
+pub use auth::hash_password;
+pub use server::{Running, StartError, start};

@@ -1,0 +1,151 @@
+//! Directory → tar. Never follows a symbolic link. A file whose size changes while it is read makes the backup fail
+//! instead of storing a wrong one.
+
+use std::collections::HashMap;
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use tar::{Builder, EntryType, Header};
+
+use super::place::failed;
+use crate::drivers::DriverError;
+use crate::session::Session;
+
+const BLOCK: u64 = 512;
+const LONGEST_LINK: usize = 100;
+
+/// Writes the directory and everything below it, names in order.
+pub(super) fn pack(directory: &Path, session: &Session, out: &mut dyn Write) -> Result<(), DriverError> {
+    let mut packer = Packer { root: directory, tar: Builder::new(out), links: HashMap::new() };
+    walk(directory, session, &mut |path, metadata| packer.add(path, metadata))?;
+    packer.tar.finish().map_err(DriverError::Stream)
+}
+
+/// The sum of what [`pack`] would write, roughly.
+pub(super) fn size(directory: &Path, session: &Session) -> Result<u64, DriverError> {
+    let mut total = 2 * BLOCK;
+    walk(directory, session, &mut |_, metadata| {
+        let content = if metadata.is_file() { metadata.len().min(metadata.blocks().saturating_mul(BLOCK)) } else { 0 };
+        total = total.saturating_add(content.next_multiple_of(BLOCK)).saturating_add(BLOCK);
+        Ok(())
+    })?;
+    Ok(total)
+}
+
+type Visit<'a> = dyn FnMut(&Path, &Metadata) -> Result<(), DriverError> + 'a;
+
+/// Visits the directory itself, then its entries by name, depth first. Keeps only the names of open directories.
+fn walk(path: &Path, session: &Session, visit: &mut Visit<'_>) -> Result<(), DriverError> {
+    session.check()?;
+    let metadata = match fs::symlink_metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) => return Err(failed("read", path)(error)),
+    };
+    visit(path, &metadata)?;
+    if !metadata.is_dir() {
+        return Ok(());
+    }
+    let entries = fs::read_dir(path).map_err(failed("list", path))?;
+    let mut names: Vec<PathBuf> =
+        entries.map(|e| e.map(|e| e.path())).collect::<io::Result<_>>().map_err(failed("list", path))?;
+    names.sort();
+    names.iter().try_for_each(|name| walk(name, session, visit))
+}
+
+struct Packer<'a> {
+    root: &'a Path,
+    tar: Builder<&'a mut dyn Write>,
+    /// First name of each file that has several.
+    links: HashMap<(u64, u64), PathBuf>,
+}
+
+impl Packer<'_> {
+    fn add(&mut self, path: &Path, metadata: &Metadata) -> Result<(), DriverError> {
+        let below = path.strip_prefix(self.root).unwrap_or(path);
+        let name = if below.as_os_str().is_empty() { Path::new("./") } else { below };
+        let kind = metadata.file_type();
+        let written = if kind.is_dir() {
+            self.add_plain(name, metadata, EntryType::Directory)
+        } else if kind.is_symlink() {
+            self.add_symlink(path, name, metadata)
+        } else if kind.is_file() {
+            self.add_file(path, name, metadata)
+        } else if kind.is_fifo() {
+            self.add_plain(name, metadata, EntryType::Fifo)
+        } else if kind.is_socket() {
+            tracing::warn!(path = %path.display(), "a socket is not part of the backup");
+            Ok(())
+        } else {
+            Err(io::Error::other("device files cannot be backed up"))
+        };
+        written.map_err(failed("pack", path))
+    }
+
+    fn add_plain(&mut self, name: &Path, metadata: &Metadata, kind: EntryType) -> io::Result<()> {
+        self.tar.append_data(&mut header(metadata, kind), name, io::empty())
+    }
+
+    fn add_symlink(&mut self, path: &Path, name: &Path, metadata: &Metadata) -> io::Result<()> {
+        let target = fs::read_link(path)?;
+        let mut header = header(metadata, EntryType::Symlink);
+        // The literal form keeps `./x` and `a//b` as they are; only longer targets need the extension.
+        if target.as_os_str().as_bytes().len() <= LONGEST_LINK {
+            header.set_link_name_literal(target.as_os_str().as_bytes())?;
+            return self.tar.append_data(&mut header, name, io::empty());
+        }
+        self.tar.append_link(&mut header, name, &target)
+    }
+
+    fn add_file(&mut self, path: &Path, name: &Path, metadata: &Metadata) -> io::Result<()> {
+        if metadata.nlink() > 1 {
+            let file = (metadata.dev(), metadata.ino());
+            if let Some(first) = self.links.get(&file) {
+                let mut header = header(metadata, EntryType::Link);
+                return self.tar.append_link(&mut header, name, first);
+            }
+            self.links.insert(file, name.to_owned());
+        }
+        let mut file = File::open(path)?;
+        let before = file.metadata()?.len();
+        if metadata.blocks().saturating_mul(BLOCK) < before {
+            self.tar.append_file(name, &mut file)?;
+        } else {
+            let mut header = header(metadata, EntryType::Regular);
+            header.set_size(before);
+            let mut content = Exact { file: &mut file, left: before };
+            self.tar.append_data(&mut header, name, &mut content)?;
+        }
+        match file.metadata()?.len() == before {
+            true => Ok(()),
+            false => Err(io::Error::other("its size changed while it was read")),
+        }
+    }
+}
+
+fn header(metadata: &Metadata, kind: EntryType) -> Header {
+    let mut header = Header::new_gnu();
+    header.set_metadata(metadata);
+    header.set_entry_type(kind);
+    header.set_size(0);
+    header
+}
+
+/// Reads as many bytes as the header promises, no more and no fewer.
+struct Exact<'a> {
+    file: &'a mut File,
+    left: u64,
+}
+
+impl Read for Exact<'_> {
+    fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.take(self.left).read(target)?;
+        if read == 0 && self.left > 0 && !target.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it became shorter while it was read"));
+        }
+        self.left = self.left.saturating_sub(u64::try_from(read).unwrap_or(0));
+        Ok(read)
+    }
+}

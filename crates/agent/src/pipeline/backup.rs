@@ -1,0 +1,112 @@
+//! One backup from start to `metadata.json`.
+
+use std::sync::Arc;
+
+use backup_objects::{DriverInfo, FORMAT_VERSION, Metadata};
+use backup_protocol::{Compression, Encryption, InstanceRef, Part};
+use chrono::{DateTime, Utc};
+use tokio::sync::mpsc;
+
+use super::encode::encode_in_thread;
+use super::failure::Failure;
+use super::parts::PartWriter;
+use super::pieces::QUEUE;
+use super::{FILTERS, Run};
+use crate::session::Stop;
+
+/// What a backup is to be made of.
+#[derive(Debug, Clone)]
+pub struct BackupOrder {
+    /// The backup's id.
+    pub backup_id: String,
+    /// Who is backed up.
+    pub instance: InstanceRef,
+    /// Scheme and key.
+    pub encryption: Encryption,
+    /// Scheme and level.
+    pub compression: Compression,
+    /// Plain bytes per second.
+    pub rate: Option<u64>,
+    /// Largest part in bytes.
+    pub part_size_limit: u64,
+    /// Bytes uploaded in one piece.
+    pub chunk_size: usize,
+    /// When the operation began.
+    pub started_at: DateTime<Utc>,
+}
+
+/// Makes the backup; returns the metadata that was stored last. Objects of a failed run are left to the caller.
+///
+/// # Errors
+/// [`Failure`] when no `metadata.json` was written.
+pub async fn run(run: Run, order: BackupOrder) -> Result<Metadata, Failure> {
+    let run = Arc::new(run);
+    let driver = describe(&run).await?;
+    let (parts, checksum, plain_size) = store_parts(&run, &order).await?;
+    let metadata = Metadata {
+        format_version: FORMAT_VERSION,
+        backup_id: order.backup_id,
+        instance: order.instance,
+        size: parts.iter().map(|part| part.size).sum(),
+        parts,
+        checksum,
+        plain_size,
+        filter_plugins: FILTERS.map(str::to_owned).to_vec(),
+        key_id: order.encryption.key_id,
+        started_at: order.started_at,
+        finished_at: Utc::now(),
+        driver,
+    };
+    if let Some(stop) = run.session.stopped() {
+        return Err(Failure::from_stop(stop));
+    }
+    run.store.put_bytes(&run.folder.metadata(), metadata.to_bytes()?.into()).await?;
+    Ok(metadata)
+}
+
+async fn store_parts(run: &Arc<Run>, order: &BackupOrder) -> Result<(Vec<Part>, String, u64), Failure> {
+    let (sender, mut pieces) = mpsc::channel(QUEUE);
+    let encoding =
+        encode_in_thread(run, order.encryption.clone(), order.compression, order.rate, sender);
+    let storing = async {
+        let mut writer = PartWriter::new(run, order.part_size_limit, order.chunk_size);
+        let written = async {
+            while let Some(piece) = pieces.recv().await {
+                writer.write(piece).await?;
+            }
+            Ok::<(), Failure>(())
+        };
+        let written = tokio::select! {
+            written = written => written,
+            () = run.session.wait_until_stopped() => Err(Failure::from_stop(Stop::Failed)),
+        };
+        if written.is_err() {
+            // The driver may be waiting for its program; nothing it still sends is wanted.
+            run.session.stop(Stop::Failed);
+        }
+        drop(pieces);
+        written.map(|()| writer)
+    };
+    let (encoded, stored) = tokio::join!(encoding, storing);
+    match (run.session.stopped(), encoded, stored) {
+        (Some(stop), _, _) if stop != Stop::Failed => Err(Failure::from_stop(stop)),
+        (_, _, Err(failure)) | (_, Err(failure), Ok(_)) => Err(failure),
+        (_, Ok(plain_size), Ok(writer)) => {
+            let (parts, checksum) = writer.finish().await?;
+            Ok((parts, checksum, plain_size))
+        }
+    }
+}
+
+async fn describe(run: &Arc<Run>) -> Result<DriverInfo, Failure> {
+    let run = Arc::clone(run);
+    let version = tokio::task::spawn_blocking(move || {
+        Ok::<_, Failure>(DriverInfo {
+            name: run.driver.name().to_owned(),
+            stream_version: run.driver.stream_version(),
+            agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+            data_service_version: run.driver.version(&run.session)?,
+        })
+    });
+    version.await?
+}

@@ -1,0 +1,73 @@
+//! Why an operation failed, in the words of the protocol.
+
+use backup_objects::{InvalidName, MetadataError, StoreError};
+use backup_protocol::OperationError;
+
+use crate::drivers::DriverError;
+use crate::session::Stop;
+
+/// How an operation ended without success.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// Ended by a `DELETE`.
+    Cancelled,
+    /// Ended by an error.
+    Error(OperationError),
+}
+
+impl Failure {
+    /// An error with one of the protocol's codes.
+    pub fn new(code: &str, message: impl Into<String>) -> Self {
+        Self::Error(OperationError { code: code.to_owned(), message: message.into() })
+    }
+
+    /// What a stopped operation reports; `Failed` has its own report elsewhere.
+    pub fn from_stop(stop: Stop) -> Self {
+        match stop {
+            Stop::Cancelled => Self::Cancelled,
+            Stop::TimedOut => Self::new("timed_out", "the deadline passed before the operation was complete"),
+            Stop::Interrupted => Self::new("interrupted", "the agent was stopped during the operation"),
+            Stop::Failed => Self::new("internal", "another part of the operation failed"),
+        }
+    }
+
+    /// The stored bytes are not those that were promised.
+    pub fn mismatch(message: impl Into<String>) -> Self {
+        Self::new("checksum_mismatch", message)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::new("store_error", error.to_string())
+    }
+}
+
+impl From<InvalidName> for Failure {
+    fn from(error: InvalidName) -> Self {
+        Self::new("store_error", error.to_string())
+    }
+}
+
+impl From<MetadataError> for Failure {
+    fn from(error: MetadataError) -> Self {
+        Self::new("store_error", error.to_string())
+    }
+}
+
+impl From<DriverError> for Failure {
+    fn from(error: DriverError) -> Self {
+        match error {
+            DriverError::DataService(message) => Self::new("data_service_error", message),
+            DriverError::Content(_) => Self::new("bad_request", error.to_string()),
+            DriverError::Stream(_) => Self::new("internal", error.to_string()),
+            DriverError::Stopped => Self::from_stop(Stop::Failed),
+        }
+    }
+}
+
+impl From<tokio::task::JoinError> for Failure {
+    fn from(_: tokio::task::JoinError) -> Self {
+        Self::new("internal", "a thread of the agent ended unexpectedly; see the agent's log")
+    }
+}

@@ -1,0 +1,92 @@
+//! One restore: verify everything, then stream the backup into the driver.
+
+use std::sync::Arc;
+
+use backup_objects::Metadata;
+use backup_protocol::Encryption;
+use tokio::sync::mpsc;
+
+use super::decode::decode;
+use super::failure::Failure;
+use super::pieces::{Piece, QUEUE};
+use super::{Run, verify};
+use crate::session::Stop;
+
+/// What is to be restored.
+#[derive(Debug, Clone)]
+pub struct RestoreOrder {
+    /// The restore's id.
+    pub restore_id: String,
+    /// The backup to load.
+    pub backup_id: String,
+    /// SHA-256 over all stored bytes.
+    pub checksum: String,
+    /// Scheme and key.
+    pub encryption: Encryption,
+}
+
+/// Restores the backup; returns its metadata.
+///
+/// # Errors
+/// [`Failure`] when the data service has not been changed.
+pub async fn run(run: Run, order: RestoreOrder) -> Result<Metadata, Failure> {
+    let session = run.session.clone();
+    let checked = tokio::select! {
+        checked = check(&run, &order) => checked,
+        () = session.wait_until_stopped() => Err(Failure::from_stop(Stop::Failed)),
+    };
+    let metadata = match (session.stopped(), checked) {
+        (Some(stop), _) => return Err(Failure::from_stop(stop)),
+        (None, checked) => checked?,
+    };
+    stream(Arc::new(run), order, &metadata).await?;
+    Ok(metadata)
+}
+
+async fn check(run: &Run, order: &RestoreOrder) -> Result<Metadata, Failure> {
+    let metadata = verify::metadata(run, &order.backup_id, &order.checksum).await?;
+    // All bytes are read twice: once to check, once to load.
+    run.progress.set_estimate(metadata.size.saturating_mul(2));
+    verify::key(run, &metadata, &order.encryption).await?;
+    verify::stored_bytes(run, &metadata).await?;
+    Ok(metadata)
+}
+
+async fn stream(run: Arc<Run>, order: RestoreOrder, metadata: &Metadata) -> Result<(), Failure> {
+    let (sender, pieces) = mpsc::channel(QUEUE);
+    let decoding = {
+        let run = Arc::clone(&run);
+        tokio::task::spawn_blocking(move || decode(&run, &order.restore_id, &order.encryption, pieces))
+    };
+    let feeding = async {
+        let fed = tokio::select! {
+            fed = feed(&run, metadata, &sender) => fed,
+            () = run.session.wait_until_stopped() => Ok(()),
+        };
+        // Closes the queue: without an end mark the other side knows that the stream is broken.
+        drop(sender);
+        fed
+    };
+    let (decoded, fed) = tokio::join!(decoding, feeding);
+    match (decoded?, run.session.stopped(), fed) {
+        (Ok(()), _, _) => Ok(()),
+        (Err(_), Some(stop), _) => Err(Failure::from_stop(stop)),
+        (Err(_), None, Err(store)) => Err(store),
+        (Err(failure), None, Ok(())) => Err(failure),
+    }
+}
+
+async fn feed(run: &Run, metadata: &Metadata, queue: &mpsc::Sender<Piece>) -> Result<(), Failure> {
+    for part in &metadata.parts {
+        let mut stream = verify::open(run, &part.name).await?;
+        while let Some(bytes) = stream.next().await? {
+            run.progress.add_read(bytes.len());
+            // The other side has stopped reading and says why.
+            if queue.send(Piece::Data(bytes)).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+    let _ = queue.send(Piece::End).await;
+    Ok(())
+}

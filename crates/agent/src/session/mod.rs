@@ -1,0 +1,101 @@
+//! One operation's right to go on, and the programs it has started. Stopping a session kills those programs with all
+//! their children; after that no new one starts. It decides nothing: who stops a session says why.
+
+mod complaints;
+mod process;
+mod redact;
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tokio_util::sync::CancellationToken;
+
+use crate::drivers::DriverError;
+
+pub use process::{Program, RunningProgram, require_setpriv};
+
+/// Why an operation must stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// The manager asked for it.
+    Cancelled,
+    /// The deadline has passed.
+    TimedOut,
+    /// The agent itself ends.
+    Interrupted,
+    /// Another part of the pipeline failed and says why.
+    Failed,
+}
+
+/// A handle on one operation; clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Session {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    stop: OnceLock<Stop>,
+    token: CancellationToken,
+    /// Process groups that have not been waited for yet, so their numbers cannot belong to anybody else.
+    groups: Mutex<HashSet<i32>>,
+}
+
+impl Session {
+    /// Stops the operation and kills its programs. The first reason given is kept.
+    pub fn stop(&self, why: Stop) {
+        // A later reason does not replace the first.
+        let _ = self.inner.stop.set(why);
+        let groups = self.groups();
+        self.inner.token.cancel();
+        for group in groups.iter() {
+            kill_group(*group);
+        }
+    }
+
+    /// Why the operation must stop, if it must.
+    pub fn stopped(&self) -> Option<Stop> {
+        self.inner.stop.get().copied()
+    }
+
+    /// Resolves when the session is stopped.
+    pub async fn wait_until_stopped(&self) {
+        self.inner.token.cancelled().await;
+    }
+
+    /// Fails once the session is stopped; long loops ask it.
+    ///
+    /// # Errors
+    /// [`DriverError::Stopped`].
+    pub fn check(&self) -> Result<(), DriverError> {
+        self.stopped().map_or(Ok(()), |_| Err(DriverError::Stopped))
+    }
+
+    fn groups(&self) -> MutexGuard<'_, HashSet<i32>> {
+        self.inner.groups.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes a started process group known; kills it at once when the session is stopped already.
+    fn register(&self, group: i32) {
+        let mut groups = self.groups();
+        groups.insert(group);
+        if self.stopped().is_some() {
+            kill_group(group);
+        }
+    }
+
+    /// Kills what is left of a group whose leader has ended but is not reaped yet, and forgets it.
+    fn release(&self, group: i32) {
+        let mut groups = self.groups();
+        if groups.remove(&group) {
+            kill_group(group);
+        }
+    }
+}
+
+/// The group may have ended by itself; then there is nothing to kill.
+fn kill_group(group: i32) {
+    let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+}

@@ -1,0 +1,198 @@
+//! Starting a program so that it cannot outlive the agent, reading its standard error, and judging how it ended.
+//! Secrets go to programs through their environment or standard input, never through arguments.
+
+use std::ffi::OsStr;
+use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::thread::JoinHandle;
+
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::unistd::Pid;
+
+use super::Session;
+use super::complaints::Complaints;
+use crate::drivers::DriverError;
+
+/// `setpriv` of util-linux: asks the kernel to kill the program when the thread that started it ends, which also
+/// holds after `kill -9` of the agent.
+const SETPRIV: [&str; 2] = ["/usr/bin/setpriv", "/bin/setpriv"];
+
+/// Most bytes a program may answer when its whole output is wanted at once.
+const LARGEST_ANSWER: u64 = 64 * 1024 * 1024;
+
+/// Finds `setpriv`.
+///
+/// # Errors
+/// When util-linux is not installed.
+pub fn require_setpriv() -> Result<PathBuf, DriverError> {
+    let found = SETPRIV.iter().map(PathBuf::from).find(|path| path.is_file());
+    found.ok_or_else(|| DriverError::DataService("setpriv (package util-linux) is not installed".to_owned()))
+}
+
+/// A program to be run for an operation. Must be started and finished on the same thread.
+pub struct Program {
+    name: String,
+    command: Command,
+    secrets: Vec<String>,
+}
+
+impl Program {
+    /// Prepares the program at `path` with an empty environment but for `PATH`, an English locale and `TMPDIR`.
+    ///
+    /// # Errors
+    /// See [`require_setpriv`].
+    pub fn new(path: &Path, scratch: &Path) -> Result<Self, DriverError> {
+        let mut command = Command::new(require_setpriv()?);
+        command.args(["--pdeathsig", "KILL", "--"]).arg(path);
+        command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin");
+        command.env("LC_ALL", "C.UTF-8").env("TMPDIR", scratch);
+        command.current_dir("/").process_group(0);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Self { name, command, secrets: Vec::new() })
+    }
+
+    /// Adds an argument.
+    #[must_use]
+    pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
+        self.command.arg(argument);
+        self
+    }
+
+    /// Sets an environment variable.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Sets an environment variable whose value must not appear in any message.
+    #[must_use]
+    pub fn secret_env(mut self, name: &str, value: &str) -> Self {
+        self.secrets.push(value.to_owned());
+        self.env(name, value)
+    }
+
+    /// Connects standard input to a pipe.
+    #[must_use]
+    pub fn piped_stdin(mut self) -> Self {
+        self.command.stdin(Stdio::piped());
+        self
+    }
+
+    /// Connects standard output to a pipe.
+    #[must_use]
+    pub fn piped_stdout(mut self) -> Self {
+        self.command.stdout(Stdio::piped());
+        self
+    }
+
+    /// Starts the program.
+    ///
+    /// # Errors
+    /// When it cannot be started or the session is stopped.
+    pub fn start(mut self, session: &Session) -> Result<RunningProgram, DriverError> {
+        session.check()?;
+        let failed = |e: std::io::Error| DriverError::DataService(format!("{} did not start: {e}", self.name));
+        let mut child = self.command.spawn().map_err(failed)?;
+        let group = i32::try_from(child.id()).unwrap_or(i32::MAX);
+        session.register(group);
+        let stderr = child.stderr.take();
+        let secrets = self.secrets;
+        let reader = std::thread::spawn(move || {
+            let mut complaints = Complaints::new(secrets);
+            if let Some(stderr) = stderr {
+                complaints.read(stderr);
+            }
+            complaints
+        });
+        Ok(RunningProgram { name: self.name, child, group, session: session.clone(), reader: Some(reader) })
+    }
+
+    /// Runs the program to its end with a text as its standard input, and returns what it printed.
+    ///
+    /// # Errors
+    /// When it fails in any way (see [`RunningProgram::finish`]) or answers more than 64 MiB or not in UTF-8.
+    pub fn answer(self, session: &Session, input: String) -> Result<String, DriverError> {
+        let name = self.name.clone();
+        let mut running = self.piped_stdin().piped_stdout().start(session)?;
+        let stdin = running.stdin();
+        // In a thread of its own: the program may answer before it has read everything. What it does not
+        // read it does not want, its exit status says the rest.
+        let feeder = std::thread::spawn(move || stdin.map(|mut pipe| pipe.write_all(input.as_bytes())));
+        let mut answer = String::new();
+        let read = match running.stdout() {
+            Some(pipe) => pipe.take(LARGEST_ANSWER).read_to_string(&mut answer),
+            None => Ok(0),
+        };
+        let finished = running.finish();
+        drop(feeder.join());
+        finished?;
+        read.map_err(|e| DriverError::DataService(format!("the answer of {name} is unreadable: {e}")))?;
+        Ok(answer)
+    }
+}
+
+/// A started program. Dropping it without [`RunningProgram::finish`] kills it.
+pub struct RunningProgram {
+    name: String,
+    child: Child,
+    group: i32,
+    session: Session,
+    reader: Option<JoinHandle<Complaints>>,
+}
+
+impl RunningProgram {
+    /// Takes the pipe to standard input. Dropping it means end of input.
+    pub fn stdin(&mut self) -> Option<ChildStdin> {
+        self.child.stdin.take()
+    }
+
+    /// Takes the pipe from standard output.
+    pub fn stdout(&mut self) -> Option<ChildStdout> {
+        self.child.stdout.take()
+    }
+
+    /// Waits for the end and judges it. The pipes must have been dropped before.
+    ///
+    /// # Errors
+    /// An exit status other than zero, a signal, or anything on standard error that is not marked as a warning or
+    /// a notice; with the last lines of standard error, secrets redacted.
+    pub fn finish(mut self) -> Result<(), DriverError> {
+        let status = self.reap();
+        let complaints = self.reader.take().and_then(|reader| reader.join().ok()).unwrap_or_default();
+        self.session.check()?;
+        let status = status.map_err(|e| DriverError::DataService(format!("{}: {e}", self.name)))?;
+        let ended = match status.code() {
+            Some(0) if complaints.is_harmless() => {
+                complaints.log_warnings(&self.name);
+                return Ok(());
+            }
+            Some(0) => "printed to standard error".to_owned(),
+            Some(code) => format!("ended with exit code {code}"),
+            None => format!("was ended ({status})"),
+        };
+        Err(DriverError::DataService(format!("{} {ended}: {}", self.name, complaints.last_lines())))
+    }
+
+    /// Waits without reaping, so that the number stays ours while the rest of the group is killed; then reaps.
+    fn reap(&mut self) -> std::io::Result<ExitStatus> {
+        let leader = Id::Pid(Pid::from_raw(self.group));
+        let ended = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
+        while waitid(leader, ended) == Err(nix::errno::Errno::EINTR) {}
+        self.session.release(self.group);
+        self.child.wait()
+    }
+}
+
+impl Drop for RunningProgram {
+    fn drop(&mut self) {
+        if self.reader.is_some() {
+            super::kill_group(self.group);
+            // The status of a program nobody waits for tells nothing.
+            drop(self.reap());
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! The one shape of errors on the wire, and the one place that knows which error of the core has which status.
+//! What the client reads and what the operator reads are two texts: ours are logged here, and answered in general terms.
+
+use std::fmt;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::{HttpResponse, ResponseError};
+use backup_core::Error;
+use backup_daemon::exit::chain;
+use serde::Serialize;
+
+/// An error as the client gets it: `{"error": "OneCamelCaseWord", "description": "A sentence."}`.
+#[derive(Debug, Clone)]
+pub(crate) struct ApiError {
+    status: StatusCode,
+    error: &'static str,
+    description: String,
+    header: Option<(HeaderName, HeaderValue)>,
+}
+
+#[derive(Serialize)]
+struct Shape<'a> {
+    error: &'a str,
+    description: &'a str,
+}
+
+impl ApiError {
+    pub(crate) fn new(status: StatusCode, error: &'static str, description: impl Into<String>) -> Self {
+        Self { status, error, description: description.into(), header: None }
+    }
+
+    pub(crate) fn bad_request(description: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "BadRequest", description)
+    }
+
+    pub(crate) fn not_found(description: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "NotFound", description)
+    }
+
+    pub(crate) fn unprocessable(error: &'static str, description: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, error, description)
+    }
+
+    pub(crate) fn forbidden(description: &str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "Forbidden", description)
+    }
+
+    pub(crate) fn unauthorized() -> Self {
+        let challenge = HeaderValue::from_static("Basic realm=\"a9s Backup Manager\", charset=\"UTF-8\"");
+        Self::new(StatusCode::UNAUTHORIZED, "Unauthorized", "User name and password are needed and must be right.")
+            .with_header(header::WWW_AUTHENTICATE, challenge)
+    }
+
+    pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.header = Some((name, value));
+        self
+    }
+
+    /// The shape for a status that the framework has chosen.
+    pub(crate) fn for_status(status: StatusCode) -> Self {
+        let (error, description) = match status {
+            StatusCode::NOT_FOUND => ("NotFound", "There is nothing at this path."),
+            StatusCode::METHOD_NOT_ALLOWED => ("MethodNotAllowed", "The path does not support this method."),
+            StatusCode::PAYLOAD_TOO_LARGE => ("PayloadTooLarge", "The body is too large."),
+            StatusCode::REQUEST_TIMEOUT => ("RequestTimeout", "The request did not arrive in time."),
+            status if status.is_server_error() => ("InternalServerError", INTERNAL),
+            _ => ("BadRequest", "The request cannot be understood."),
+        };
+        Self::new(status, error, description)
+    }
+
+    /// Renders it.
+    pub(crate) fn answer(&self) -> HttpResponse {
+        let mut answer = HttpResponse::build(self.status);
+        if let Some(header) = &self.header {
+            answer.insert_header(header.clone());
+        }
+        answer.json(Shape { error: self.error, description: &self.description })
+    }
+}
+
+const INTERNAL: &str = "Something went wrong inside the backup manager; X-Request-Id finds it in its logs.";
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.error, self.description)
+    }
+}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        self.answer()
+    }
+}
+
+impl From<Error> for ApiError {
+    fn from(error: Error) -> Self {
+        let (status, word) = class(&error);
+        match status {
+            StatusCode::INTERNAL_SERVER_ERROR => {
+                tracing::error!(error = chain(&error), "request failed");
+                Self::new(status, word, INTERNAL)
+            }
+            StatusCode::SERVICE_UNAVAILABLE => {
+                tracing::warn!(error = chain(&error), "request could not be served for now");
+                let description = "The backup manager cannot serve the request at the moment; try again later.";
+                Self::new(status, word, description).with_header(header::RETRY_AFTER, HeaderValue::from_static("5"))
+            }
+            StatusCode::BAD_GATEWAY => {
+                tracing::error!(error = chain(&error), "request failed because of another party");
+                Self::new(status, word, sentence(&error))
+            }
+            _ => Self::new(status, word, sentence(&error)),
+        }
+    }
+}
+
+/// Status and word of each error of the core. No `_`: a new error has to be thought about here.
+fn class(error: &Error) -> (StatusCode, &'static str) {
+    match error {
+        Error::InstanceNotFound(_) | Error::BackupNotFound(_) | Error::RestoreNotFound(_) => {
+            (StatusCode::NOT_FOUND, "NotFound")
+        }
+        Error::InstanceDeleted(_) => (StatusCode::GONE, "Gone"),
+        Error::BackupInUse => (StatusCode::LOCKED, "Locked"),
+        Error::BackupUnfinished(_) => (StatusCode::CONFLICT, "BackupInProgress"),
+        Error::RestoreInProgress => (StatusCode::CONFLICT, "RestoreInProgress"),
+        Error::InstanceBusy => (StatusCode::CONFLICT, "InstanceBusy"),
+        Error::BackupNotRestorable { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "BackupNonRestorableState"),
+        Error::DataServiceMismatch { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "DataServiceMismatch"),
+        Error::NotDownloadable(_) => (StatusCode::FORBIDDEN, "NotDownloadable"),
+        Error::NotUndeletable(_) => (StatusCode::CONFLICT, "NotUndeletable"),
+        Error::NotCancellable(_) => (StatusCode::CONFLICT, "NotCancellable"),
+        Error::Invalid { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "InvalidValue"),
+        Error::EncryptionKeyTooShort { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "EncryptionKeyTooShort"),
+        Error::NothingToChange => (StatusCode::UNPROCESSABLE_ENTITY, "NothingToChange"),
+        Error::AgentUnknown(_) => (StatusCode::CONFLICT, "AgentUnknown"),
+        Error::Agent(_) => (StatusCode::BAD_GATEWAY, "BackupAgentFailed"),
+        Error::Broker(_) => (StatusCode::BAD_GATEWAY, "ServiceBrokerFailed"),
+        Error::Objects(_) => (StatusCode::BAD_GATEWAY, "BackupStoreFailed"),
+        Error::DatabaseUnavailable(_) | Error::Conflict => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
+        Error::NotConfigured { .. }
+        | Error::Cipher(_)
+        | Error::LeaseLost
+        | Error::StatusMove(_)
+        | Error::Database(_)
+        | Error::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError"),
+    }
+}
+
+/// The core's clause as a sentence.
+fn sentence(error: &Error) -> String {
+    let clause = chain(error);
+    // A clause that opens with the name of a field keeps it as it is on the wire.
+    let opens_with_field = clause.split(' ').next().is_some_and(|word| word.contains('_'));
+    let mut letters = clause.chars();
+    match letters.next() {
+        Some(first) if !opens_with_field => format!("{}{}.", first.to_uppercase(), letters.as_str()),
+        _ => format!("{clause}."),
+    }
+}

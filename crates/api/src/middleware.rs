@@ -1,0 +1,104 @@
+//! Around every request: its id, its line in the log, and the promise that an error always has the one shape.
+
+use std::time::Instant;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::{HttpMessage, HttpResponse};
+use tracing::Instrument;
+
+use crate::error::ApiError;
+
+/// Carries the request's id in both directions.
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The id of the request being answered.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestId(pub(crate) String);
+
+/// Gives the request an id, logs its outcome in one line, and shapes errors that the framework made.
+pub(crate) async fn observe(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let id = callers_id(&request).unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let line = Line::of(&request);
+    let span = tracing::info_span!("request", request_id = %id);
+    let began = Instant::now();
+    async move {
+        let http_request = request.request().clone();
+        let mut answer = match next.call(request).await {
+            Ok(answer) => answer.map_into_boxed_body(),
+            // The framework would shape the error only outside of this middleware.
+            Err(error) => ServiceResponse::new(http_request, error.error_response()),
+        };
+        if is_foreign_error(&answer) {
+            let shaped = ApiError::for_status(answer.status()).answer();
+            answer = with_body_of(answer, shaped);
+        }
+        if let Ok(value) = HeaderValue::from_str(&id) {
+            answer.headers_mut().insert(X_REQUEST_ID, value);
+        }
+        line.log(&answer, began);
+        Ok(answer)
+    }
+    .instrument(span)
+    .await
+}
+
+/// The caller's id, if it is short and fit for a log line.
+fn callers_id(request: &ServiceRequest) -> Option<String> {
+    let id = request.headers().get(&X_REQUEST_ID)?.to_str().ok()?;
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.:/+=@".contains(c);
+    ((1..=128).contains(&id.len()) && id.chars().all(is_plain)).then(|| id.to_owned())
+}
+
+/// An error that no code of ours has made.
+fn is_foreign_error(answer: &ServiceResponse<BoxBody>) -> bool {
+    let kind = answer.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let status = answer.status();
+    (status.is_client_error() || status.is_server_error()) && kind != Some("application/json")
+}
+
+/// Keeps headers like `Allow`, replaces the body and its type.
+fn with_body_of(answer: ServiceResponse<BoxBody>, shaped: HttpResponse) -> ServiceResponse<BoxBody> {
+    let (request, old) = answer.into_parts();
+    let mut shaped = shaped;
+    for (name, value) in old.headers() {
+        if !matches!(*name, header::CONTENT_TYPE | header::CONTENT_LENGTH | header::TRANSFER_ENCODING) {
+            shaped.headers_mut().insert(name.clone(), value.clone());
+        }
+    }
+    ServiceResponse::new(request, shaped)
+}
+
+/// What the log says of a request; never its query, headers or body.
+struct Line {
+    method: String,
+    path: String,
+    peer: String,
+}
+
+impl Line {
+    fn of(request: &ServiceRequest) -> Self {
+        Self {
+            method: request.method().to_string(),
+            path: request.path().chars().take(300).collect(),
+            peer: request.peer_addr().map(|address| address.ip().to_string()).unwrap_or_default(),
+        }
+    }
+
+    fn log(self, answer: &ServiceResponse<BoxBody>, began: Instant) {
+        let Self { method, path, peer } = self;
+        let status = answer.status().as_u16();
+        let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        if matches!(path.as_str(), "/livez" | "/readyz" | "/v2/healthy") && status == 200 {
+            tracing::debug!(method, path, status, duration_ms, peer, "answered");
+        } else {
+            tracing::info!(method, path, status, duration_ms, peer, "answered");
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! Cron expressions and the time zone, checked with the parser the queue uses.
+
+use croner::parser::{CronParser, Seconds, Year};
+
+use crate::bounds::Bounds;
+use crate::settings::Settings;
+
+impl Settings {
+    pub(crate) fn check_schedules(&self, bounds: &mut Bounds) {
+        let schedules = [
+            ("full_backup_repeat", &self.full_backup_repeat),
+            ("delete_backup_repeat", &self.delete_backup_repeat),
+            ("update_instance_state_repeat", &self.update_instance_state_repeat),
+        ];
+        for (key, cron) in schedules {
+            let allowed = "cron with five fields (minute hour day month weekday), for example 30 1 * * *";
+            bounds.require(is_cron(cron), key, &format!("{cron:?}"), allowed);
+        }
+        let is_zone = self.time_zone.parse::<chrono_tz::Tz>().is_ok();
+        let allowed = "an IANA time zone, for example UTC or Europe/Berlin";
+        bounds.require(is_zone, "time_zone", &format!("{:?}", self.time_zone), allowed);
+    }
+}
+
+fn is_cron(text: &str) -> bool {
+    let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
+    text.split_whitespace().count() == 5 && parser.parse(text).is_ok()
+}

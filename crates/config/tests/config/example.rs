@@ -1,0 +1,44 @@
+//! The example file is documentation; this keeps it true.
+
+use std::path::Path;
+
+use crate::{LEAST, read};
+
+fn example() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/backup-manager.example.yml");
+    std::fs::read_to_string(path).unwrap()
+}
+
+#[test]
+fn the_example_file_is_accepted_and_shows_the_defaults() {
+    let example = read(&example()).unwrap();
+    let least = read(LEAST).unwrap();
+    assert_eq!(format!("{:?}", example.policy()), format!("{:?}", least.policy()));
+    assert_eq!(format!("{:?}", example.schedules()), format!("{:?}", least.schedules()));
+    assert_eq!(example.worker_groups(), least.worker_groups());
+    assert_eq!(format!("{:?}", example.jobs), format!("{:?}", least.jobs));
+    assert_eq!(example.log, least.log);
+    assert_eq!(example.database.pool_size, least.database.pool_size);
+    assert_eq!(example.database.connect_timeout, least.database.connect_timeout);
+    assert_eq!(example.listen.http, least.listen.http);
+}
+
+#[test]
+fn the_example_file_names_every_key_of_the_settings() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let example = example();
+    let mut seen = 0;
+    for file in ["settings", "auth", "brokers", "database", "jobs", "listen", "workers"] {
+        let code = std::fs::read_to_string(source.join(format!("{file}.rs"))).unwrap();
+        let checked_form = code.find("/// A checked worker group.").unwrap_or(code.len());
+        for line in code[..checked_form].lines() {
+            let Some((key, _)) = line.trim().strip_prefix("pub ").and_then(|rest| rest.split_once(": "))
+            else {
+                continue;
+            };
+            assert!(example.contains(&format!("{key}:")), "{key} is missing in the example file");
+            seen += 1;
+        }
+    }
+    assert!(seen > 50, "only {seen} keys were looked at");
+}

@@ -1,0 +1,39 @@
+//! Finds unfinished operations that no job would move on, and gives them one: after a job was lost to a defect, to an
+//! operator's hand or to exhausted attempts, nothing stays `queued` or `running` for ever.
+
+use std::time::Duration;
+
+use crate::manager::Manager;
+use crate::store::operations;
+use crate::{Result, jobs};
+
+/// Rows per sweep; the next sweep takes the rest.
+const LIMIT: i64 = 1000;
+
+/// Enqueues what is missing; returns how many jobs. Unique keys make it harmless to run on every worker.
+pub async fn adopt_operations(manager: &Manager) -> Result<usize> {
+    let settings = manager.settings();
+    let adopted = manager
+        .database
+        .transaction(move |conn| {
+            let mut missing = Vec::new();
+            for found in operations::list_without_job(conn, "queued", "start", LIMIT)? {
+                missing.push(jobs::start_operation(
+                    found.kind,
+                    found.id,
+                    found.is_scheduled,
+                    Duration::ZERO,
+                    &settings.policy,
+                ));
+            }
+            for found in operations::list_without_job(conn, "running", "check", LIMIT)? {
+                missing.push(jobs::check_operation(found.kind, found.id, Duration::ZERO));
+            }
+            Ok(backup_queue::enqueue_many(conn, &missing)?)
+        })
+        .await?;
+    if adopted > 0 {
+        tracing::warn!(adopted, "unfinished operations had no job and were given one");
+    }
+    Ok(adopted)
+}

@@ -1,0 +1,48 @@
+//! Records the wish to cancel. The job that starts or watches the operation carries it out, so the wish survives
+//! any crash.
+
+use crate::domain::actor::Actor;
+use crate::domain::identifiers::{BackupId, RestoreId, ServiceInstanceGuid};
+use crate::domain::operation::OperationKind;
+use crate::manager::Manager;
+use crate::store::{audit_events, backups, operations, restores, service_instances};
+use crate::{Error, Result, jobs};
+
+/// Asks for the cancellation of a queued or running backup.
+pub async fn cancel_backup(manager: &Manager, actor: &Actor, guid: &ServiceInstanceGuid, id: BackupId) -> Result<()> {
+    cancel(manager, actor, guid, OperationKind::Backup, id.0).await
+}
+
+/// Asks for the cancellation of a queued or running restore.
+pub async fn cancel_restore(manager: &Manager, actor: &Actor, guid: &ServiceInstanceGuid, id: RestoreId) -> Result<()> {
+    cancel(manager, actor, guid, OperationKind::Restore, id.0).await
+}
+
+async fn cancel(manager: &Manager, actor: &Actor, guid: &ServiceInstanceGuid, kind: OperationKind, id: i64) -> Result<()> {
+    let (actor, guid) = (actor.clone(), guid.clone());
+    manager
+        .database
+        .transaction(move |conn| {
+            let instance = service_instances::get(conn, &guid)?;
+            let is_known = match kind {
+                OperationKind::Backup => backups::find(conn, instance.id, BackupId(id))?.is_some(),
+                OperationKind::Restore => restores::find(conn, instance.id, RestoreId(id))?.is_some(),
+            };
+            let not_found = || match kind {
+                OperationKind::Backup => Error::BackupNotFound(BackupId(id)),
+                OperationKind::Restore => Error::RestoreNotFound(RestoreId(id)),
+            };
+            if !is_known {
+                return Err(not_found());
+            }
+            let operation = operations::lock(conn, kind, id)?.ok_or_else(not_found)?;
+            if !matches!(operation.status.as_str(), "queued" | "running") {
+                return Err(Error::NotCancellable(operation.status));
+            }
+            operations::update_cancel_requested(conn, kind, id)?;
+            backup_queue::run_now(conn, &jobs::start_key(kind, id))?;
+            backup_queue::run_now(conn, &jobs::check_key(kind, id))?;
+            audit_events::insert(conn, &actor, &format!("cancel_{}", kind.as_str()), Some(&guid), Some(id.to_string()))
+        })
+        .await
+}

@@ -1,0 +1,233 @@
+//! The `backup_watcher_job` and the `restore_watcher_job`: ask the agent about a running operation until it has ended.
+
+use std::time::Duration;
+
+use backup_objects::{BackupFolder, Metadata};
+use backup_protocol::OperationStatus;
+use backup_queue::{ClaimedJob, Lease, Outcome};
+use chrono::{DateTime, Utc};
+
+use super::agent_endpoint::{Agent, agent_of};
+use super::finish;
+use super::start_operation::describe;
+use crate::domain::backup::Backup;
+use crate::domain::identifiers::{BackupId, RestoreId};
+use crate::domain::operation::{Answer, Failure, Operation, OperationKind, Verdict, judge};
+use crate::domain::reason::ReasonCode;
+use crate::manager::Manager;
+use crate::store::backups::Completion;
+use crate::store::{self, backups, operations, restores, service_instances};
+use crate::{Error, Result};
+
+/// Metadata of a backup is small; more than this is not metadata.
+const LARGEST_METADATA: u64 = 16 << 20;
+/// Between two questions while a cancellation is awaited.
+const CANCEL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Asks once; snoozes while the operation runs.
+pub async fn check_operation(manager: &Manager, job: &ClaimedJob, kind: OperationKind, id: i64) -> Result<Outcome> {
+    let Some(watched) = look(manager, &job.lease, kind, id).await? else { return Ok(Outcome::Done) };
+    let Watched { operation, agent, now } = watched;
+    let answer = ask(&operation, &agent).await;
+    let progress = match &answer {
+        Answer::Status(status) => Some(status.clone()),
+        Answer::Unknown | Answer::None(_) => None,
+    };
+    match judge(&operation, answer, now, to_chrono(manager.policy().cancel_wait)) {
+        Verdict::Wait(note) => wait(manager, &job.lease, &operation, progress, note).await,
+        Verdict::Complete(status) => complete(manager, &job.lease, operation, status, now).await,
+        Verdict::Fail { failure, tell_agent } => {
+            if tell_agent
+                && let Ok(agent) = &agent
+                && let Err(error) = agent.client.cancel(&agent.endpoint, kind, &operation.name).await
+            {
+                tracing::warn!(id, "the agent could not be told to stop: {error}");
+            }
+            fail(manager, &job.lease, operation, failure).await
+        }
+    }
+}
+
+struct Watched {
+    operation: Operation,
+    /// An error when its address or its broker's configuration is gone.
+    agent: Result<Agent>,
+    now: DateTime<Utc>,
+}
+
+async fn look(manager: &Manager, lease: &Lease, kind: OperationKind, id: i64) -> Result<Option<Watched>> {
+    let (settings, lease) = (manager.settings(), lease.clone());
+    manager
+        .database
+        .transaction(move |conn| {
+            lease.confirm(conn)?;
+            let Some(operation) = operations::lock(conn, kind, id)?.filter(|found| found.status == "running") else {
+                return Ok(None);
+            };
+            let instance = service_instances::get_by_id(conn, operation.instance)?;
+            Ok(Some(Watched { operation, agent: agent_of(&settings, &instance), now: store::now(conn)? }))
+        })
+        .await
+}
+
+/// A wish to cancel is sent with every question until the operation has ended; that is idempotent at the agent.
+async fn ask(operation: &Operation, agent: &Result<Agent>) -> Answer {
+    let agent = match agent {
+        Ok(agent) => agent,
+        Err(error) => return Answer::None(describe(error)),
+    };
+    let answer = if operation.cancel_requested_at.is_some() {
+        agent.client.cancel(&agent.endpoint, operation.kind, &operation.name).await
+    } else {
+        agent.client.status(&agent.endpoint, operation.kind, &operation.name).await
+    };
+    match answer {
+        Ok(Some(status)) => Answer::Status(status),
+        Ok(None) => Answer::Unknown,
+        Err(error) => Answer::None(describe(&error)),
+    }
+}
+
+async fn wait(
+    manager: &Manager,
+    lease: &Lease,
+    operation: &Operation,
+    progress: Option<OperationStatus>,
+    note: Option<String>,
+) -> Result<Outcome> {
+    let interval = match operation.cancel_requested_at {
+        Some(_) => CANCEL_INTERVAL.min(manager.policy().watch_interval),
+        None => manager.policy().watch_interval,
+    };
+    let (lease, kind, id) = (lease.clone(), operation.kind, operation.row);
+    manager
+        .database
+        .transaction(move |conn| {
+            lease.confirm(conn)?;
+            let bytes = progress
+                .map(|status| (to_i64(status.bytes_read), status.total_bytes_estimate.map(to_i64)));
+            operations::update_progress(conn, kind, id, bytes, note.as_deref())
+        })
+        .await?;
+    Ok(Outcome::Snooze(interval))
+}
+
+async fn fail(manager: &Manager, lease: &Lease, operation: Operation, failure: Failure) -> Result<Outcome> {
+    let lease = lease.clone();
+    manager
+        .database
+        .transaction(move |conn| {
+            lease.confirm(conn)?;
+            if is_running(operations::lock(conn, operation.kind, operation.row)?) {
+                finish::fail(conn, &operation, &failure)?;
+            }
+            Ok(())
+        })
+        .await?;
+    Ok(Outcome::Done)
+}
+
+async fn complete(
+    manager: &Manager,
+    lease: &Lease,
+    operation: Operation,
+    status: OperationStatus,
+    now: DateTime<Utc>,
+) -> Result<Outcome> {
+    let completion = match operation.kind {
+        OperationKind::Restore => None,
+        OperationKind::Backup => {
+            let id = BackupId(operation.row);
+            let backup = manager.database.transaction(move |conn| backups::get(conn, id)).await?;
+            match verify(manager, &backup, &status).await {
+                Ok(completion) => Some(completion),
+                Err(Unverified::Wrong(msg)) => {
+                    let failure = Failure::new(ReasonCode::ArtifactIncomplete, msg);
+                    return fail(manager, lease, operation, failure).await;
+                }
+                Err(Unverified::Unknown(error)) if operation.deadline_at.is_some_and(|deadline| now > deadline) => {
+                    let failure = Failure::new(ReasonCode::StoreError, describe(&error));
+                    return fail(manager, lease, operation, failure).await;
+                }
+                Err(Unverified::Unknown(error)) => {
+                    let note = format!("the agent is done; the store cannot be asked: {}", describe(&error));
+                    return wait(manager, lease, &operation, Some(status), Some(note)).await;
+                }
+            }
+        }
+    };
+    let lease = lease.clone();
+    manager
+        .database
+        .transaction(move |conn| {
+            lease.confirm(conn)?;
+            if !is_running(operations::lock(conn, operation.kind, operation.row)?) {
+                return Ok(());
+            }
+            match &completion {
+                Some(completion) => {
+                    backups::update_done(conn, BackupId(operation.row), completion)?;
+                    service_instances::update_last_done(conn, operation.instance)?;
+                }
+                None => restores::update_done(conn, RestoreId(operation.row), to_i64(status.bytes_read))?,
+            }
+            tracing::info!(operation = operation.kind.as_str(), id = operation.row, "operation done");
+            finish::wake_next(conn, operation.instance)
+        })
+        .await?;
+    Ok(Outcome::Done)
+}
+
+enum Unverified {
+    /// The store does not hold what the agent says it stored.
+    Wrong(String),
+    /// The store could not be asked.
+    Unknown(Error),
+}
+
+/// The completion contract of spec 1.4: size, checksum, and objects of exactly the reported sizes in the store.
+async fn verify(manager: &Manager, backup: &Backup, status: &OperationStatus) -> std::result::Result<Completion, Unverified> {
+    let wrong = |msg: String| Unverified::Wrong(msg);
+    let store = manager.store(&backup.store).map_err(Unverified::Unknown)?;
+    let folder = BackupFolder::parse(&backup.object_prefix, &backup.backup_id).map_err(|error| wrong(error.to_string()))?;
+    let checksum = status.checksum.clone().ok_or_else(|| wrong("the agent reported no checksum".into()))?;
+    let size: u64 = status.parts.iter().map(|part| part.size).sum();
+    if size == 0 {
+        return Err(wrong("the agent reported a backup of 0 bytes".into()));
+    }
+    for part in &status.parts {
+        let path = folder.part(&part.name).map_err(|error| wrong(error.to_string()))?;
+        match store.size(&path).await.map_err(|error| Unverified::Unknown(error.into()))? {
+            Some(found) if found == part.size => {}
+            Some(found) => return Err(wrong(format!("{path} has {found} bytes in the store, {} were reported", part.size))),
+            None => return Err(wrong(format!("{path} is not in the store"))),
+        }
+    }
+    let path = folder.metadata();
+    if store.size(&path).await.map_err(|error| Unverified::Unknown(error.into()))?.is_none() {
+        return Err(wrong(format!("{path} is not in the store")));
+    }
+    let bytes = store.get_bytes(&path, LARGEST_METADATA).await.map_err(|error| Unverified::Unknown(error.into()))?;
+    let metadata = Metadata::parse(&bytes).map_err(|error| wrong(error.to_string()))?;
+    if metadata.backup_id != backup.backup_id || metadata.parts != status.parts || metadata.checksum != checksum {
+        return Err(wrong(format!("{path} does not say what the agent reported")));
+    }
+    Ok(Completion {
+        size: to_i64(size),
+        checksum,
+        filter_plugins: status.filter_plugins.clone(),
+        bytes_processed: to_i64(status.bytes_read),
+    })
+}
+
+fn is_running(operation: Option<Operation>) -> bool {
+    operation.is_some_and(|found| found.status == "running")
+}
+
+fn to_i64(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+fn to_chrono(duration: Duration) -> chrono::Duration {
+    chrono::Duration::from_std(duration).unwrap_or(chrono::Duration::MAX)
+}

@@ -1,0 +1,88 @@
+//! What an owner may configure of an instance.
+
+use secrecy::ExposeSecret;
+
+use crate::domain::actor::Actor;
+use crate::domain::identifiers::ServiceInstanceGuid;
+use crate::domain::instance::{InstanceChanges, ServiceInstance};
+use crate::manager::Manager;
+use crate::store::{audit_events, encryption_keys, service_instances};
+use crate::{Error, Result};
+
+/// Largest `min_backup_count` and `retention_time`: a century of daily backups.
+const LARGEST: i64 = 36_500;
+/// Longest key, in bytes.
+const LONGEST_KEY: usize = 1024;
+
+/// Applies changes to a live instance. A new encryption key is not retroactive: earlier backups keep theirs.
+pub async fn configure_instance(
+    manager: &Manager,
+    actor: &Actor,
+    guid: &ServiceInstanceGuid,
+    changes: InstanceChanges,
+) -> Result<ServiceInstance> {
+    let fields = changed_fields(&changes);
+    if fields.is_empty() {
+        return Err(Error::NothingToChange);
+    }
+    check_bounds("min_backup_count", changes.min_backup_count)?;
+    check_bounds("retention_time", changes.retention_days)?;
+    let (settings, actor, guid) = (manager.settings(), actor.clone(), guid.clone());
+    manager
+        .database
+        .transaction(move |conn| {
+            let instance = service_instances::get(conn, &guid)?;
+            let instance = service_instances::lock(conn, instance.id)?;
+            if instance.deleted_at.is_some() {
+                return Err(Error::InstanceDeleted(guid.to_string()));
+            }
+            if let Some(key) = &changes.encryption_key {
+                let needed = instance.min_encryption_key_length.unwrap_or(settings.policy.min_encryption_key_length);
+                check_key(key.expose_secret(), needed)?;
+                encryption_keys::insert_current(conn, &settings.key_ring, instance.id, &guid, key, true)?;
+            }
+            service_instances::update_configuration(conn, instance.id, &changes)?;
+            audit_events::insert(conn, &actor, "configure_instance", Some(&guid), Some(fields.join(", ")))?;
+            service_instances::get(conn, &guid)
+        })
+        .await
+}
+
+/// Names only: values may be secret.
+fn changed_fields(changes: &InstanceChanges) -> Vec<&'static str> {
+    [
+        ("encryption_key", changes.encryption_key.is_some()),
+        ("exclude_from_auto_backup", changes.exclude_from_auto_backup.is_some()),
+        ("credentials_updated_by_user", changes.credentials_updated_by_user.is_some()),
+        ("min_backup_count", changes.min_backup_count.is_some()),
+        ("retention_time", changes.retention_days.is_some()),
+    ]
+    .into_iter()
+    .filter_map(|(name, is_given)| is_given.then_some(name))
+    .collect()
+}
+
+fn check_bounds(field: &'static str, value: Option<i64>) -> Result<()> {
+    match value {
+        Some(value) if !(0..=LARGEST).contains(&value) => {
+            Err(Error::Invalid { field, found: value.to_string(), allowed: format!("0 to {LARGEST}") })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_key(key: &str, needed: i32) -> Result<()> {
+    let found = key.chars().count();
+    if i64::try_from(found).unwrap_or(i64::MAX) < i64::from(needed) {
+        return Err(Error::EncryptionKeyTooShort { found, allowed: needed });
+    }
+    // A passphrase is typed into other programs one day, on one line.
+    if key.len() > LONGEST_KEY || key.chars().any(char::is_control) {
+        return Err(Error::Invalid {
+            field: "encryption_key",
+            found: "too long or has control characters".into(),
+            allowed: format!("at most {LONGEST_KEY} bytes on one line"),
+        });
+    }
+    Ok(())
+}

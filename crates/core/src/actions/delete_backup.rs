@@ -1,0 +1,48 @@
+//! A client deletes a backup: it is removed at once, from the store first.
+
+use backup_objects::BackupFolder;
+
+use crate::domain::actor::Actor;
+use crate::domain::backup::{Backup, BackupStatus};
+use crate::domain::identifiers::{BackupId, ServiceInstanceGuid};
+use crate::manager::Manager;
+use crate::store::{audit_events, backups, service_instances};
+use crate::{Error, Result};
+
+/// Marks the backup, removes its objects, and removes the row once the store has confirmed that they are gone. When
+/// the store does not, the backup stays `deleted` with the reason, and the deleter tries again.
+pub async fn delete_backup(manager: &Manager, actor: &Actor, guid: &ServiceInstanceGuid, id: BackupId) -> Result<()> {
+    let (owner, actor) = (guid.clone(), actor.clone());
+    let backup = manager
+        .database
+        .transaction(move |conn| {
+            let instance = service_instances::get(conn, &owner)?;
+            backups::find(conn, instance.id, id)?.ok_or(Error::BackupNotFound(id))?;
+            let backup = backups::lock(conn, id)?;
+            match backup.status {
+                BackupStatus::Queued | BackupStatus::Running => return Err(Error::BackupUnfinished(id)),
+                BackupStatus::Done | BackupStatus::Failed => backups::update_marked(conn, id, true)?,
+                BackupStatus::Deleted => backups::update_remove_at_once(conn, id)?,
+            }
+            audit_events::insert(conn, &actor, "delete_backup", Some(&owner), Some(format!("backup {id}")))?;
+            Ok(backup)
+        })
+        .await?;
+    remove_objects(manager, &backup).await?;
+    manager.database.transaction(move |conn| backups::delete(conn, id)).await
+}
+
+/// Removes the objects of a backup; a failure is recorded in its row and returned.
+pub(super) async fn remove_objects(manager: &Manager, backup: &Backup) -> Result<()> {
+    let removed = async {
+        let folder = BackupFolder::parse(&backup.object_prefix, &backup.backup_id)
+            .map_err(|error| Error::Internal(error.to_string()))?;
+        Ok(manager.store(&backup.store)?.delete_prefix(folder.path()).await?)
+    };
+    let result: Result<()> = removed.await;
+    if let Err(error) = &result {
+        let (id, text) = (backup.id, super::start_operation::describe(error));
+        manager.database.transaction(move |conn| backups::update_removal_error(conn, id, &text)).await?;
+    }
+    result
+}

@@ -1,0 +1,51 @@
+//! Opens the stored bytes of a downloadable backup.
+
+use backup_objects::{BackupFolder, METADATA_NAME, Store};
+
+use crate::domain::actor::Actor;
+use crate::domain::backup::Backup;
+use crate::domain::identifiers::{BackupId, ServiceInstanceGuid};
+use crate::manager::Manager;
+use crate::store::{audit_events, backups, service_instances};
+use crate::{Error, Result};
+
+/// A backup's objects, in the order in which they make up the stored bytes. Holds no database connection.
+#[derive(Debug, Clone)]
+pub struct Download {
+    /// What is downloaded.
+    pub backup: Backup,
+    /// Where the objects are.
+    pub store: Store,
+    /// Path and size of each part, in order.
+    pub parts: Vec<(String, u64)>,
+}
+
+/// Checks that the backup may be downloaded and finds its parts.
+pub async fn download_backup(manager: &Manager, actor: &Actor, guid: &ServiceInstanceGuid, id: BackupId) -> Result<Download> {
+    let (owner, actor, is_allowed) = (guid.clone(), actor.clone(), manager.policy().allow_backup_download);
+    let backup = manager
+        .database
+        .transaction(move |conn| {
+            let instance = service_instances::get(conn, &owner)?;
+            let backup = backups::find(conn, instance.id, id)?.ok_or(Error::BackupNotFound(id))?;
+            if !(is_allowed && backup.is_downloadable()) {
+                return Err(Error::NotDownloadable(id));
+            }
+            audit_events::insert(conn, &actor, "download_backup", Some(&owner), Some(format!("backup {id}")))?;
+            Ok(backup)
+        })
+        .await?;
+    let store = manager.store(&backup.store)?.clone();
+    let folder = BackupFolder::parse(&backup.object_prefix, &backup.backup_id)
+        .map_err(|error| Error::Internal(error.to_string()))?;
+    let mut parts: Vec<_> = store
+        .list(folder.path())
+        .await?
+        .into_iter()
+        .filter(|object| !object.path.ends_with(METADATA_NAME))
+        .map(|object| (object.path, object.size))
+        .collect();
+    // Longer numbers come after shorter ones: data.99999, data.100000.
+    parts.sort_by(|(a, _), (b, _)| (a.len(), a).cmp(&(b.len(), b)));
+    Ok(Download { backup, store, parts })
+}

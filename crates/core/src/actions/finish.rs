@@ -1,0 +1,40 @@
+//! What follows when an operation leaves `queued` or `running`, in the transaction in which it does.
+
+use std::time::Duration;
+
+use diesel::PgConnection;
+
+use crate::domain::identifiers::ServiceInstanceId;
+use crate::domain::operation::{Failure, Operation, OperationKind};
+use crate::jobs::{self, DeletionStep};
+use crate::store::operations;
+use crate::Result;
+
+/// An agent that was told to stop needs a moment before its remains can be removed.
+const CLEAN_UP_DELAY: Duration = Duration::from_secs(5);
+
+/// Records a failure; partial objects of a dispatched backup are removed by a job, and the next in line is woken.
+pub(super) fn fail(conn: &mut PgConnection, operation: &Operation, failure: &Failure) -> Result<()> {
+    let leaves_remains = operation.kind == OperationKind::Backup && operation.epoch > 0;
+    operations::update_failed(conn, operation.kind, operation.row, failure, leaves_remains)?;
+    if leaves_remains {
+        let job = jobs::delete_backups(operation.instance, DeletionStep::Remove).delay(CLEAN_UP_DELAY);
+        backup_queue::enqueue(conn, &job)?;
+    }
+    tracing::warn!(
+        operation = operation.kind.as_str(),
+        id = operation.row,
+        reason = failure.reason.as_str(),
+        "operation failed: {}",
+        failure.msg
+    );
+    wake_next(conn, operation.instance)
+}
+
+/// The next queued operation of the instance need not wait for its timer.
+pub(super) fn wake_next(conn: &mut PgConnection, instance: ServiceInstanceId) -> Result<()> {
+    if let Some((kind, id)) = operations::find_next_queued(conn, instance)? {
+        backup_queue::run_now(conn, &jobs::start_key(kind, id))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,175 @@
+//! What the API shows: reads only.
+
+use chrono::{DateTime, Utc};
+
+use crate::domain::backup::Backup;
+use crate::domain::identifiers::{BackupId, RestoreId, ServiceInstanceGuid, ServiceInstanceId};
+use crate::domain::instance::ServiceInstance;
+use crate::domain::restore::Restore;
+use crate::manager::Manager;
+use crate::store::{backups, migrations, restores, service_brokers, service_instances};
+use crate::{Error, Result, jobs};
+
+/// An instance with all its backups and restores, newest first.
+#[derive(Debug, Clone)]
+pub struct InstanceDetails {
+    /// The instance.
+    pub instance: ServiceInstance,
+    /// Its backups.
+    pub backups: Vec<Backup>,
+    /// The restores into it.
+    pub restores: Vec<Restore>,
+}
+
+/// One instance alone.
+pub async fn instance(manager: &Manager, guid: &ServiceInstanceGuid) -> Result<ServiceInstance> {
+    let guid = guid.clone();
+    manager.database.transaction(move |conn| service_instances::get(conn, &guid)).await
+}
+
+/// One instance by its number.
+pub async fn instance_by_id(manager: &Manager, id: ServiceInstanceId) -> Result<ServiceInstance> {
+    manager.database.transaction(move |conn| service_instances::get_by_id(conn, id)).await
+}
+
+/// One instance with everything that belongs to it.
+pub async fn instance_details(manager: &Manager, guid: &ServiceInstanceGuid) -> Result<InstanceDetails> {
+    let guid = guid.clone();
+    manager
+        .database
+        .transaction(move |conn| {
+            let instance = service_instances::get(conn, &guid)?;
+            let backups = backups::list(conn, &[instance.id])?;
+            let restores = restores::list(conn, &[instance.id])?;
+            Ok(InstanceDetails { instance, backups, restores })
+        })
+        .await
+}
+
+/// The next `limit` instances after `after`, in the order of their numbers; empty at the end.
+pub async fn instances_after(manager: &Manager, after: ServiceInstanceId, limit: i64) -> Result<Vec<InstanceDetails>> {
+    manager
+        .database
+        .transaction(move |conn| {
+            let instances = service_instances::list(conn, after, limit)?;
+            with_details(conn, instances)
+        })
+        .await
+}
+
+/// One page of instances and how many instances there are; `page` counts from 0.
+pub async fn instances_page(manager: &Manager, page: i64, per_page: i64) -> Result<(Vec<InstanceDetails>, i64)> {
+    manager
+        .database
+        .transaction(move |conn| {
+            let instances = service_instances::list_page(conn, page, per_page)?;
+            Ok((with_details(conn, instances)?, service_instances::count(conn)?))
+        })
+        .await
+}
+
+fn with_details(conn: &mut diesel::PgConnection, instances: Vec<ServiceInstance>) -> Result<Vec<InstanceDetails>> {
+    let ids: Vec<_> = instances.iter().map(|instance| instance.id).collect();
+    let mut details: Vec<_> = instances
+        .into_iter()
+        .map(|instance| InstanceDetails { instance, backups: Vec::new(), restores: Vec::new() })
+        .collect();
+    // Instances come in the order of their numbers.
+    let position = |id: ServiceInstanceId| ids.binary_search(&id).ok();
+    for backup in backups::list(conn, &ids)? {
+        if let Some(entry) = position(backup.instance).and_then(|at| details.get_mut(at)) {
+            entry.backups.push(backup);
+        }
+    }
+    for restore in restores::list(conn, &ids)? {
+        if let Some(entry) = position(restore.instance).and_then(|at| details.get_mut(at)) {
+            entry.restores.push(restore);
+        }
+    }
+    Ok(details)
+}
+
+/// The backups of an instance, newest first.
+pub async fn backups(manager: &Manager, guid: &ServiceInstanceGuid) -> Result<Vec<Backup>> {
+    let guid = guid.clone();
+    manager
+        .database
+        .transaction(move |conn| {
+            let instance = service_instances::get(conn, &guid)?;
+            backups::list(conn, &[instance.id])
+        })
+        .await
+}
+
+/// One backup of an instance.
+pub async fn backup(manager: &Manager, guid: &ServiceInstanceGuid, id: BackupId) -> Result<Backup> {
+    let guid = guid.clone();
+    manager
+        .database
+        .transaction(move |conn| {
+            let instance = service_instances::get(conn, &guid)?;
+            backups::find(conn, instance.id, id)?.ok_or(Error::BackupNotFound(id))
+        })
+        .await
+}
+
+/// The restores into an instance, newest first.
+pub async fn restores(manager: &Manager, guid: &ServiceInstanceGuid) -> Result<Vec<Restore>> {
+    let guid = guid.clone();
+    manager
+        .database
+        .transaction(move |conn| {
+            let instance = service_instances::get(conn, &guid)?;
+            restores::list(conn, &[instance.id])
+        })
+        .await
+}
+
+/// One restore into an instance.
+pub async fn restore(manager: &Manager, guid: &ServiceInstanceGuid, id: RestoreId) -> Result<Restore> {
+    let guid = guid.clone();
+    manager
+        .database
+        .transaction(move |conn| {
+            let instance = service_instances::get(conn, &guid)?;
+            restores::find(conn, instance.id, id)?.ok_or(Error::RestoreNotFound(id))
+        })
+        .await
+}
+
+/// What keeps the system from working as it should.
+#[derive(Debug, Clone, Default)]
+pub struct Health {
+    /// Queues that no live worker serves.
+    pub unserved_queues: Vec<String>,
+    /// The schema lacks migrations of this program.
+    pub migrations_pending: bool,
+    /// Brokers whose last listing failed: name, last complete listing, error. A warning, not an outage.
+    pub broker_errors: Vec<(String, Option<DateTime<Utc>>, String)>,
+}
+
+impl Health {
+    /// Whether requests are carried out.
+    pub fn is_healthy(&self) -> bool {
+        self.unserved_queues.is_empty() && !self.migrations_pending
+    }
+}
+
+/// Asks the database; an error means that it does not answer.
+pub async fn health(manager: &Manager) -> Result<Health> {
+    manager
+        .database
+        .transaction(|conn| {
+            let migrations_pending = migrations::are_pending(conn)?;
+            if migrations_pending {
+                return Ok(Health { migrations_pending, ..Health::default() });
+            }
+            let broker_errors = service_brokers::list(conn)?
+                .into_iter()
+                .filter_map(|(name, at, error)| error.map(|error| (name, at, error)))
+                .collect();
+            let unserved_queues = backup_queue::overview::unserved(conn, &jobs::QUEUES)?;
+            Ok(Health { unserved_queues, migrations_pending, broker_errors })
+        })
+        .await
+}

@@ -1,0 +1,22 @@
+//! The verbs of the product, one per file. Only actions open transactions of the product's tables; none stays open
+//! during a remote call. Actions called by jobs confirm the job's lease in every transaction that writes.
+
+mod agent_endpoint;
+mod finish;
+
+pub mod adopt_operations;
+pub mod back_up_all;
+pub mod cancel_operation;
+pub mod check_operation;
+pub mod configure_instance;
+pub mod delete_backup;
+pub mod delete_backups;
+pub mod download_backup;
+pub mod inspect;
+pub mod plan_deletions;
+pub mod request_backup;
+pub mod request_backup_all;
+pub mod request_restore;
+pub mod start_operation;
+pub mod synchronise_instances;
+pub mod undelete_backup;

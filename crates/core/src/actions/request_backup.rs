@@ -1,0 +1,83 @@
+//! Records the wish for a backup: the row and its job in one transaction.
+
+use std::time::Duration;
+
+use diesel::PgConnection;
+
+use crate::domain::actor::Actor;
+use crate::domain::backup::Backup;
+use crate::domain::identifiers::ServiceInstanceGuid;
+use crate::domain::instance::ServiceInstance;
+use crate::domain::operation::OperationKind;
+use crate::manager::{Manager, Settings};
+use crate::store::{audit_events, backups, encryption_keys, service_instances};
+use crate::{Error, Result, jobs};
+
+/// All objects of the manager lie below this folder of a store.
+const STORE_PREFIX: &str = "backups";
+
+/// The outcome of a request.
+#[derive(Debug, Clone)]
+pub struct RequestedBackup {
+    /// The backup that stands for the request.
+    pub backup: Backup,
+    /// False when the `Idempotency-Key` was known already.
+    pub is_new: bool,
+}
+
+/// Records an on-demand backup of an instance. With an `idempotency_key` that was used for the same instance in the
+/// last 24 hours, nothing new is recorded.
+pub async fn request_backup(
+    manager: &Manager,
+    actor: &Actor,
+    guid: &ServiceInstanceGuid,
+    idempotency_key: Option<String>,
+) -> Result<RequestedBackup> {
+    let (settings, actor, guid) = (manager.settings(), actor.clone(), guid.clone());
+    manager
+        .database
+        .transaction(move |conn| {
+            let instance = service_instances::get(conn, &guid)?;
+            let instance = service_instances::lock(conn, instance.id)?;
+            if instance.deleted_at.is_some() {
+                return Err(Error::InstanceDeleted(guid.to_string()));
+            }
+            if let Some(key) = &idempotency_key
+                && let Some(known) = backups::find_idempotent(conn, instance.id, key)?
+            {
+                return Ok(RequestedBackup { backup: backups::get(conn, known)?, is_new: false });
+            }
+            let mut new = new_backup(conn, &settings, &instance)?;
+            new.idempotency_key = idempotency_key;
+            let inserted = backups::insert(conn, &[new])?;
+            let (id, _) = inserted.first().ok_or_else(|| Error::Internal("the backup was not inserted".into()))?;
+            let job = jobs::start_operation(OperationKind::Backup, id.0, false, Duration::ZERO, &settings.policy);
+            backup_queue::enqueue(conn, &job)?;
+            audit_events::insert(conn, &actor, "request_backup", Some(&guid), Some(format!("backup {id}")))?;
+            Ok(RequestedBackup { backup: backups::get(conn, *id)?, is_new: true })
+        })
+        .await
+}
+
+/// Names a new backup of a locked instance. An instance without a key (its first sight was interrupted) gets one.
+pub(super) fn new_backup(conn: &mut PgConnection, settings: &Settings, instance: &ServiceInstance) -> Result<backups::NewBackup> {
+    let encryption_key = match encryption_keys::find_current(conn, instance.id)? {
+        Some(key) => key,
+        None => {
+            let key = crate::domain::cipher::generate_instance_key();
+            encryption_keys::insert_current(conn, &settings.key_ring, instance.id, &instance.guid, &key, false)?
+        }
+    };
+    let millis = backups::next_name_millis(conn, instance.id, &instance.backup_guid)?;
+    Ok(backups::NewBackup {
+        instance: instance.id,
+        backup_id: format!("{}-{millis}", instance.backup_guid),
+        is_scheduled: false,
+        encryption_key,
+        store: instance.store.clone(),
+        object_prefix: backup_objects::object_prefix(STORE_PREFIX, &instance.backup_guid)
+            .map_err(|error| Error::Internal(error.to_string()))?,
+        idempotency_key: None,
+        fan_out_job: None,
+    })
+}

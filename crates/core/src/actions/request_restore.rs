@@ -1,0 +1,77 @@
+//! Records the wish for a restore: the row and its job in one transaction.
+
+use std::time::Duration;
+
+use crate::domain::actor::Actor;
+use crate::domain::backup::BackupStatus;
+use crate::domain::identifiers::{BackupId, RestoreId, ServiceInstanceGuid, ServiceInstanceId};
+use crate::domain::operation::OperationKind;
+use crate::manager::Manager;
+use crate::store::{audit_events, backups, restores, service_instances};
+use crate::{Error, Result, jobs};
+
+/// The instance a backup is loaded into, as clients name it.
+#[derive(Debug, Clone)]
+pub enum RestoreTarget {
+    /// By its GUID.
+    Guid(ServiceInstanceGuid),
+    /// By its internal number (first generation).
+    Number(ServiceInstanceId),
+}
+
+/// Whose backup is asked for.
+#[derive(Debug, Clone)]
+pub enum RestoreSource {
+    /// A backup of the target itself.
+    Target,
+    /// A backup of this instance, which may be deleted.
+    Instance(ServiceInstanceGuid),
+    /// Whoever owns the backup of this number (first generation).
+    Any,
+}
+
+/// Records a restore of backup `id` into `target`. Refused unless the backup is `done`, the data services are the
+/// same, and no other restore of the target is unfinished.
+pub async fn request_restore(
+    manager: &Manager,
+    actor: &Actor,
+    target: RestoreTarget,
+    source: RestoreSource,
+    id: BackupId,
+) -> Result<RestoreId> {
+    let (settings, actor) = (manager.settings(), actor.clone());
+    manager
+        .database
+        .transaction(move |conn| {
+            let target = match &target {
+                RestoreTarget::Guid(guid) => service_instances::get(conn, guid)?,
+                RestoreTarget::Number(number) => service_instances::get_by_id(conn, *number)?,
+            };
+            if target.deleted_at.is_some() {
+                return Err(Error::InstanceDeleted(target.guid.to_string()));
+            }
+            let source = match &source {
+                RestoreSource::Target => target.clone(),
+                RestoreSource::Instance(guid) => service_instances::get(conn, guid)?,
+                RestoreSource::Any => {
+                    let owner = backups::get(conn, id)?.instance;
+                    service_instances::get_by_id(conn, owner)?
+                }
+            };
+            let backup = backups::find(conn, source.id, id)?.ok_or(Error::BackupNotFound(id))?;
+            if backup.status != BackupStatus::Done {
+                return Err(Error::BackupNotRestorable { id, status: backup.status.as_str() });
+            }
+            if source.data_service != target.data_service {
+                return Err(Error::DataServiceMismatch { found: source.data_service, wanted: target.data_service });
+            }
+            let name = format!("{}-restore-{}", target.backup_guid, uuid::Uuid::new_v4());
+            let restore = restores::insert(conn, target.id, &backup, &name)?;
+            let job = jobs::start_operation(OperationKind::Restore, restore.0, false, Duration::ZERO, &settings.policy);
+            backup_queue::enqueue(conn, &job)?;
+            let subject = format!("restore {restore} of backup {id} of {}", source.guid);
+            audit_events::insert(conn, &actor, "request_restore", Some(&target.guid), Some(subject))?;
+            Ok(restore)
+        })
+        .await
+}

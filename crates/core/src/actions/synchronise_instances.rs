@@ -1,0 +1,157 @@
+//! The `update_instance_state_job`: learns new, changed and deleted instances from the brokers. A listing that is not
+//! complete changes nothing, and one broker's trouble is not another's: each broker has a job of its own.
+
+use backup_queue::{ClaimedJob, Outcome};
+use diesel::PgConnection;
+
+use super::finish::wake_next;
+use crate::clients::broker::{BrokerError, BrokerInstance, agent_url, parse_inventory};
+use crate::domain::cipher::generate_instance_key;
+use crate::domain::identifiers::ServiceInstanceGuid;
+use crate::jobs::{self, DeletionStep};
+use crate::manager::{Broker, BrokerSource, Manager, Settings};
+use crate::store::service_brokers::BrokerRecord;
+use crate::store::service_instances::{ChangedInstance, ListedInstance};
+use crate::store::{self, encryption_keys, service_brokers, service_instances};
+use crate::{Error, Result};
+
+/// Instances per statement.
+const CHUNK: usize = 1000;
+
+/// Enqueues one job per configured broker.
+pub async fn synchronise_all(manager: &Manager, job: &ClaimedJob) -> Result<Outcome> {
+    let (settings, lease) = (manager.settings(), job.lease.clone());
+    manager
+        .database
+        .transaction(move |conn| {
+            lease.confirm(conn)?;
+            let brokers: Vec<_> =
+                settings.brokers.iter().map(|broker| jobs::update_instance_state(Some(&broker.name))).collect();
+            backup_queue::enqueue_many(conn, &brokers)?;
+            Ok(Outcome::Done)
+        })
+        .await
+}
+
+/// Asks one broker, and records what it says in one transaction; on failure only the failure is recorded.
+pub async fn synchronise_broker(manager: &Manager, job: &ClaimedJob, name: &str) -> Result<Outcome> {
+    let broker = match manager.broker(name) {
+        Ok(broker) => broker.clone(),
+        Err(error) => return Ok(Outcome::Discard(error.to_string())),
+    };
+    let (settings, lease) = (manager.settings(), job.lease.clone());
+    match list(&broker).await {
+        Ok(instances) => {
+            let changed = manager
+                .database
+                .transaction(move |conn| {
+                    lease.confirm(conn)?;
+                    let record = service_brokers::lock(conn, &broker.name)?;
+                    let changed = apply(conn, &settings, &broker, &record, &instances)?;
+                    service_brokers::update_outcome(conn, record.id, None)?;
+                    Ok(changed)
+                })
+                .await?;
+            tracing::info!(service_broker = name, changed, "synchronised the instances of a broker");
+            Ok(Outcome::Done)
+        }
+        Err(error) => {
+            let text = super::start_operation::describe(&error);
+            manager
+                .database
+                .transaction(move |conn| {
+                    lease.confirm(conn)?;
+                    let record = service_brokers::lock(conn, &broker.name)?;
+                    service_brokers::update_outcome(conn, record.id, Some(&text))
+                })
+                .await?;
+            Err(error)
+        }
+    }
+}
+
+async fn list(broker: &Broker) -> Result<Vec<BrokerInstance>> {
+    match &broker.source {
+        BrokerSource::Http(client) => Ok(client.list_instances().await?),
+        BrokerSource::StaticInventory(path) => {
+            let invalid = |detail: String| Error::Invalid {
+                field: "static_inventory",
+                found: path.display().to_string(),
+                allowed: format!("a readable inventory ({detail})"),
+            };
+            let text = tokio::fs::read_to_string(path).await.map_err(|error| invalid(error.to_string()))?;
+            parse_inventory(&text).map_err(|error| invalid(error.to_string()))
+        }
+    }
+}
+
+fn apply(
+    conn: &mut PgConnection,
+    settings: &Settings,
+    broker: &Broker,
+    record: &BrokerRecord,
+    instances: &[BrokerInstance],
+) -> Result<usize> {
+    let now = store::now(conn)?;
+    let mut changed = Vec::new();
+    for chunk in instances.chunks(CHUNK) {
+        let mut listed = Vec::with_capacity(chunk.len());
+        for instance in chunk {
+            let mut entry = listed_instance(broker, instance)?;
+            if instance.deleted {
+                // A broker's clock, or its lie, must not make a deletion older than our last sight of the instance:
+                // retention counts from it.
+                let earliest = record.last_synchronised_at.unwrap_or(now);
+                entry.deleted_at = Some(instance.deleted_at.unwrap_or(now).clamp(earliest.min(now), now));
+            }
+            listed.push(entry);
+        }
+        changed.extend(service_instances::upsert(conn, record.id, &listed)?);
+    }
+    for instance in &changed {
+        follow_up(conn, settings, instance)?;
+    }
+    Ok(changed.len())
+}
+
+/// A new instance gets its key; the backups of one deleted just now are dealt with.
+fn follow_up(conn: &mut PgConnection, settings: &Settings, instance: &ChangedInstance) -> Result<()> {
+    if instance.was_deleted_now {
+        backup_queue::enqueue(conn, &jobs::delete_backups(instance.id, DeletionStep::Mark))?;
+        // What is queued need not wait for its turn to learn that it will not come.
+        return wake_next(conn, instance.id);
+    }
+    if encryption_keys::find_current(conn, instance.id)?.is_none() {
+        let key = generate_instance_key();
+        encryption_keys::insert_current(conn, &settings.key_ring, instance.id, &instance.guid, &key, false)?;
+    }
+    Ok(())
+}
+
+fn listed_instance(broker: &Broker, instance: &BrokerInstance) -> Result<ListedInstance> {
+    let guid = ServiceInstanceGuid::parse(&instance.guid).ok_or_else(|| {
+        Error::Broker(BrokerError::BadInstance { detail: format!("{:?} is not a usable GUID", instance.guid) })
+    })?;
+    let address = agent_url(broker.agent_url_template.as_deref(), instance);
+    if let Err(error) = &address
+        && !instance.deleted
+    {
+        tracing::warn!(service_instance.guid = %guid, "the address of the backup agent is unknown: {error}");
+    }
+    Ok(ListedInstance {
+        backup_guid: uuid::Uuid::new_v4().to_string(),
+        broker_resource_id: instance.broker_resource_id,
+        state: instance.state.clone(),
+        deployment_name: instance.deployment_name.clone(),
+        plan_guid: instance.plan_guid.clone(),
+        service_guid: instance.service_guid.clone(),
+        organization_guid: instance.organization_guid.clone(),
+        space_guid: instance.space_guid.clone(),
+        tenant_id: instance.tenant_id.clone(),
+        data_service: instance.data_service.clone().unwrap_or_else(|| broker.data_service.clone()),
+        store: broker.store.clone(),
+        agent_url: address.ok().map(|url| url.to_string()),
+        deleted_at: None,
+        guid,
+    })
+}

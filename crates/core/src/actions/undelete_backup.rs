@@ -1,0 +1,29 @@
+//! Takes back an automatic deletion within the undo window.
+
+use crate::domain::actor::Actor;
+use crate::domain::backup::{Backup, BackupStatus};
+use crate::domain::identifiers::{BackupId, ServiceInstanceGuid};
+use crate::manager::Manager;
+use crate::store::{audit_events, backups, service_instances};
+use crate::{Error, Result};
+
+/// `deleted` → `done`, for a backup that was good and whose removal has not begun.
+pub async fn undelete_backup(manager: &Manager, actor: &Actor, guid: &ServiceInstanceGuid, id: BackupId) -> Result<Backup> {
+    let (actor, guid) = (actor.clone(), guid.clone());
+    manager
+        .database
+        .transaction(move |conn| {
+            let instance = service_instances::get(conn, &guid)?;
+            backups::find(conn, instance.id, id)?.ok_or(Error::BackupNotFound(id))?;
+            let backup = backups::lock(conn, id)?;
+            let was_good = backup.checksum.is_some() && backup.reason_code.is_none();
+            // `remove_at_once` also says that a worker has begun to remove the objects.
+            if backup.status != BackupStatus::Deleted || !was_good || backup.remove_at_once {
+                return Err(Error::NotUndeletable(id));
+            }
+            backups::update_undeleted(conn, id)?;
+            audit_events::insert(conn, &actor, "undelete_backup", Some(&guid), Some(format!("backup {id}")))?;
+            backups::get(conn, id)
+        })
+        .await
+}

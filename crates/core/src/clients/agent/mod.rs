@@ -1,0 +1,160 @@
+//! Talks to the backup agent of one service instance (spec 3.1). Knows the words and the bounds; decides nothing.
+//! What may be in an answer is judged in `answer`, what went wrong is named in [`AgentError`].
+
+mod answer;
+mod endpoint;
+mod error;
+
+use std::time::Duration;
+
+use backup_protocol::{AgentInfo, OperationStatus, StartBackup, StartRestore};
+use reqwest::{Client, Method, StatusCode};
+use serde::Serialize;
+use url::Url;
+
+pub use endpoint::{AgentCredential, AgentEndpoint};
+pub use error::AgentError;
+
+pub use crate::domain::operation::OperationKind;
+
+use super::http::{self, BodyError, HttpLimits, HttpSetupError, TlsOptions};
+
+/// Speaks to all agents of one service broker's instances; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct AgentClient {
+    http: Client,
+    limits: HttpLimits,
+}
+
+impl AgentClient {
+    /// Connecting may take 5 s, a whole exchange 30 s, an answer 4 MiB.
+    pub const LIMITS: HttpLimits = HttpLimits {
+        connect: Duration::from_secs(5),
+        total: Duration::from_secs(30),
+        max_answer_bytes: 4 * 1024 * 1024,
+    };
+
+    /// Builds the client once for a service broker's configuration.
+    pub fn new(tls: &TlsOptions) -> Result<Self, HttpSetupError> {
+        Self::with_limits(tls, Self::LIMITS)
+    }
+
+    /// As [`AgentClient::new`], with bounds of the caller's.
+    pub fn with_limits(tls: &TlsOptions, limits: HttpLimits) -> Result<Self, HttpSetupError> {
+        Ok(Self { http: http::build(tls, &limits)?, limits })
+    }
+
+    /// Asks who the agent is and what it can do.
+    pub async fn info(&self, agent: &AgentEndpoint) -> Result<AgentInfo, AgentError> {
+        let (status, body) = self.exchange(agent, Method::GET, agent.info_url()?, None::<&()>).await?;
+        match status {
+            StatusCode::OK => answer::parse(&body),
+            other => Err(error::refusal(other, None, &body)),
+        }
+    }
+
+    /// Starts a backup, or learns the state of the one that was started under this id before.
+    pub async fn start_backup(
+        &self,
+        agent: &AgentEndpoint,
+        id: &str,
+        request: &StartBackup,
+    ) -> Result<OperationStatus, AgentError> {
+        self.start(agent, OperationKind::Backup, id, request).await
+    }
+
+    /// Starts a restore, or learns the state of the one that was started under this id before.
+    pub async fn start_restore(
+        &self,
+        agent: &AgentEndpoint,
+        id: &str,
+        request: &StartRestore,
+    ) -> Result<OperationStatus, AgentError> {
+        self.start(agent, OperationKind::Restore, id, request).await
+    }
+
+    /// Asks where an operation stands; none when the agent has never heard of it.
+    pub async fn status(
+        &self,
+        agent: &AgentEndpoint,
+        kind: OperationKind,
+        id: &str,
+    ) -> Result<Option<OperationStatus>, AgentError> {
+        self.known(agent, Method::GET, kind, id).await
+    }
+
+    /// Asks the agent to cancel an operation and to remove what it left behind; none when it has never heard of it.
+    pub async fn cancel(
+        &self,
+        agent: &AgentEndpoint,
+        kind: OperationKind,
+        id: &str,
+    ) -> Result<Option<OperationStatus>, AgentError> {
+        self.known(agent, Method::DELETE, kind, id).await
+    }
+
+    async fn start(
+        &self,
+        agent: &AgentEndpoint,
+        kind: OperationKind,
+        id: &str,
+        request: &impl Serialize,
+    ) -> Result<OperationStatus, AgentError> {
+        let url = agent.operation_url(segment(kind), id)?;
+        let (status, body) = self.exchange(agent, Method::PUT, url, Some(request)).await?;
+        match status {
+            StatusCode::OK | StatusCode::ACCEPTED => answer::operation(kind, id, &body),
+            other => Err(error::refusal(other, None, &body)),
+        }
+    }
+
+    async fn known(
+        &self,
+        agent: &AgentEndpoint,
+        method: Method,
+        kind: OperationKind,
+        id: &str,
+    ) -> Result<Option<OperationStatus>, AgentError> {
+        let url = agent.operation_url(segment(kind), id)?;
+        let (status, body) = self.exchange(agent, method, url, None::<&()>).await?;
+        match status {
+            StatusCode::OK | StatusCode::ACCEPTED => answer::operation(kind, id, &body).map(Some),
+            // A proxy's or a wrong server's 404 must not pass for "never heard of it": that would fail a healthy backup.
+            StatusCode::NOT_FOUND => answer::never_heard(&body).map(|()| None),
+            other => Err(error::refusal(other, None, &body)),
+        }
+    }
+
+    /// Sends one request and returns the status and the bounded body; a 429 becomes [`AgentError::Busy`] here,
+    /// where its header is at hand.
+    async fn exchange(
+        &self,
+        agent: &AgentEndpoint,
+        method: Method,
+        url: Url,
+        body: Option<&impl Serialize>,
+    ) -> Result<(StatusCode, Vec<u8>), AgentError> {
+        let mut request = agent.authorize(self.http.request(method, url));
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let answer = request.send().await.map_err(AgentError::unreachable)?;
+        let status = answer.status();
+        let retry_after = error::retry_after(answer.headers());
+        let body = http::read_bounded(answer, self.limits.max_answer_bytes).await.map_err(|e| match e {
+            BodyError::Broken(source) => AgentError::unreachable(source),
+            BodyError::TooLarge => AgentError::protocol("the answer is larger than allowed"),
+        })?;
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            return Err(error::refusal(status, retry_after, &body));
+        }
+        Ok((status, body))
+    }
+}
+
+fn segment(kind: OperationKind) -> &'static str {
+    match kind {
+        OperationKind::Backup => "backups",
+        OperationKind::Restore => "restores",
+    }
+}

@@ -1,0 +1,19 @@
+//! Who asked for something, as the audit trail records it.
+
+/// The user behind a request, or the part of the system that acts by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Actor {
+    /// User name, or `worker`.
+    pub name: String,
+    /// Address the request came from.
+    pub address: Option<String>,
+    /// The request's id, as in the logs.
+    pub request_id: Option<String>,
+}
+
+impl Actor {
+    /// The worker, acting on a schedule or a job.
+    pub fn worker() -> Self {
+        Self { name: "worker".into(), address: None, request_id: None }
+    }
+}

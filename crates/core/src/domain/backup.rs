@@ -1,0 +1,117 @@
+//! A backup and its life.
+
+use chrono::{DateTime, Utc};
+
+use super::identifiers::{BackupId, EncryptionKeyId, ServiceInstanceId};
+
+/// Where a backup stands; the words are the wire's, and no others may appear there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum BackupStatus {
+    /// Recorded, not yet accepted by the agent.
+    Queued,
+    /// The agent accepted it.
+    Running,
+    /// Complete, verified and in the store.
+    Done,
+    /// Ended without success; has a reason code.
+    Failed,
+    /// Marked for removal; the data may still be in the store.
+    Deleted,
+}
+
+impl BackupStatus {
+    /// Every status.
+    pub const ALL: [Self; 5] = [Self::Queued, Self::Running, Self::Done, Self::Failed, Self::Deleted];
+
+    /// The word on the wire and in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Deleted => "deleted",
+        }
+    }
+
+    /// Reads the word; none for any other.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == text)
+    }
+
+    /// Whether a backup may move from `self` to `next`. The database holds the same table in `check_status_move`;
+    /// `the_database_and_the_domain_allow_the_same_moves` compares them.
+    pub fn can_become(self, next: Self) -> bool {
+        use BackupStatus::{Deleted, Done, Failed, Queued, Running};
+        matches!(
+            (self, next),
+            (Queued, Running | Failed)
+                | (Running, Done | Failed)
+                | (Done | Failed, Deleted)
+                // Undeleting within the undo window.
+                | (Deleted, Done)
+        )
+    }
+}
+
+/// One backup, as the manager knows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Backup {
+    /// The manager's number.
+    pub id: BackupId,
+    /// Whose backup.
+    pub instance: ServiceInstanceId,
+    /// Name towards agents and in the store.
+    pub backup_id: String,
+    /// Where it stands.
+    pub status: BackupStatus,
+    /// Asked for by the schedule, not by a person.
+    pub is_scheduled: bool,
+    /// The key it was made with.
+    pub encryption_key: EncryptionKeyId,
+    /// Whether that key is the owner's current own key, which makes a `done` backup downloadable.
+    pub has_current_own_key: bool,
+    /// Name of the store it lies in.
+    pub store: String,
+    /// Objects lie below `<object_prefix>/<backup_id>/`.
+    pub object_prefix: String,
+    /// Stored bytes; 0 until known.
+    pub size: i64,
+    /// SHA-256 over the stored bytes, hexadecimal.
+    pub checksum: Option<String>,
+    /// Filters in the order they were applied.
+    pub filter_plugins: Vec<String>,
+    /// Plain bytes the agent has read so far.
+    pub bytes_processed: i64,
+    /// The agent's estimate of `bytes_processed` at the end.
+    pub total_bytes_estimate: Option<i64>,
+    /// Why it left the happy path.
+    pub reason_code: Option<String>,
+    /// The same for a person.
+    pub msg: Option<String>,
+    /// When it was asked for.
+    pub triggered_at: DateTime<Utc>,
+    /// When the agent accepted it.
+    pub started_at: Option<DateTime<Utc>>,
+    /// Time of the last status change, once it has left `running`.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// Last change of the row.
+    pub updated_at: DateTime<Utc>,
+    /// When it was marked for removal.
+    pub marked_deleted_at: Option<DateTime<Utc>>,
+    /// A client asked for removal at once: no undo window.
+    pub remove_at_once: bool,
+    /// Partial objects of a failed backup are still to be removed.
+    pub has_remains: bool,
+    /// A restore of this backup is queued or running.
+    pub is_used_by_restore: bool,
+    /// Why the last removal failed.
+    pub removal_error: Option<String>,
+}
+
+impl Backup {
+    /// Whether the owner may download it (spec 1.8), if downloads are allowed at all.
+    pub fn is_downloadable(&self) -> bool {
+        self.status == BackupStatus::Done && self.has_current_own_key
+    }
+}

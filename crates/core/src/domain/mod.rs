@@ -1,0 +1,12 @@
+//! Pure types and decisions of the product: no I/O, no clock, nothing of the other folders.
+
+pub mod actor;
+pub mod backup;
+pub mod cipher;
+pub mod identifiers;
+pub mod instance;
+pub mod operation;
+pub mod reason;
+pub mod restore;
+pub mod retention;
+pub mod spread;

@@ -1,0 +1,103 @@
+//! Why something left the happy path: stable words for programs. Documented in `docs/reason-codes.md`.
+
+use std::fmt;
+
+/// `reason_code` on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ReasonCode {
+    /// The agent did not answer within all attempts.
+    AgentUnreachable,
+    /// The agent refused the request.
+    AgentRejected,
+    /// The agent no longer knows the operation.
+    AgentLostOperation,
+    /// The agent was restarted in the middle of the operation.
+    AgentInterrupted,
+    /// The agent failed for a reason of its own.
+    AgentError,
+    /// The data service or its tools failed.
+    DataServiceError,
+    /// The backup store failed.
+    StoreError,
+    /// The deadline passed.
+    TimedOut,
+    /// Somebody cancelled it.
+    Cancelled,
+    /// The instance was deleted before the work began.
+    InstanceDeleted,
+    /// The agent reported success, but the store does not hold what it reported.
+    ArtifactIncomplete,
+    /// The stored bytes are not those that were written.
+    ChecksumMismatch,
+    /// The stored bytes could not be decrypted with the recorded key.
+    DecryptionFailed,
+    /// The configuration no longer has what the operation needs (store, broker, key).
+    ConfigurationError,
+}
+
+impl ReasonCode {
+    /// All codes, for documentation and tests.
+    pub const ALL: [Self; 14] = [
+        Self::AgentUnreachable,
+        Self::AgentRejected,
+        Self::AgentLostOperation,
+        Self::AgentInterrupted,
+        Self::AgentError,
+        Self::DataServiceError,
+        Self::StoreError,
+        Self::TimedOut,
+        Self::Cancelled,
+        Self::InstanceDeleted,
+        Self::ArtifactIncomplete,
+        Self::ChecksumMismatch,
+        Self::DecryptionFailed,
+        Self::ConfigurationError,
+    ];
+
+    /// The word on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AgentUnreachable => "agent_unreachable",
+            Self::AgentRejected => "agent_rejected",
+            Self::AgentLostOperation => "agent_lost_operation",
+            Self::AgentInterrupted => "agent_interrupted",
+            Self::AgentError => "agent_error",
+            Self::DataServiceError => "data_service_error",
+            Self::StoreError => "store_error",
+            Self::TimedOut => "timed_out",
+            Self::Cancelled => "cancelled",
+            Self::InstanceDeleted => "instance_deleted",
+            Self::ArtifactIncomplete => "artifact_incomplete",
+            Self::ChecksumMismatch => "checksum_mismatch",
+            Self::DecryptionFailed => "decryption_failed",
+            Self::ConfigurationError => "configuration_error",
+        }
+    }
+
+    /// Translates the `error.code` of an agent; words this manager does not know become [`Self::AgentError`].
+    pub fn from_agent(code: &str) -> Self {
+        match code {
+            "interrupted" => Self::AgentInterrupted,
+            "bad_request" => Self::AgentRejected,
+            other => Self::ALL.into_iter().find(|reason| reason.as_str() == other).unwrap_or(Self::AgentError),
+        }
+    }
+}
+
+impl fmt::Display for ReasonCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ReasonCode;
+
+    #[test]
+    fn an_agents_unknown_word_becomes_agent_error() {
+        assert_eq!(ReasonCode::from_agent("store_error"), ReasonCode::StoreError);
+        assert_eq!(ReasonCode::from_agent("interrupted"), ReasonCode::AgentInterrupted);
+        assert_eq!(ReasonCode::from_agent("flux_capacitor"), ReasonCode::AgentError);
+    }
+}

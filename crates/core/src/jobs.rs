@@ -1,0 +1,212 @@
+//! Every job of the product on one page: kind, queue, arguments, priority, attempts. Handlers are in the worker,
+//! in files named like the queues.
+
+use std::time::Duration;
+
+use backup_queue::{NewJob, Schedule};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::domain::identifiers::ServiceInstanceId;
+use crate::domain::operation::OperationKind;
+use crate::manager::Policy;
+
+/// Fans a backup out to all instances.
+pub const BACKUP_ALL: &str = "backup_all_job";
+/// Sends backup and restore requests to agents.
+pub const BACKUP_AGENT_BACKUPS: &str = "backup_agent_backups";
+/// Asks agents about running backups.
+pub const BACKUP_WATCHER: &str = "backup_watcher_job";
+/// Asks agents about running restores.
+pub const RESTORE_WATCHER: &str = "restore_watcher_job";
+/// Finds instances with deletable backups.
+pub const INITIALIZE_BACKUP_DELETION: &str = "initialize_backup_deletion_job";
+/// Deletes backups of one instance.
+pub const BACKUP_DELETER: &str = "backup_deleter_job";
+/// Learns new, changed and deleted instances from the brokers.
+pub const UPDATE_INSTANCE_STATE: &str = "update_instance_state_job";
+
+/// The names of the queues: part of the contract with operators, who write them into their configuration.
+pub const QUEUES: [&str; 7] = [
+    BACKUP_ALL,
+    BACKUP_AGENT_BACKUPS,
+    BACKUP_WATCHER,
+    RESTORE_WATCHER,
+    INITIALIZE_BACKUP_DELETION,
+    BACKUP_DELETER,
+    UPDATE_INSTANCE_STATE,
+];
+
+/// Somebody waits for it.
+const PRIORITY_ON_DEMAND: i16 = 50;
+/// The schedule asked for it.
+const PRIORITY_SCHEDULED: i16 = 100;
+/// Attempts of jobs that only read, decide and record: enough to ride out an outage of hours.
+const PATIENT: i32 = 50;
+
+/// Arguments of `start_operation` and `check_operation`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OperationArguments {
+    /// `backup` or `restore`.
+    pub operation: String,
+    /// The row's number.
+    pub id: i64,
+}
+
+impl OperationArguments {
+    /// The kind; none when the row was written by a newer version that knows more kinds.
+    pub fn kind(&self) -> Option<OperationKind> {
+        [OperationKind::Backup, OperationKind::Restore].into_iter().find(|kind| kind.as_str() == self.operation)
+    }
+}
+
+/// The two steps of a deletion (spec 1.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeletionStep {
+    /// Mark what retention lets go.
+    Mark,
+    /// Remove what has been marked for long enough, and the remains of failed backups.
+    Remove,
+}
+
+/// Arguments of `initialize_backup_deletion`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct InitializeDeletionArguments {
+    /// Which step to plan.
+    pub step: DeletionStep,
+}
+
+/// Arguments of `delete_backups`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DeleteBackupsArguments {
+    /// Whose backups.
+    pub instance: ServiceInstanceId,
+    /// Which step.
+    pub step: DeletionStep,
+}
+
+/// Arguments of `update_instance_state`; without a broker it fans out one job per broker.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct UpdateInstanceStateArguments {
+    /// Name of one broker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broker: Option<String>,
+}
+
+/// Kind of [`backup_all`].
+pub const KIND_BACKUP_ALL: &str = "backup_all";
+/// Kind of [`start_operation`].
+pub const KIND_START_OPERATION: &str = "start_operation";
+/// Kind of [`check_operation`].
+pub const KIND_CHECK_OPERATION: &str = "check_operation";
+/// Kind of [`initialize_backup_deletion`].
+pub const KIND_INITIALIZE_BACKUP_DELETION: &str = "initialize_backup_deletion";
+/// Kind of [`delete_backups`].
+pub const KIND_DELETE_BACKUPS: &str = "delete_backups";
+/// Kind of [`update_instance_state`].
+pub const KIND_UPDATE_INSTANCE_STATE: &str = "update_instance_state";
+
+/// Backs up all eligible instances; one at a time is enough.
+pub fn backup_all() -> NewJob {
+    NewJob::new(BACKUP_ALL, KIND_BACKUP_ALL, json!({})).unique_key("backup-all").max_attempts(PATIENT)
+}
+
+/// Sends an operation to its agent, `delay` from now.
+pub fn start_operation(kind: OperationKind, id: i64, is_scheduled: bool, delay: Duration, policy: &Policy) -> NewJob {
+    NewJob::new(BACKUP_AGENT_BACKUPS, KIND_START_OPERATION, operation_arguments(kind, id))
+        .priority(if is_scheduled { PRIORITY_SCHEDULED } else { PRIORITY_ON_DEMAND })
+        .delay(delay)
+        .unique_key(start_key(kind, id))
+        .max_attempts(policy.dispatch_attempts)
+}
+
+/// Asks the agent about a running operation until it has ended.
+pub fn check_operation(kind: OperationKind, id: i64, delay: Duration) -> NewJob {
+    let queue = match kind {
+        OperationKind::Backup => BACKUP_WATCHER,
+        OperationKind::Restore => RESTORE_WATCHER,
+    };
+    NewJob::new(queue, KIND_CHECK_OPERATION, operation_arguments(kind, id))
+        .delay(delay)
+        .unique_key(check_key(kind, id))
+        .max_attempts(PATIENT)
+}
+
+/// Finds the instances for which `step` has something to do.
+pub fn initialize_backup_deletion(step: DeletionStep) -> NewJob {
+    NewJob::new(INITIALIZE_BACKUP_DELETION, KIND_INITIALIZE_BACKUP_DELETION, to_value(&InitializeDeletionArguments { step }))
+        .unique_key(format!("initialize-deletion-{}", step_word(step)))
+        .max_attempts(PATIENT)
+}
+
+/// Does `step` for the backups of one instance.
+pub fn delete_backups(instance: ServiceInstanceId, step: DeletionStep) -> NewJob {
+    NewJob::new(BACKUP_DELETER, KIND_DELETE_BACKUPS, to_value(&DeleteBackupsArguments { instance, step }))
+        .unique_key(format!("delete-{}-{instance}", step_word(step)))
+        .max_attempts(PATIENT)
+}
+
+/// Synchronises one broker, or all.
+pub fn update_instance_state(broker: Option<&str>) -> NewJob {
+    let arguments = UpdateInstanceStateArguments { broker: broker.map(str::to_owned) };
+    NewJob::new(UPDATE_INSTANCE_STATE, KIND_UPDATE_INSTANCE_STATE, to_value(&arguments))
+        .unique_key(format!("update-instance-state-{}", broker.unwrap_or("*")))
+        // The next scheduled run is the retry.
+        .max_attempts(2)
+}
+
+/// Unique key of [`start_operation`], with which a waiting operation is woken.
+pub fn start_key(kind: OperationKind, id: i64) -> String {
+    format!("start-{}-{id}", kind.as_str())
+}
+
+/// Unique key of [`check_operation`].
+pub fn check_key(kind: OperationKind, id: i64) -> String {
+    format!("check-{}-{id}", kind.as_str())
+}
+
+/// Cron expressions of the schedules of spec 1.7.
+#[derive(Debug, Clone)]
+pub struct ScheduleSettings {
+    /// When all instances are backed up.
+    pub full_backup_repeat: String,
+    /// When expired backups are marked.
+    pub delete_backup_repeat: String,
+    /// When the brokers are asked.
+    pub update_instance_state_repeat: String,
+    /// IANA name of the time zone of all three.
+    pub time_zone: String,
+}
+
+/// The schedules the workers declare.
+pub fn schedules(settings: &ScheduleSettings) -> Vec<Schedule> {
+    let schedule = |name: &str, cron: &str, job: NewJob| Schedule {
+        name: name.to_owned(),
+        cron: cron.to_owned(),
+        time_zone: settings.time_zone.clone(),
+        job,
+    };
+    vec![
+        schedule("full_backup", &settings.full_backup_repeat, backup_all()),
+        schedule("delete_backup_mark", &settings.delete_backup_repeat, initialize_backup_deletion(DeletionStep::Mark)),
+        schedule("delete_backup_remove", "0 * * * *", initialize_backup_deletion(DeletionStep::Remove)),
+        schedule("update_instance_state", &settings.update_instance_state_repeat, update_instance_state(None)),
+    ]
+}
+
+fn operation_arguments(kind: OperationKind, id: i64) -> Value {
+    to_value(&OperationArguments { operation: kind.as_str().to_owned(), id })
+}
+
+fn step_word(step: DeletionStep) -> &'static str {
+    match step {
+        DeletionStep::Mark => "mark",
+        DeletionStep::Remove => "remove",
+    }
+}
+
+/// Serialises arguments made of strings and numbers, which cannot fail.
+fn to_value(arguments: &impl Serialize) -> Value {
+    serde_json::to_value(arguments).unwrap_or(Value::Null)
+}

@@ -1,0 +1,343 @@
+//! The backups: reading them for people and for retention, and the moves that only backups make.
+//! Dispatching and watching, which restores share, are in `operations.rs`.
+
+use chrono::{DateTime, Utc};
+use diesel::PgConnection;
+use diesel::dsl::{exists, now};
+use diesel::prelude::*;
+use serde_json::Value;
+
+use super::schema::{backups, encryption_keys, restores};
+use crate::domain::backup::{Backup, BackupStatus};
+use crate::domain::identifiers::{BackupId, EncryptionKeyId, ServiceInstanceId};
+use crate::{Error, Result};
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = backups, check_for_backend(diesel::pg::Pg))]
+struct BackupRow {
+    id: i64,
+    service_instance_id: i64,
+    backup_id: String,
+    status: String,
+    is_scheduled: bool,
+    encryption_key_id: i64,
+    store: String,
+    object_prefix: String,
+    size: i64,
+    checksum: Option<String>,
+    filter_plugins: Value,
+    bytes_processed: i64,
+    total_bytes_estimate: Option<i64>,
+    reason_code: Option<String>,
+    msg: Option<String>,
+    triggered_at: DateTime<Utc>,
+    started_at: Option<DateTime<Utc>>,
+    finished_at: Option<DateTime<Utc>>,
+    updated_at: DateTime<Utc>,
+    marked_deleted_at: Option<DateTime<Utc>>,
+    remove_at_once: bool,
+    has_remains: bool,
+    removal_error: Option<String>,
+}
+
+/// The row, `is_own` and `is_current` of its key, and whether a restore uses it.
+type Loaded = (BackupRow, (bool, bool), bool);
+
+fn into_domain((row, (is_own, is_current), is_used_by_restore): Loaded) -> Result<Backup> {
+    let status = BackupStatus::parse(&row.status)
+        .ok_or_else(|| Error::Internal(format!("backup {} has the unknown status {}", row.id, row.status)))?;
+    Ok(Backup {
+        id: BackupId(row.id),
+        instance: ServiceInstanceId(row.service_instance_id),
+        backup_id: row.backup_id,
+        status,
+        is_scheduled: row.is_scheduled,
+        encryption_key: EncryptionKeyId(row.encryption_key_id),
+        has_current_own_key: is_own && is_current,
+        store: row.store,
+        object_prefix: row.object_prefix,
+        size: row.size,
+        checksum: row.checksum,
+        filter_plugins: serde_json::from_value(row.filter_plugins).unwrap_or_default(),
+        bytes_processed: row.bytes_processed,
+        total_bytes_estimate: row.total_bytes_estimate,
+        reason_code: row.reason_code,
+        msg: row.msg,
+        triggered_at: row.triggered_at,
+        started_at: row.started_at,
+        finished_at: row.finished_at,
+        updated_at: row.updated_at,
+        marked_deleted_at: row.marked_deleted_at,
+        remove_at_once: row.remove_at_once,
+        has_remains: row.has_remains,
+        is_used_by_restore,
+        removal_error: row.removal_error,
+    })
+}
+
+/// A select of backups as [`Loaded`]; the caller adds filter, order and lock.
+macro_rules! select_backups {
+    () => {
+        backups::table.inner_join(encryption_keys::table).select((
+            BackupRow::as_select(),
+            (encryption_keys::is_own, encryption_keys::is_current),
+            exists(
+                restores::table
+                    .filter(restores::backup_row_id.eq(backups::id).and(restores::status.eq_any(["queued", "running"]))),
+            ),
+        ))
+    };
+}
+
+/// What a new backup's row starts with.
+#[derive(Debug, Clone)]
+pub struct NewBackup {
+    /// Whose backup.
+    pub instance: ServiceInstanceId,
+    /// Its name.
+    pub backup_id: String,
+    /// Asked for by the schedule.
+    pub is_scheduled: bool,
+    /// The key it will be made with.
+    pub encryption_key: EncryptionKeyId,
+    /// Name of the store.
+    pub store: String,
+    /// See [`Backup::object_prefix`].
+    pub object_prefix: String,
+    /// The client's `Idempotency-Key`.
+    pub idempotency_key: Option<String>,
+    /// The fan-out job that asks for it.
+    pub fan_out_job: Option<i64>,
+}
+
+/// Inserts queued backups in one statement; returns their numbers with their instances. A fan-out that asks for the
+/// same instance a second time inserts nothing for it.
+pub fn insert(conn: &mut PgConnection, new: &[NewBackup]) -> Result<Vec<(BackupId, ServiceInstanceId)>> {
+    let rows: Vec<_> = new
+        .iter()
+        .map(|new| {
+            (
+                backups::service_instance_id.eq(new.instance.0),
+                backups::backup_id.eq(&new.backup_id),
+                backups::is_scheduled.eq(new.is_scheduled),
+                backups::encryption_key_id.eq(new.encryption_key.0),
+                backups::store.eq(&new.store),
+                backups::object_prefix.eq(&new.object_prefix),
+                backups::idempotency_key.eq(&new.idempotency_key),
+                backups::fan_out_job_id.eq(new.fan_out_job),
+            )
+        })
+        .collect();
+    let inserted: Vec<(i64, i64)> = diesel::insert_into(backups::table)
+        .values(&rows)
+        .on_conflict_do_nothing()
+        .returning((backups::id, backups::service_instance_id))
+        .get_results(conn)?;
+    Ok(inserted.into_iter().map(|(id, instance)| (BackupId(id), ServiceInstanceId(instance))).collect())
+}
+
+/// Milliseconds since the epoch for the next backup's name: the database's time, and always after the newest one's.
+pub fn next_name_millis(conn: &mut PgConnection, instance: ServiceInstanceId, backup_guid: &str) -> Result<i64> {
+    let millis = super::now(conn)?.timestamp_millis();
+    let newest: Option<String> = backups::table
+        .filter(backups::service_instance_id.eq(instance.0))
+        .order(backups::id.desc())
+        .select(backups::backup_id)
+        .first(conn)
+        .optional()?;
+    let newest = newest
+        .and_then(|name| name.strip_prefix(backup_guid)?.strip_prefix('-')?.parse::<i64>().ok())
+        .unwrap_or_default();
+    Ok(millis.max(newest.saturating_add(1)))
+}
+
+/// One backup of the instance.
+pub fn find(conn: &mut PgConnection, instance: ServiceInstanceId, id: BackupId) -> Result<Option<Backup>> {
+    select_backups!()
+        .filter(backups::service_instance_id.eq(instance.0).and(backups::id.eq(id.0)))
+        .first::<Loaded>(conn)
+        .optional()?
+        .map(into_domain)
+        .transpose()
+}
+
+/// One backup by its number alone.
+pub fn get(conn: &mut PgConnection, id: BackupId) -> Result<Backup> {
+    select_backups!()
+        .filter(backups::id.eq(id.0))
+        .first::<Loaded>(conn)
+        .optional()?
+        .map(into_domain)
+        .transpose()?
+        .ok_or(Error::BackupNotFound(id))
+}
+
+/// Locks one backup until the end of the transaction and reads it.
+pub fn lock(conn: &mut PgConnection, id: BackupId) -> Result<Backup> {
+    backups::table
+        .find(id.0)
+        .select(backups::id)
+        .for_update()
+        .first::<i64>(conn)
+        .optional()?
+        .ok_or(Error::BackupNotFound(id))?;
+    get(conn, id)
+}
+
+/// All backups of the given instances, newest first.
+pub fn list(conn: &mut PgConnection, instances: &[ServiceInstanceId]) -> Result<Vec<Backup>> {
+    let instances: Vec<i64> = instances.iter().map(|id| id.0).collect();
+    select_backups!()
+        .filter(backups::service_instance_id.eq_any(instances))
+        .order(backups::id.desc())
+        .load::<Loaded>(conn)?
+        .into_iter()
+        .map(into_domain)
+        .collect()
+}
+
+/// The backup a client's `Idempotency-Key` stands for, while the key is remembered: 24 hours.
+pub fn find_idempotent(conn: &mut PgConnection, instance: ServiceInstanceId, key: &str) -> Result<Option<BackupId>> {
+    let remembered_since = super::now(conn)? - chrono::Duration::hours(24);
+    // An older use of the key is forgotten first, so that the key can be used again.
+    diesel::update(backups::table)
+        .filter(
+            backups::service_instance_id
+                .eq(instance.0)
+                .and(backups::idempotency_key.eq(key))
+                .and(backups::triggered_at.lt(remembered_since)),
+        )
+        .set(backups::idempotency_key.eq(None::<String>))
+        .execute(conn)?;
+    Ok(backups::table
+        .filter(backups::service_instance_id.eq(instance.0).and(backups::idempotency_key.eq(key)))
+        .select(backups::id)
+        .first(conn)
+        .optional()?
+        .map(BackupId))
+}
+
+/// Marks a finished backup for removal.
+pub fn update_marked(conn: &mut PgConnection, id: BackupId, remove_at_once: bool) -> Result<()> {
+    diesel::update(backups::table.find(id.0))
+        .set((
+            backups::status.eq("deleted"),
+            backups::marked_deleted_at.eq(now),
+            backups::remove_at_once.eq(remove_at_once),
+        ))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// A marked backup is to be removed at once after all.
+pub fn update_remove_at_once(conn: &mut PgConnection, id: BackupId) -> Result<()> {
+    diesel::update(backups::table.find(id.0))
+        .set((backups::remove_at_once.eq(true), backups::updated_at.eq(now)))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Takes the mark back.
+pub fn update_undeleted(conn: &mut PgConnection, id: BackupId) -> Result<()> {
+    diesel::update(backups::table.find(id.0))
+        .set((
+            backups::status.eq("done"),
+            backups::marked_deleted_at.eq(None::<DateTime<Utc>>),
+            backups::remove_at_once.eq(false),
+            backups::removal_error.eq(None::<String>),
+        ))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Records why the objects could not be removed.
+pub fn update_removal_error(conn: &mut PgConnection, id: BackupId, error: &str) -> Result<()> {
+    diesel::update(backups::table.find(id.0))
+        .set((backups::removal_error.eq(error), backups::updated_at.eq(now)))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// The partial objects of a failed backup are gone.
+pub fn update_remains_gone(conn: &mut PgConnection, id: BackupId) -> Result<()> {
+    diesel::update(backups::table.find(id.0))
+        .set((
+            backups::has_remains.eq(false),
+            backups::removal_error.eq(None::<String>),
+            backups::updated_at.eq(now),
+        ))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Removes the row of a marked backup whose objects the store has confirmed as gone.
+pub fn delete(conn: &mut PgConnection, id: BackupId) -> Result<()> {
+    diesel::update(backups::table.find(id.0)).set(backups::objects_gone_at.eq(now)).execute(conn)?;
+    diesel::delete(backups::table.find(id.0)).execute(conn)?;
+    Ok(())
+}
+
+/// What the agent reported and the store confirmed of a complete backup.
+#[derive(Debug, Clone)]
+pub struct Completion {
+    /// Stored bytes.
+    pub size: i64,
+    /// SHA-256 over them.
+    pub checksum: String,
+    /// Filters in the order they were applied.
+    pub filter_plugins: Vec<String>,
+    /// Plain bytes read.
+    pub bytes_processed: i64,
+}
+
+/// `running` → `done`.
+pub fn update_done(conn: &mut PgConnection, id: BackupId, completion: &Completion) -> Result<()> {
+    diesel::update(backups::table.find(id.0))
+        .set((
+            backups::status.eq("done"),
+            backups::size.eq(completion.size),
+            backups::checksum.eq(&completion.checksum),
+            backups::filter_plugins.eq(Value::from(completion.filter_plugins.clone())),
+            backups::bytes_processed.eq(completion.bytes_processed),
+            backups::msg.eq(None::<String>),
+        ))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Instances that have something to mark (finished backups older than `days`, or a deleted instance's), after `after`.
+pub fn list_instances_to_mark(conn: &mut PgConnection, after: ServiceInstanceId, limit: i64, default_days: i32) -> Result<Vec<ServiceInstanceId>> {
+    use diesel::sql_types::{BigInt, Integer};
+    let rows: Vec<IdRow> = diesel::sql_query(
+        "SELECT i.id FROM service_instances i
+         WHERE i.id > $1 AND EXISTS (
+             SELECT FROM backups b WHERE b.service_instance_id = i.id AND b.status IN ('done', 'failed')
+             AND (i.deleted_at IS NOT NULL
+                  OR b.triggered_at < now() - make_interval(days => coalesce(i.retention_days, $3))))
+         ORDER BY i.id LIMIT $2",
+    )
+    .bind::<BigInt, _>(after.0)
+    .bind::<BigInt, _>(limit)
+    .bind::<Integer, _>(default_days)
+    .load(conn)?;
+    Ok(rows.into_iter().map(|row| ServiceInstanceId(row.id)).collect())
+}
+
+/// Instances that have marked backups or remains of failed ones, after `after`.
+pub fn list_instances_to_clean(conn: &mut PgConnection, after: ServiceInstanceId, limit: i64) -> Result<Vec<ServiceInstanceId>> {
+    let ids: Vec<i64> = backups::table
+        .filter(backups::service_instance_id.gt(after.0))
+        .filter(backups::status.eq("deleted").or(backups::has_remains))
+        .select(backups::service_instance_id)
+        .distinct()
+        .order(backups::service_instance_id)
+        .limit(limit)
+        .load(conn)?;
+    Ok(ids.into_iter().map(ServiceInstanceId).collect())
+}
+
+#[derive(QueryableByName)]
+struct IdRow {
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    id: i64,
+}

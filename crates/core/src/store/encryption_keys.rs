@@ -1,0 +1,57 @@
+//! The encrypted backup encryption keys of instances; the plain key exists only in memory, on its way to an agent.
+
+use diesel::PgConnection;
+use diesel::prelude::*;
+use secrecy::SecretString;
+
+use super::schema::encryption_keys;
+use crate::domain::cipher::KeyRing;
+use crate::domain::identifiers::{EncryptionKeyId, ServiceInstanceGuid, ServiceInstanceId};
+use crate::{Error, Result};
+
+/// Makes `key` the instance's current key; earlier ones stay, for the backups made with them.
+pub fn insert_current(
+    conn: &mut PgConnection,
+    key_ring: &KeyRing,
+    instance: ServiceInstanceId,
+    guid: &ServiceInstanceGuid,
+    key: &SecretString,
+    is_own: bool,
+) -> Result<EncryptionKeyId> {
+    let (master_key_id, ciphertext) = key_ring.encrypt(key, guid.as_str().as_bytes())?;
+    diesel::update(encryption_keys::table)
+        .filter(encryption_keys::service_instance_id.eq(instance.0).and(encryption_keys::is_current))
+        .set(encryption_keys::is_current.eq(false))
+        .execute(conn)?;
+    let id = diesel::insert_into(encryption_keys::table)
+        .values((
+            encryption_keys::service_instance_id.eq(instance.0),
+            encryption_keys::ciphertext.eq(ciphertext),
+            encryption_keys::master_key_id.eq(master_key_id),
+            encryption_keys::is_own.eq(is_own),
+        ))
+        .returning(encryption_keys::id)
+        .get_result(conn)?;
+    Ok(EncryptionKeyId(id))
+}
+
+/// The current key of an instance; none before its first sight was completed.
+pub fn find_current(conn: &mut PgConnection, instance: ServiceInstanceId) -> Result<Option<EncryptionKeyId>> {
+    Ok(encryption_keys::table
+        .filter(encryption_keys::service_instance_id.eq(instance.0).and(encryption_keys::is_current))
+        .select(encryption_keys::id)
+        .first(conn)
+        .optional()?
+        .map(EncryptionKeyId))
+}
+
+/// Decrypts a key; `guid` is the instance it was made for.
+pub fn get(conn: &mut PgConnection, key_ring: &KeyRing, id: EncryptionKeyId, guid: &ServiceInstanceGuid) -> Result<SecretString> {
+    let (master_key_id, ciphertext) = encryption_keys::table
+        .find(id.0)
+        .select((encryption_keys::master_key_id, encryption_keys::ciphertext))
+        .first::<(String, Vec<u8>)>(conn)
+        .optional()?
+        .ok_or_else(|| Error::Internal(format!("the encryption key {id} is missing")))?;
+    Ok(key_ring.decrypt(&master_key_id, &ciphertext, guid.as_str().as_bytes())?)
+}

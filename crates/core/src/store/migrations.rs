@@ -1,0 +1,28 @@
+//! The schema's migrations, embedded. Every daemon runs them at its start; an advisory lock makes one of them do it.
+
+use diesel::PgConnection;
+use diesel::RunQueryDsl;
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+
+use crate::{Error, Result};
+
+/// The files of `migrations/`.
+pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations");
+
+/// Any number that no other program uses on this database.
+const LOCK: i64 = 0x6139_7362_6163_6b75;
+
+/// Brings the schema up to date; returns how many migrations were run. Several daemons may call it at once.
+///
+/// The lock is the session's, because a migration may not be able to run inside one transaction with others.
+pub fn run(conn: &mut PgConnection) -> Result<usize> {
+    diesel::sql_query(format!("SELECT pg_advisory_lock({LOCK})")).execute(conn)?;
+    let result = conn.run_pending_migrations(MIGRATIONS).map(|done| done.len());
+    diesel::sql_query(format!("SELECT pg_advisory_unlock({LOCK})")).execute(conn)?;
+    result.map_err(|error| Error::Database(format!("a migration failed: {error}")))
+}
+
+/// Whether the schema lacks a migration of this program.
+pub fn are_pending(conn: &mut PgConnection) -> Result<bool> {
+    conn.has_pending_migration(MIGRATIONS).map_err(|error| Error::Database(error.to_string()))
+}

@@ -1,0 +1,261 @@
+//! What dispatching and watching read and write: the columns that backups and restores have in common.
+//! The same statements serve both tables; only the table's name differs.
+
+use chrono::{DateTime, Utc};
+use diesel::PgConnection;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Bool, Nullable, Text, Timestamptz};
+
+use super::schema::running_operations;
+use crate::domain::identifiers::ServiceInstanceId;
+use crate::domain::operation::{Failure, Operation, OperationKind};
+use crate::{Error, Result};
+
+#[derive(QueryableByName)]
+struct OperationRow {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+    #[diesel(sql_type = Text)]
+    name: String,
+    #[diesel(sql_type = BigInt)]
+    service_instance_id: i64,
+    #[diesel(sql_type = Text)]
+    status: String,
+    #[diesel(sql_type = BigInt)]
+    dispatch_epoch: i64,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    deadline_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    cancel_requested_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Timestamptz)]
+    triggered_at: DateTime<Utc>,
+}
+
+fn table(kind: OperationKind) -> &'static str {
+    match kind {
+        OperationKind::Backup => "backups",
+        OperationKind::Restore => "restores",
+    }
+}
+
+fn name_column(kind: OperationKind) -> &'static str {
+    match kind {
+        OperationKind::Backup => "backup_id",
+        OperationKind::Restore => "restore_id",
+    }
+}
+
+/// Locks an operation's row until the end of the transaction; none when it was removed.
+pub fn lock(conn: &mut PgConnection, kind: OperationKind, id: i64) -> Result<Option<Operation>> {
+    let row: Option<OperationRow> = diesel::sql_query(format!(
+        "SELECT id, {name} AS name, service_instance_id, status, dispatch_epoch, deadline_at, cancel_requested_at, triggered_at
+         FROM {table} WHERE id = $1 FOR UPDATE",
+        name = name_column(kind),
+        table = table(kind),
+    ))
+    .bind::<BigInt, _>(id)
+    .get_result(conn)
+    .optional()?;
+    Ok(row.map(|row| Operation {
+        kind,
+        row: row.id,
+        name: row.name,
+        instance: ServiceInstanceId(row.service_instance_id),
+        status: row.status,
+        epoch: row.dispatch_epoch,
+        deadline_at: row.deadline_at,
+        cancel_requested_at: row.cancel_requested_at,
+        triggered_at: row.triggered_at,
+    }))
+}
+
+/// Fixes the next epoch, and at the first dispatch the deadline, before the agent is called. Returns both.
+pub fn update_dispatch(
+    conn: &mut PgConnection,
+    kind: OperationKind,
+    id: i64,
+    deadline: DateTime<Utc>,
+) -> Result<(i64, DateTime<Utc>)> {
+    #[derive(QueryableByName)]
+    struct Dispatch {
+        #[diesel(sql_type = BigInt)]
+        dispatch_epoch: i64,
+        #[diesel(sql_type = Timestamptz)]
+        deadline_at: DateTime<Utc>,
+    }
+    let row: Dispatch = diesel::sql_query(format!(
+        "UPDATE {} SET dispatch_epoch = dispatch_epoch + 1, deadline_at = coalesce(deadline_at, $2), updated_at = now()
+         WHERE id = $1 RETURNING dispatch_epoch, deadline_at",
+        table(kind)
+    ))
+    .bind::<BigInt, _>(id)
+    .bind::<Timestamptz, _>(deadline)
+    .get_result(conn)?;
+    Ok((row.dispatch_epoch, row.deadline_at))
+}
+
+/// `queued` → `running`. The database refuses it with [`Error::InstanceBusy`] while another operation of the
+/// instance runs.
+pub fn update_running(conn: &mut PgConnection, kind: OperationKind, id: i64) -> Result<()> {
+    execute_one(
+        conn,
+        id,
+        &format!("UPDATE {} SET status = 'running', msg = NULL, agent_task_id = {} WHERE id = $1", table(kind), name_column(kind)),
+    )
+}
+
+/// Records how far the agent has come, and what people should know meanwhile.
+pub fn update_progress(
+    conn: &mut PgConnection,
+    kind: OperationKind,
+    id: i64,
+    bytes: Option<(i64, Option<i64>)>,
+    msg: Option<&str>,
+) -> Result<()> {
+    let (processed, estimate) = bytes.unzip();
+    diesel::sql_query(format!(
+        "UPDATE {} SET bytes_processed = coalesce($2, bytes_processed), total_bytes_estimate = coalesce($3, total_bytes_estimate),
+                msg = $4, updated_at = now()
+         WHERE id = $1 AND (bytes_processed, total_bytes_estimate, msg)
+               IS DISTINCT FROM (coalesce($2, bytes_processed), coalesce($3, total_bytes_estimate), $4)",
+        table(kind)
+    ))
+    .bind::<BigInt, _>(id)
+    .bind::<Nullable<BigInt>, _>(processed)
+    .bind::<Nullable<BigInt>, _>(estimate.flatten())
+    .bind::<Nullable<Text>, _>(msg)
+    .execute(conn)?;
+    Ok(())
+}
+
+/// `queued` or `running` → `failed`. `leaves_remains`: a backup's partial objects may be in the store.
+pub fn update_failed(conn: &mut PgConnection, kind: OperationKind, id: i64, failure: &Failure, leaves_remains: bool) -> Result<()> {
+    // A restore writes nothing to the store, so it has no such column.
+    let remains = match kind {
+        OperationKind::Backup if leaves_remains => ", has_remains = true",
+        OperationKind::Backup | OperationKind::Restore => "",
+    };
+    let changed = diesel::sql_query(format!(
+        "UPDATE {} SET status = 'failed', reason_code = $2, msg = $3{remains} WHERE id = $1",
+        table(kind)
+    ))
+    .bind::<BigInt, _>(id)
+    .bind::<Text, _>(failure.reason.as_str())
+    .bind::<Text, _>(&failure.msg)
+    .execute(conn)?;
+    expect_one(changed, id)
+}
+
+/// Records the wish to cancel; the first wish counts.
+pub fn update_cancel_requested(conn: &mut PgConnection, kind: OperationKind, id: i64) -> Result<()> {
+    execute_one(
+        conn,
+        id,
+        &format!("UPDATE {} SET cancel_requested_at = coalesce(cancel_requested_at, now()), updated_at = now() WHERE id = $1", table(kind)),
+    )
+}
+
+/// Whether another operation of the instance runs, or waits in front of this one.
+pub fn is_blocked(conn: &mut PgConnection, operation: &Operation) -> Result<bool> {
+    #[derive(QueryableByName)]
+    struct Blocked {
+        #[diesel(sql_type = Bool)]
+        blocked: bool,
+    }
+    let row: Blocked = diesel::sql_query(
+        "SELECT EXISTS (SELECT FROM running_operations WHERE service_instance_id = $1)
+             OR EXISTS (SELECT FROM backups WHERE service_instance_id = $1 AND status = 'queued'
+                        AND (triggered_at, 'backup', id) < ($2, $3, $4))
+             OR EXISTS (SELECT FROM restores WHERE service_instance_id = $1 AND status = 'queued'
+                        AND (triggered_at, 'restore', id) < ($2, $3, $4)) AS blocked",
+    )
+    .bind::<BigInt, _>(operation.instance.0)
+    .bind::<Timestamptz, _>(operation.triggered_at)
+    .bind::<Text, _>(operation.kind.as_str())
+    .bind::<BigInt, _>(operation.row)
+    .get_result(conn)?;
+    Ok(row.blocked)
+}
+
+/// The queued operation of the instance whose turn is next.
+pub fn find_next_queued(conn: &mut PgConnection, instance: ServiceInstanceId) -> Result<Option<(OperationKind, i64)>> {
+    let rows = load_references(
+        diesel::sql_query(
+            "SELECT * FROM (
+                 SELECT 'backup' AS kind, id, is_scheduled, triggered_at FROM backups WHERE service_instance_id = $1 AND status = 'queued'
+                 UNION ALL
+                 SELECT 'restore', id, false, triggered_at FROM restores WHERE service_instance_id = $1 AND status = 'queued'
+             ) queued ORDER BY triggered_at, kind, id LIMIT 1",
+        )
+        .bind::<BigInt, _>(instance.0)
+        .load(conn)?,
+    )?;
+    Ok(rows.into_iter().next().map(|reference| (reference.kind, reference.id)))
+}
+
+/// How many operations run, fleet-wide.
+pub fn count_running(conn: &mut PgConnection) -> Result<i64> {
+    Ok(running_operations::table.count().get_result(conn)?)
+}
+
+/// An unfinished operation without the job that would move it on.
+#[derive(Debug, Clone, Copy)]
+pub struct Reference {
+    /// Backup or restore.
+    pub kind: OperationKind,
+    /// The row's number.
+    pub id: i64,
+    /// Asked for by the schedule.
+    pub is_scheduled: bool,
+}
+
+/// Operations in `status` (`queued` or `running`) for which the queue holds no job with the key `<verb>-<kind>-<id>`.
+pub fn list_without_job(conn: &mut PgConnection, status: &str, verb: &str, limit: i64) -> Result<Vec<Reference>> {
+    load_references(
+        diesel::sql_query(
+            "SELECT * FROM (
+                 SELECT 'backup' AS kind, id, is_scheduled FROM backups WHERE status = $1 AND status IN ('queued', 'running')
+                 UNION ALL
+                 SELECT 'restore', id, false FROM restores WHERE status = $1 AND status IN ('queued', 'running')
+             ) unfinished
+             WHERE NOT EXISTS (SELECT FROM jobs WHERE unique_key = $2 || '-' || unfinished.kind || '-' || unfinished.id)
+             LIMIT $3",
+        )
+        .bind::<Text, _>(status)
+        .bind::<Text, _>(verb)
+        .bind::<BigInt, _>(limit)
+        .load(conn)?,
+    )
+}
+
+#[derive(QueryableByName)]
+struct ReferenceRow {
+    #[diesel(sql_type = Text)]
+    kind: String,
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+    #[diesel(sql_type = Bool)]
+    is_scheduled: bool,
+}
+
+fn load_references(rows: Vec<ReferenceRow>) -> Result<Vec<Reference>> {
+    rows.into_iter()
+        .map(|row| {
+            let kind = match row.kind.as_str() {
+                "backup" => OperationKind::Backup,
+                "restore" => OperationKind::Restore,
+                other => return Err(Error::Internal(format!("unknown kind of operation {other}"))),
+            };
+            Ok(Reference { kind, id: row.id, is_scheduled: row.is_scheduled })
+        })
+        .collect()
+}
+
+fn execute_one(conn: &mut PgConnection, id: i64, statement: &str) -> Result<()> {
+    let changed = diesel::sql_query(statement).bind::<BigInt, _>(id).execute(conn)?;
+    expect_one(changed, id)
+}
+
+fn expect_one(changed: usize, id: i64) -> Result<()> {
+    if changed == 1 { Ok(()) } else { Err(Error::Internal(format!("row {id} is gone"))) }
+}

@@ -1,0 +1,59 @@
+//! What is remembered of each service broker.
+
+use chrono::{DateTime, Utc};
+use diesel::PgConnection;
+use diesel::prelude::*;
+
+use super::schema::service_brokers;
+use crate::Result;
+use crate::domain::identifiers::ServiceBrokerId;
+
+/// A broker's row, locked until the end of the transaction: one synchronisation of a broker at a time.
+#[derive(Debug, Clone)]
+pub struct BrokerRecord {
+    /// Its number.
+    pub id: ServiceBrokerId,
+    /// End of the last complete listing.
+    pub last_synchronised_at: Option<DateTime<Utc>>,
+}
+
+/// Locks the row of the broker called `name`, creating it at first sight.
+pub fn lock(conn: &mut PgConnection, name: &str) -> Result<BrokerRecord> {
+    diesel::insert_into(service_brokers::table)
+        .values(service_brokers::name.eq(name))
+        .on_conflict(service_brokers::name)
+        .do_nothing()
+        .execute(conn)?;
+    let (id, last_synchronised_at) = service_brokers::table
+        .filter(service_brokers::name.eq(name))
+        .select((service_brokers::id, service_brokers::last_synchronised_at))
+        .for_update()
+        .get_result::<(i64, _)>(conn)?;
+    Ok(BrokerRecord { id: ServiceBrokerId(id), last_synchronised_at })
+}
+
+/// Records the outcome of a listing: `None` for a complete one, else why it failed.
+pub fn update_outcome(conn: &mut PgConnection, id: ServiceBrokerId, error: Option<&str>) -> Result<()> {
+    let target = diesel::update(service_brokers::table.find(id.0));
+    match error {
+        None => target
+            .set((
+                service_brokers::last_synchronised_at.eq(diesel::dsl::now),
+                service_brokers::last_error.eq(None::<String>),
+                service_brokers::updated_at.eq(diesel::dsl::now),
+            ))
+            .execute(conn)?,
+        Some(error) => target
+            .set((service_brokers::last_error.eq(error), service_brokers::updated_at.eq(diesel::dsl::now)))
+            .execute(conn)?,
+    };
+    Ok(())
+}
+
+/// Name, last complete listing and last error of every broker that was ever asked.
+pub fn list(conn: &mut PgConnection) -> Result<Vec<(String, Option<DateTime<Utc>>, Option<String>)>> {
+    Ok(service_brokers::table
+        .select((service_brokers::name, service_brokers::last_synchronised_at, service_brokers::last_error))
+        .order(service_brokers::name)
+        .load(conn)?)
+}

@@ -1,0 +1,301 @@
+//! The service instances: what brokers say of them, and what their owners configured.
+
+use chrono::{DateTime, Utc};
+use diesel::PgConnection;
+use diesel::dsl::now;
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz};
+
+use super::schema::{backups, service_brokers, service_instances};
+use crate::domain::identifiers::{ServiceBrokerId, ServiceInstanceGuid, ServiceInstanceId};
+use crate::domain::instance::{InstanceChanges, ServiceInstance};
+use crate::{Error, Result};
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = service_instances, check_for_backend(diesel::pg::Pg))]
+struct InstanceRow {
+    id: i64,
+    guid: String,
+    backup_guid: String,
+    state: String,
+    deployment_name: Option<String>,
+    plan_guid: Option<String>,
+    service_guid: Option<String>,
+    organization_guid: Option<String>,
+    space_guid: Option<String>,
+    data_service: String,
+    store: String,
+    agent_url: Option<String>,
+    min_backup_count: Option<i32>,
+    retention_days: Option<i32>,
+    min_encryption_key_length: Option<i32>,
+    exclude_from_auto_backup: bool,
+    backup_type: Option<String>,
+    credentials_updated_by_user: bool,
+    last_done_at: Option<DateTime<Utc>>,
+    last_skip_reason: Option<String>,
+    deleted_at: Option<DateTime<Utc>>,
+}
+
+fn into_domain((row, service_broker): (InstanceRow, String)) -> Result<ServiceInstance> {
+    let guid = ServiceInstanceGuid::parse(&row.guid)
+        .ok_or_else(|| Error::Internal(format!("instance {} has an illegal GUID", row.id)))?;
+    Ok(ServiceInstance {
+        id: ServiceInstanceId(row.id),
+        guid,
+        backup_guid: row.backup_guid,
+        service_broker,
+        state: row.state,
+        deployment_name: row.deployment_name,
+        plan_guid: row.plan_guid,
+        service_guid: row.service_guid,
+        organization_guid: row.organization_guid,
+        space_guid: row.space_guid,
+        data_service: row.data_service,
+        store: row.store,
+        agent_url: row.agent_url,
+        min_backup_count: row.min_backup_count,
+        retention_days: row.retention_days,
+        min_encryption_key_length: row.min_encryption_key_length,
+        exclude_from_auto_backup: row.exclude_from_auto_backup,
+        backup_type: row.backup_type,
+        credentials_updated_by_user: row.credentials_updated_by_user,
+        last_done_at: row.last_done_at,
+        last_skip_reason: row.last_skip_reason,
+        deleted_at: row.deleted_at,
+    })
+}
+
+macro_rules! select_instances {
+    () => {
+        service_instances::table
+            .inner_join(service_brokers::table)
+            .select((InstanceRow::as_select(), service_brokers::name))
+    };
+}
+
+/// The instance of this GUID.
+pub fn get(conn: &mut PgConnection, guid: &ServiceInstanceGuid) -> Result<ServiceInstance> {
+    select_instances!()
+        .filter(service_instances::guid.eq(guid.as_str()))
+        .first::<(InstanceRow, String)>(conn)
+        .optional()?
+        .map(into_domain)
+        .transpose()?
+        .ok_or_else(|| Error::InstanceNotFound(guid.to_string()))
+}
+
+/// The instance of this number.
+pub fn get_by_id(conn: &mut PgConnection, id: ServiceInstanceId) -> Result<ServiceInstance> {
+    select_instances!()
+        .filter(service_instances::id.eq(id.0))
+        .first::<(InstanceRow, String)>(conn)
+        .optional()?
+        .map(into_domain)
+        .transpose()?
+        .ok_or_else(|| Error::InstanceNotFound(id.to_string()))
+}
+
+/// Locks the instance until the end of the transaction: requests, marks and synchronisation of one instance come
+/// one after the other.
+pub fn lock(conn: &mut PgConnection, id: ServiceInstanceId) -> Result<ServiceInstance> {
+    service_instances::table
+        .find(id.0)
+        .select(service_instances::id)
+        .for_update()
+        .first::<i64>(conn)
+        .optional()?
+        .ok_or_else(|| Error::InstanceNotFound(id.to_string()))?;
+    get_by_id(conn, id)
+}
+
+/// Instances in the order of their numbers, at most `limit`, those after `after`.
+pub fn list(conn: &mut PgConnection, after: ServiceInstanceId, limit: i64) -> Result<Vec<ServiceInstance>> {
+    select_instances!()
+        .filter(service_instances::id.gt(after.0))
+        .order(service_instances::id)
+        .limit(limit)
+        .load::<(InstanceRow, String)>(conn)?
+        .into_iter()
+        .map(into_domain)
+        .collect()
+}
+
+/// One page of instances in the order of their numbers; `page` counts from 0.
+pub fn list_page(conn: &mut PgConnection, page: i64, per_page: i64) -> Result<Vec<ServiceInstance>> {
+    select_instances!()
+        .order(service_instances::id)
+        .limit(per_page)
+        .offset(page.saturating_mul(per_page))
+        .load::<(InstanceRow, String)>(conn)?
+        .into_iter()
+        .map(into_domain)
+        .collect()
+}
+
+/// How many instances there are, deleted ones included.
+pub fn count(conn: &mut PgConnection) -> Result<i64> {
+    Ok(service_instances::table.count().get_result(conn)?)
+}
+
+/// Instances that are not deleted and have no backup queued or running, after `after`: the candidates of a fan-out.
+/// Comes with whether an unfinished backup stands in the way.
+pub fn list_for_fan_out(
+    conn: &mut PgConnection,
+    after: ServiceInstanceId,
+    limit: i64,
+) -> Result<Vec<(ServiceInstance, bool)>> {
+    let unfinished = diesel::dsl::exists(backups::table.filter(
+        backups::service_instance_id.eq(service_instances::id).and(backups::status.eq_any(["queued", "running"])),
+    ));
+    service_instances::table
+        .inner_join(service_brokers::table)
+        .filter(service_instances::id.gt(after.0).and(service_instances::deleted_at.is_null()))
+        .order(service_instances::id)
+        .limit(limit)
+        .select((InstanceRow::as_select(), service_brokers::name, unfinished))
+        .load::<(InstanceRow, String, bool)>(conn)?
+        .into_iter()
+        .map(|(row, broker, unfinished)| Ok((into_domain((row, broker))?, unfinished)))
+        .collect()
+}
+
+/// Records why scheduled backups were skipped, in one statement.
+pub fn update_skipped(conn: &mut PgConnection, skipped: &[(ServiceInstanceId, String)]) -> Result<()> {
+    let ids: Vec<i64> = skipped.iter().map(|(id, _)| id.0).collect();
+    let reasons: Vec<&str> = skipped.iter().map(|(_, reason)| reason.as_str()).collect();
+    diesel::sql_query(
+        "UPDATE service_instances i SET last_skip_at = now(), last_skip_reason = skipped.reason, updated_at = now()
+         FROM unnest($1, $2) AS skipped (id, reason) WHERE i.id = skipped.id",
+    )
+    .bind::<Array<BigInt>, _>(ids)
+    .bind::<Array<Text>, _>(reasons)
+    .execute(conn)?;
+    Ok(())
+}
+
+/// A good backup of the instance exists now; an earlier skip is history.
+pub fn update_last_done(conn: &mut PgConnection, id: ServiceInstanceId) -> Result<()> {
+    diesel::update(service_instances::table.find(id.0))
+        .set((
+            service_instances::last_done_at.eq(now),
+            service_instances::last_skip_reason.eq(None::<String>),
+            service_instances::updated_at.eq(now),
+        ))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Applies an owner's changes, the encryption key excepted; bounds were checked by the action.
+pub fn update_configuration(conn: &mut PgConnection, id: ServiceInstanceId, changes: &InstanceChanges) -> Result<()> {
+    #[derive(AsChangeset)]
+    #[diesel(table_name = service_instances)]
+    struct Row {
+        exclude_from_auto_backup: Option<bool>,
+        credentials_updated_by_user: Option<bool>,
+        min_backup_count: Option<i32>,
+        retention_days: Option<i32>,
+        updated_at: DateTime<Utc>,
+    }
+    let narrow = |value: Option<i64>| value.map(|value| i32::try_from(value).unwrap_or(i32::MAX));
+    let row = Row {
+        exclude_from_auto_backup: changes.exclude_from_auto_backup,
+        credentials_updated_by_user: changes.credentials_updated_by_user,
+        min_backup_count: narrow(changes.min_backup_count),
+        retention_days: narrow(changes.retention_days),
+        updated_at: super::now(conn)?,
+    };
+    diesel::update(service_instances::table.find(id.0)).set(row).execute(conn)?;
+    Ok(())
+}
+
+/// What a broker's listing says of one instance, completed by the broker's configuration.
+#[derive(Debug, Clone)]
+pub struct ListedInstance {
+    /// The platform's name.
+    pub guid: ServiceInstanceGuid,
+    /// Used when the instance is new.
+    pub backup_guid: String,
+    /// The broker's number.
+    pub broker_resource_id: Option<i64>,
+    /// The broker's word.
+    pub state: String,
+    /// See [`ServiceInstance`].
+    pub deployment_name: Option<String>,
+    /// See [`ServiceInstance`].
+    pub plan_guid: Option<String>,
+    /// See [`ServiceInstance`].
+    pub service_guid: Option<String>,
+    /// See [`ServiceInstance`].
+    pub organization_guid: Option<String>,
+    /// See [`ServiceInstance`].
+    pub space_guid: Option<String>,
+    /// The broker's tenant.
+    pub tenant_id: Option<String>,
+    /// Kind of data service.
+    pub data_service: String,
+    /// Name of the store.
+    pub store: String,
+    /// Where the agent listens.
+    pub agent_url: Option<String>,
+    /// When it was deleted.
+    pub deleted_at: Option<DateTime<Utc>>,
+}
+
+/// An instance that a listing changed.
+#[derive(Debug, Clone)]
+pub struct ChangedInstance {
+    /// Its number.
+    pub id: ServiceInstanceId,
+    /// Its name.
+    pub guid: ServiceInstanceGuid,
+    /// The listing says that it is deleted, and it was not before.
+    pub was_deleted_now: bool,
+}
+
+/// Inserts new instances and updates changed ones, in one statement; unchanged rows are not written. A GUID that
+/// another broker provisioned is left alone. Returns the rows that were written.
+pub fn upsert(conn: &mut PgConnection, broker: ServiceBrokerId, listed: &[ListedInstance]) -> Result<Vec<ChangedInstance>> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = BigInt)]
+        id: i64,
+        #[diesel(sql_type = Text)]
+        guid: String,
+        #[diesel(sql_type = Nullable<Timestamptz>)]
+        deleted_at: Option<DateTime<Utc>>,
+        #[diesel(sql_type = Nullable<Timestamptz>)]
+        was_deleted_at: Option<DateTime<Utc>>,
+    }
+    fn texts<'a>(listed: &'a [ListedInstance], of: fn(&'a ListedInstance) -> Option<&'a str>) -> Vec<Option<&'a str>> {
+        listed.iter().map(of).collect()
+    }
+    let rows: Vec<Row> = diesel::sql_query(include_str!("upsert_instances.sql"))
+        .bind::<BigInt, _>(broker.0)
+        .bind::<Array<Nullable<Text>>, _>(texts(listed, |i| Some(i.guid.as_str())))
+        .bind::<Array<Nullable<Text>>, _>(texts(listed, |i| Some(&i.backup_guid)))
+        .bind::<Array<Nullable<BigInt>>, _>(listed.iter().map(|i| i.broker_resource_id).collect::<Vec<_>>())
+        .bind::<Array<Nullable<Text>>, _>(texts(listed, |i| Some(&i.state)))
+        .bind::<Array<Nullable<Text>>, _>(texts(listed, |i| i.deployment_name.as_deref()))
+        .bind::<Array<Nullable<Text>>, _>(texts(listed, |i| i.plan_guid.as_deref()))
+        .bind::<Array<Nullable<Text>>, _>(texts(listed, |i| i.service_guid.as_deref()))
+        .bind::<Array<Nullable<Text>>, _>(texts(listed, |i| i.organization_guid.as_deref()))
+        .bind::<Array<Nullable<Text>>, _>(texts(listed, |i| i.space_guid.as_deref()))
+        .bind::<Array<Nullable<Text>>, _>(texts(listed, |i| i.tenant_id.as_deref()))
+        .bind::<Array<Nullable<Text>>, _>(texts(listed, |i| Some(&i.data_service)))
+        .bind::<Array<Nullable<Text>>, _>(texts(listed, |i| Some(&i.store)))
+        .bind::<Array<Nullable<Text>>, _>(texts(listed, |i| i.agent_url.as_deref()))
+        .bind::<Array<Nullable<Timestamptz>>, _>(listed.iter().map(|i| i.deleted_at).collect::<Vec<_>>())
+        .load(conn)?;
+    rows.into_iter()
+        .map(|row| {
+            let guid = ServiceInstanceGuid::parse(&row.guid)
+                .ok_or_else(|| Error::Internal(format!("instance {} has an illegal GUID", row.id)))?;
+            Ok(ChangedInstance {
+                id: ServiceInstanceId(row.id),
+                guid,
+                was_deleted_now: row.deleted_at.is_some() && row.was_deleted_at.is_none(),
+            })
+        })
+        .collect()
+}

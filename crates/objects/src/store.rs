@@ -1,0 +1,208 @@
+//! A configured backup store. Objects are created once and never overwritten; what is deleted is confirmed to be gone.
+//! Reading is in [`crate::ObjectStream`], writing of large objects in [`crate::Upload`].
+
+use std::path::{Path as FilePath, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::TryStreamExt;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+
+use crate::config::StoreConfig;
+use crate::error::{StoreError, StoreErrorKind};
+use crate::layout::check_path;
+use crate::read::ObjectStream;
+use crate::upload::Upload;
+
+/// One object in a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    /// Full path from the root of the store.
+    pub path: String,
+    /// Stored bytes.
+    pub size: u64,
+}
+
+/// A backup store, opened by name. Cloning is cheap and shares connections.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pub(crate) name: Arc<str>,
+    pub(crate) inner: Arc<dyn ObjectStore>,
+    /// Set for a local directory: its absolute path.
+    directory: Option<Arc<FilePath>>,
+}
+
+impl Store {
+    /// Opens the store that the configuration calls `name`.
+    ///
+    /// # Errors
+    /// A local directory must exist; other providers are first contacted when used.
+    pub fn open(name: &str, config: &StoreConfig) -> Result<Self, StoreError> {
+        match config {
+            StoreConfig::Local { directory } => {
+                let shown = directory.display().to_string();
+                let absolute = std::fs::canonicalize(directory)
+                    .map_err(|e| StoreError::from_io(name, "open directory", &shown, e))?;
+                // Power may fail after we reported success, so files and directories are synced before.
+                let inner = LocalFileSystem::new_with_prefix(&absolute)
+                    .map_err(|e| StoreError::from_library(name, "open directory", &shown, e))?
+                    .with_fsync(true)
+                    .with_automatic_cleanup(true);
+                Ok(Self {
+                    name: name.into(),
+                    inner: Arc::new(inner),
+                    directory: Some(Arc::from(absolute.as_path())),
+                })
+            }
+        }
+    }
+
+    /// The name the configuration gives this store.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Creates a small object in one piece.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::AlreadyExists`] when the object is there already; it is left as it is.
+    pub async fn put_bytes(&self, path: &str, bytes: Bytes) -> Result<(), StoreError> {
+        let location = self.location("create", path)?;
+        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        let outcome = self.inner.put_opts(&location, bytes.into(), options).await;
+        outcome.map(drop).map_err(|e| self.failed("create", path, e))
+    }
+
+    /// Begins a large object that arrives in pieces of `chunk_size` bytes. See [`Upload`].
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::AlreadyExists`] when the object is there already; it is left as it is.
+    pub async fn upload(&self, path: &str, chunk_size: usize) -> Result<Upload, StoreError> {
+        Upload::begin(self.clone(), path, chunk_size).await
+    }
+
+    /// The size of an object in bytes, or none when it does not exist.
+    ///
+    /// # Errors
+    /// Any failure but absence.
+    pub async fn size(&self, path: &str) -> Result<Option<u64>, StoreError> {
+        let location = self.location("look at", path)?;
+        match self.inner.head(&location).await {
+            Ok(meta) => Ok(Some(meta.size)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(self.failed("look at", path, error)),
+        }
+    }
+
+    /// Reads a small object as a whole, for example a `metadata.json`. Refuses one above `limit` bytes.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::NotFound`] when it does not exist.
+    pub async fn get_bytes(&self, path: &str, limit: u64) -> Result<Bytes, StoreError> {
+        let location = self.location("read", path)?;
+        let answer = self.inner.get(&location).await.map_err(|e| self.failed("read", path, e))?;
+        if answer.meta.size > limit {
+            let source = std::io::Error::other(format!(
+                "it has {} bytes, at most {limit} are allowed",
+                answer.meta.size
+            ));
+            return Err(StoreError::from_io(&self.name, "read", path, source));
+        }
+        answer.bytes().await.map_err(|e| self.failed("read", path, e))
+    }
+
+    /// Opens an object for reading, the whole or the given range of bytes.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::NotFound`] when it does not exist.
+    pub async fn get_stream(
+        &self,
+        path: &str,
+        range: Option<std::ops::Range<u64>>,
+    ) -> Result<ObjectStream, StoreError> {
+        let size = self.size(path).await?;
+        let size = size.ok_or_else(|| StoreError::new(&self.name, "read", path, StoreErrorKind::NotFound))?;
+        Ok(ObjectStream::new(self.clone(), path, self.location("read", path)?, size, range))
+    }
+
+    /// Lists all objects below a folder, at any depth, in the order of their paths.
+    ///
+    /// # Errors
+    /// A folder that does not exist is an empty list, not an error.
+    pub async fn list(&self, folder: &str) -> Result<Vec<Object>, StoreError> {
+        let location = self.location("list", folder)?;
+        let listed: Result<Vec<_>, _> = self.inner.list(Some(&location)).try_collect().await;
+        let mut objects: Vec<Object> = listed
+            .map_err(|e| self.failed("list", folder, e))?
+            .into_iter()
+            .map(|meta| Object { path: meta.location.to_string(), size: meta.size })
+            .collect();
+        objects.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(objects)
+    }
+
+    /// Deletes one object. One that is already absent counts as deleted.
+    ///
+    /// # Errors
+    /// Any failure but absence.
+    pub async fn delete(&self, path: &str) -> Result<(), StoreError> {
+        let location = self.location("delete", path)?;
+        match self.inner.delete(&location).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(self.failed("delete", path, error)),
+        }
+    }
+
+    /// Deletes everything below a folder, unfinished uploads included, and confirms with a listing that it is gone.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::NotGone`] when something is still listed afterwards.
+    pub async fn delete_prefix(&self, folder: &str) -> Result<(), StoreError> {
+        for object in self.list(folder).await? {
+            self.delete(&object.path).await?;
+        }
+        self.remove_directory(folder).await?;
+        match self.list(folder).await?.is_empty() {
+            true => Ok(()),
+            false => Err(StoreError::new(&self.name, "delete", folder, StoreErrorKind::NotGone)),
+        }
+    }
+
+    /// In a local directory, unfinished uploads are files that listings hide; they go with their directory.
+    async fn remove_directory(&self, folder: &str) -> Result<(), StoreError> {
+        let Some(root) = &self.directory else { return Ok(()) };
+        let directory: PathBuf = root.join(folder);
+        let removed = tokio::task::spawn_blocking(move || {
+            match std::fs::remove_dir_all(&directory) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+                _ => {}
+            }
+            // The nearest directory that still exists is the one whose entry went.
+            let left = directory.ancestors().skip(1).find(|d| d.is_dir());
+            match left.map_or(Ok(()), |d| std::fs::File::open(d)?.sync_all()) {
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+                synced => synced,
+            }
+        });
+        let removed = removed.await.unwrap_or_else(|e| Err(std::io::Error::other(e)));
+        removed.map_err(|e| StoreError::from_io(&self.name, "delete", folder, e))
+    }
+
+    /// Checks a path and turns it into the library's type.
+    pub(crate) fn location(&self, verb: &'static str, path: &str) -> Result<Path, StoreError> {
+        let invalid = || StoreError::new(&self.name, verb, path, StoreErrorKind::InvalidName);
+        check_path("path", path).map_err(|_| invalid())?;
+        Path::parse(path).map_err(|_| invalid())
+    }
+
+    pub(crate) fn failed(&self, verb: &'static str, path: &str, error: object_store::Error) -> StoreError {
+        StoreError::from_library(&self.name, verb, path, error)
+    }
+
+    /// Whether large objects are first written under another name and then put in place without overwriting.
+    pub(crate) fn is_local(&self) -> bool {
+        self.directory.is_some()
+    }
+}

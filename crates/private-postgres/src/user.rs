@@ -1,0 +1,63 @@
+//! Who the server runs as: PostgreSQL refuses to run as root, so root hands it to `postgres` or `nobody`.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, bail};
+use nix::unistd::{Uid, User};
+
+use crate::process::has_setpriv;
+
+/// The account the server programs run under.
+#[derive(Debug, Clone)]
+pub(crate) struct ServerUser {
+    /// None: we are not root, the server runs as ourselves.
+    account: Option<User>,
+}
+
+impl ServerUser {
+    /// Chooses `postgres`, else `nobody`, when we are root; ourselves otherwise.
+    pub(crate) fn choose() -> anyhow::Result<Self> {
+        if !Uid::effective().is_root() {
+            return Ok(Self { account: None });
+        }
+        for name in ["postgres", "nobody"] {
+            if let Some(account) = User::from_name(name).context("the user database cannot be read")? {
+                return Ok(Self { account: Some(account) });
+            }
+        }
+        bail!("PostgreSQL does not run as root, and there is neither a user postgres nor a user nobody");
+    }
+
+    /// Gives the path to the user.
+    pub(crate) fn own(&self, path: &Path) -> anyhow::Result<()> {
+        if let Some(account) = &self.account {
+            std::os::unix::fs::chown(path, Some(account.uid.as_raw()), Some(account.gid.as_raw()))
+                .with_context(|| format!("{} cannot be given to {}", path.display(), account.name))?;
+        }
+        Ok(())
+    }
+
+    /// Tells whether the server runs under another account than we do.
+    pub(crate) fn is_other(&self) -> bool {
+        self.account.is_some()
+    }
+
+    /// A command that runs the program as this user. With `die_with_parent` the kernel kills it as soon as the
+    /// **thread** that started it ends.
+    pub(crate) fn command(&self, program: &Path, die_with_parent: bool) -> Command {
+        if self.account.is_none() && !(die_with_parent && has_setpriv()) {
+            return Command::new(program);
+        }
+        let mut command = Command::new("setpriv");
+        if let Some(account) = &self.account {
+            command.arg(format!("--reuid={}", account.uid)).arg(format!("--regid={}", account.gid));
+            command.arg("--clear-groups");
+        }
+        if die_with_parent {
+            command.arg("--pdeathsig=KILL");
+        }
+        command.arg("--").arg(program);
+        command
+    }
+}

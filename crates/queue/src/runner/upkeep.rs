@@ -1,0 +1,130 @@
+//! The runner's two timers: the heartbeat, which says that it is alive and finds lost leases, and the upkeep of the
+//! queue, which every runner does on behalf of all.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use diesel::PgConnection;
+use tokio::sync::Notify;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::engine::Engine;
+use crate::promote::promote;
+use crate::prune::prune;
+use crate::rescue::rescue;
+use crate::schedule::fire_due;
+use crate::{Error, Lease, heartbeat};
+
+/// Rows moved by one statement of the upkeep, and statements per turn.
+const BATCH: usize = 1000;
+const BATCHES: usize = 10;
+/// How often old rows are let go.
+const PRUNE_INTERVAL: Duration = Duration::from_secs(600);
+
+impl Engine {
+    /// Sends heartbeats, three in the time of a lease, until told to stop.
+    pub(super) async fn beat_until(self: Arc<Self>, stop: CancellationToken) {
+        let interval = self.config.lease / 3;
+        while !stop.is_cancelled() {
+            let pause = match self.beat().await {
+                Ok(()) => {
+                    self.health.worked("heartbeat");
+                    interval
+                }
+                Err(error) => {
+                    self.health.failed("heartbeat", &error);
+                    interval.min(Duration::from_secs(1))
+                }
+            };
+            rest(pause, &stop).await;
+        }
+    }
+
+    /// Renews the registration and all leases, and aborts the jobs whose lease is lost.
+    pub(super) async fn beat(&self) -> Result<(), Error> {
+        let leases: Vec<Lease> = self.running().values().map(|running| running.lease.clone()).collect();
+        let config = self.config.clone();
+        let lost = self
+            .database(move |conn| {
+                heartbeat::register(conn, &config.name, &config.queues, config.concurrency, config.lease)?;
+                heartbeat::extend(conn, &leases, config.lease)
+            })
+            .await?;
+        let mut running = self.running();
+        for lease in lost {
+            // One whose handler has ended meanwhile is not lost but settled, or will find out when it settles.
+            if running.get(&lease.job).is_some_and(|run| run.lease == lease && !run.task.is_finished())
+                && let Some(run) = running.remove(&lease.job)
+            {
+                tracing::warn!(job.id = lease.job.0, "aborting a job whose lease was lost");
+                run.task.abort();
+            }
+        }
+        Ok(())
+    }
+
+    /// Does the upkeep at every poll interval until told to stop.
+    pub(super) async fn keep_up_until(self: Arc<Self>, stop: CancellationToken, wake: Arc<Notify>) {
+        let mut pruned: Option<Instant> = None;
+        while !stop.is_cancelled() {
+            let mut result = self.keep_up().await;
+            if result.is_ok() && pruned.is_none_or(|at| at.elapsed() > PRUNE_INTERVAL) {
+                result = self.prune().await.map(|()| 0);
+                pruned = Some(Instant::now());
+            }
+            match result {
+                Ok(moved) => {
+                    self.health.worked("upkeep");
+                    if moved > 0 {
+                        wake.notify_one();
+                    }
+                }
+                Err(error) => self.health.failed("upkeep", &error),
+            }
+            rest(self.config.poll_interval, &stop).await;
+        }
+    }
+
+    /// Promotes what is due, rescues what was lost, fires schedules; returns how many jobs that moved.
+    pub(super) async fn keep_up(&self) -> Result<usize, Error> {
+        let backoff = self.config.backoff;
+        // While Postgres was away nobody could renew a lease: let the holders report first.
+        let spare = self.health.failed_within(self.config.lease);
+        self.database(move |conn| {
+            // One that fails does not keep the others from their turn.
+            let promoted = in_batches(conn, |conn| promote(conn, BATCH));
+            let rescued = if spare { Ok(0) } else { in_batches(conn, |conn| rescue(conn, &backoff, BATCH)) };
+            let fired = fire_due(conn);
+            Ok(promoted? + rescued? + fired?)
+        })
+        .await
+    }
+
+    /// Lets old finished jobs go.
+    pub(super) async fn prune(&self) -> Result<(), Error> {
+        let keep = self.keep_finished;
+        self.database(move |conn| in_batches(conn, |conn| prune(conn, keep, BATCH))).await?;
+        Ok(())
+    }
+}
+
+/// Repeats a bounded statement while it finds full batches, up to a bound.
+fn in_batches(
+    conn: &mut PgConnection,
+    mut batch: impl FnMut(&mut PgConnection) -> Result<usize, Error>,
+) -> Result<usize, Error> {
+    let mut moved = 0;
+    for _ in 0..BATCHES {
+        let more = batch(conn)?;
+        moved += more;
+        if more < BATCH {
+            break;
+        }
+    }
+    Ok(moved)
+}
+
+async fn rest(pause: Duration, stop: &CancellationToken) {
+    tokio::select! { () = stop.cancelled() => {}, () = sleep(pause) => {} }
+}

@@ -1,0 +1,173 @@
+//! Mirrors `src/lease.rs`, `src/settle.rs`, `src/heartbeat.rs` and `src/rescue.rs`.
+
+use std::time::Duration;
+
+use backup_queue::heartbeat::extend;
+use backup_queue::rescue::rescue;
+use backup_queue::settle::{Ruling, Verdict, finish, settle};
+use backup_queue::{Error, Outcome};
+use diesel::Connection;
+
+use crate::support::*;
+
+const AFTER_LEASE: Duration = Duration::from_secs(61);
+
+#[test]
+fn only_the_holder_can_finish_a_job() {
+    let database = Database::create();
+    let conn = &mut database.connection();
+    add(conn, &letter("a"));
+    let lost = take_letter(conn);
+    conn.advance(AFTER_LEASE);
+    rescue(conn, &no_wait(), 10).unwrap();
+    let held = take_letter(conn);
+    assert_eq!(held.id, lost.id);
+    assert!(matches!(finish(conn, &lost, Ok(Outcome::Done), &no_wait()), Err(Error::LeaseLost)));
+    assert_eq!(conn.number("select count(*) as value from finished_jobs"), 0);
+    finish(conn, &held, Ok(Outcome::Done), &no_wait()).unwrap();
+    assert!(matches!(finish(conn, &held, Ok(Outcome::Done), &no_wait()), Err(Error::LeaseLost)), "not twice");
+    assert_eq!(conn.number("select count(*) as value from finished_jobs"), 1);
+}
+
+#[test]
+fn a_lost_lease_confirms_with_an_error() {
+    let database = Database::create();
+    let conn = &mut database.connection();
+    add(conn, &letter("a"));
+    let job = take_letter(conn);
+    job.lease.confirm(conn).unwrap();
+    conn.advance(AFTER_LEASE);
+    job.lease.confirm(conn).expect("expired, but nobody took it: still held");
+    rescue(conn, &no_wait(), 10).unwrap();
+    assert!(matches!(job.lease.confirm(conn), Err(Error::LeaseLost)));
+    let again = take_letter(conn);
+    assert!(matches!(job.lease.confirm(conn), Err(Error::LeaseLost)));
+    again.lease.confirm(conn).unwrap();
+    finish(conn, &again, Ok(Outcome::Done), &no_wait()).unwrap();
+    assert!(matches!(again.lease.confirm(conn), Err(Error::LeaseLost)));
+}
+
+#[test]
+fn a_confirmed_lease_cannot_be_rescued_until_the_transaction_ends() {
+    let database = Database::create();
+    let (mut holder, mut rescuer) = (database.connection(), database.connection());
+    add(&mut holder, &letter("a"));
+    let job = take_letter(&mut holder);
+    holder.advance(AFTER_LEASE);
+    holder
+        .transaction::<(), Error, _>(|conn| {
+            job.lease.confirm(conn)?;
+            assert_eq!(rescue(&mut rescuer, &no_wait(), 10)?, 0);
+            assert!(
+                extend(&mut rescuer, std::slice::from_ref(&job.lease), LEASE)?.is_empty(),
+                "it neither waits nor is lost"
+            );
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(rescue(&mut rescuer, &no_wait(), 10).unwrap(), 1);
+}
+
+#[test]
+fn a_heartbeat_extends_leases_and_tells_which_are_lost() {
+    let database = Database::create();
+    let conn = &mut database.connection();
+    for text in ["kept", "lost", "finished"] {
+        add(conn, &letter(text));
+    }
+    let jobs = take(conn, "tester", &["letters"], 3);
+    let leases: Vec<_> = jobs.iter().map(|job| job.lease.clone()).collect();
+    conn.advance(Duration::from_secs(30));
+    assert!(extend(conn, &leases[..1], LEASE).unwrap().is_empty());
+    conn.advance(Duration::from_secs(31));
+    assert_eq!(rescue(conn, &no_wait(), 10).unwrap(), 2, "the first was extended");
+    let again = take_letter(conn);
+    finish(conn, &again, Ok(Outcome::Done), &no_wait()).unwrap();
+    assert_eq!(extend(conn, &leases, LEASE).unwrap(), leases[1..]);
+}
+
+#[test]
+fn an_expired_lease_is_rescued_and_costs_an_attempt() {
+    let database = Database::create();
+    let conn = &mut database.connection();
+    add(conn, &letter("a").max_attempts(2));
+    take_letter(conn);
+    assert_eq!(rescue(conn, &no_wait(), 10).unwrap(), 0, "its lease is good");
+    conn.advance(AFTER_LEASE);
+    assert_eq!(rescue(conn, &no_wait(), 10).unwrap(), 1);
+    let error = conn.text("select error as value from job_attempts where outcome = 'retried'").unwrap();
+    assert!(error.starts_with("lease expired") && error.contains("`tester`"), "{error}");
+    assert_eq!(take_letter(conn).attempt, 2);
+}
+
+#[test]
+fn a_rescued_job_without_attempts_left_has_failed() {
+    let database = Database::create();
+    let conn = &mut database.connection();
+    add(conn, &letter("a").max_attempts(1));
+    take_letter(conn);
+    conn.advance(AFTER_LEASE);
+    assert_eq!(rescue(conn, &no_wait(), 10).unwrap(), 1);
+    assert_eq!(conn.number("select count(*) as value from jobs"), 0);
+    let error = conn.text("select last_error as value from finished_jobs where outcome = 'failed'").unwrap();
+    assert!(error.starts_with("lease expired"), "{error}");
+}
+
+#[test]
+fn two_rescuers_rescue_a_job_once() {
+    let database = Database::create();
+    let conn = &mut database.connection();
+    for _ in 0..200 {
+        add(conn, &letter("a"));
+    }
+    take(conn, "tester", &["letters"], 200);
+    conn.advance(AFTER_LEASE);
+    let rescued: usize = std::thread::scope(|scope| {
+        let rescuers: Vec<_> = (0..4)
+            .map(|_| {
+                let mut conn = database.connection();
+                scope.spawn(move || {
+                    rescue(&mut conn, &no_wait(), 100).unwrap() + rescue(&mut conn, &no_wait(), 100).unwrap()
+                })
+            })
+            .collect();
+        rescuers.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
+    let left = rescue(conn, &no_wait(), 1000).unwrap();
+    assert_eq!(rescued + left, 200);
+    assert_eq!(conn.number("select count(*) as value from job_attempts"), 200);
+}
+
+#[test]
+fn many_verdicts_are_written_with_one_statement() {
+    let database = Database::create();
+    let conn = &mut database.connection();
+    for text in ["a", "b", "c", "d", "e", "f"] {
+        add(conn, &letter(text));
+    }
+    let jobs = take(conn, "tester", &["letters"], 6);
+    let rulings = [
+        Ruling::Done,
+        Ruling::Discarded("old".into()),
+        Ruling::Failed("bad\0".into()),
+        Ruling::Retried("again".into(), Duration::from_secs(9)),
+        Ruling::Snoozed(Duration::from_secs(9)),
+        Ruling::HandedBack,
+    ];
+    let verdicts: Vec<Verdict> =
+        jobs.iter().zip(rulings).map(|(job, ruling)| Verdict { lease: job.lease.clone(), ruling }).collect();
+    assert_eq!(settle(conn, &verdicts).unwrap().len(), 6);
+    assert!(settle(conn, &verdicts).unwrap().is_empty());
+    let list = |conn: &mut _, sql: &str| Look::text(conn, sql).unwrap();
+    let over = "select string_agg(concat_ws(' ', outcome, last_error), ', ' order by id) as value from finished_jobs";
+    assert_eq!(list(conn, over), "done, discarded old, failed bad");
+    let kept =
+        "select string_agg(concat_ws(' ', state, attempt, last_error), ', ' order by id) as value from jobs";
+    assert_eq!(list(conn, kept), "scheduled 1 again, scheduled 0, ready 0");
+    let attempts = "select string_agg(concat_ws(' ', attempt, kind, worker, outcome, error), ', ' order by job_id) as value
+                    from job_attempts where started_at <= finished_at";
+    assert_eq!(
+        list(conn, attempts),
+        "1 letter tester done, 1 letter tester discarded old, 1 letter tester failed bad, 1 letter tester retried again"
+    );
+}

@@ -1,0 +1,23 @@
+//! The queue against a real Postgres: a database per test, on a private server that all tests running at a time share.
+//! Its promises in `docs/queue.md` name these tests.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    missing_docs
+)]
+
+mod claim;
+mod enqueue;
+mod lease;
+mod outage;
+mod overview;
+mod plan;
+mod prune;
+mod retry;
+mod runner;
+mod schedules;
+mod shutdown;
+mod support;

@@ -1,0 +1,185 @@
+//! The fake agent's operations: started once, advanced by being asked.
+
+use std::path::{Path, PathBuf};
+
+use backup_protocol::{OperationError, OperationState, OperationStatus, StartBackup, StartRestore};
+use chrono::Utc;
+
+use super::objects::{self, Stored};
+use super::plan::{End, Lie, Plan};
+
+/// What was asked for.
+#[derive(Debug, Clone)]
+pub(super) enum Start {
+    Backup(StartBackup),
+    Restore(StartRestore),
+}
+
+#[derive(Debug)]
+struct Operation {
+    start: Start,
+    plan: Plan,
+    asked: u32,
+    status: OperationStatus,
+}
+
+/// An operation as a test sees it.
+#[derive(Debug, Clone)]
+pub struct OperationView {
+    /// The backup id or restore id.
+    pub id: String,
+    /// True for a backup, false for a restore.
+    pub is_backup: bool,
+    /// Where it stands.
+    pub state: OperationState,
+    /// The newest epoch it was started with.
+    pub epoch: i64,
+    /// The key it was started with.
+    pub key: String,
+    /// Below it the objects are, without the backup id.
+    pub object_prefix: String,
+}
+
+#[derive(Debug)]
+pub(super) struct Operations {
+    pub(super) plan: Plan,
+    store: PathBuf,
+    all: Vec<Operation>,
+}
+
+impl Operations {
+    pub(super) fn new(store: &Path) -> Self {
+        Self { plan: Plan::default(), store: store.to_owned(), all: Vec::new() }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.all.clear();
+    }
+
+    pub(super) fn replan(&mut self, id: &str, plan: Plan) {
+        for operation in self.all.iter_mut().filter(|operation| operation.status.id == id) {
+            (operation.plan, operation.asked) = (plan.clone(), 0);
+        }
+    }
+
+    pub(super) fn running(&self) -> Option<&str> {
+        let running = |operation: &&Operation| operation.status.state == OperationState::Running;
+        self.all.iter().find(running).map(|operation| operation.status.id.as_str())
+    }
+
+    pub(super) fn status(&self, id: &str) -> Option<&OperationStatus> {
+        self.all.iter().map(|operation| &operation.status).find(|status| status.id == id)
+    }
+
+    /// Remembers a newer epoch of a known operation.
+    pub(super) fn see_epoch(&mut self, id: &str, epoch: i64) {
+        for operation in self.all.iter_mut().filter(|operation| operation.status.id == id) {
+            operation.status.epoch = operation.status.epoch.max(epoch);
+        }
+    }
+
+    pub(super) fn start(&mut self, id: &str, start: Start) -> OperationStatus {
+        let epoch = match &start {
+            Start::Backup(start) => start.epoch,
+            Start::Restore(start) => start.epoch,
+        };
+        let status = OperationStatus {
+            id: id.to_owned(),
+            epoch,
+            state: OperationState::Running,
+            bytes_read: 0,
+            bytes_stored: 0,
+            total_bytes_estimate: Some(self.plan.size * 3),
+            started_at: Utc::now(),
+            finished_at: None,
+            parts: Vec::new(),
+            checksum: None,
+            filter_plugins: vec!["zstd".into(), "age".into()],
+            error: None,
+        };
+        self.all.push(Operation { start, plan: self.plan.clone(), asked: 0, status: status.clone() });
+        status
+    }
+
+    /// Answers a question, which brings a running operation one step on.
+    pub(super) fn ask(&mut self, id: &str) -> Option<OperationStatus> {
+        let store = self.store.clone();
+        let operation = self.all.iter_mut().find(|operation| operation.status.id == id)?;
+        if operation.status.state == OperationState::Running {
+            operation.advance(&store);
+        }
+        Some(operation.status.clone())
+    }
+
+    pub(super) fn cancel(&mut self, id: &str) -> Option<OperationStatus> {
+        let operation = self.all.iter_mut().find(|operation| operation.status.id == id)?;
+        if operation.status.state == OperationState::Running {
+            operation.end(OperationState::Cancelled);
+            if let Start::Backup(start) = &operation.start {
+                objects::remove(&self.store, id, start);
+            }
+        }
+        Some(operation.status.clone())
+    }
+
+    pub(super) fn views(&self) -> Vec<OperationView> {
+        self.all.iter().map(Operation::view).collect()
+    }
+}
+
+impl Operation {
+    fn advance(&mut self, store: &Path) {
+        self.asked += 1;
+        let total = self.plan.size * 3;
+        let Some(polls) = self.plan.polls.filter(|polls| self.asked > *polls) else {
+            let share = self.plan.polls.map_or(10, |polls| u64::from(polls) + 1);
+            self.status.bytes_read = total * u64::from(self.asked).min(share - 1) / share;
+            self.status.bytes_stored = self.status.bytes_read / 3;
+            return;
+        };
+        debug_assert!(self.asked > polls);
+        match (self.plan.end.clone(), self.start.clone()) {
+            (End::Failed { code, message }, _) => self.fail(&code, &message),
+            (_, Start::Backup(start)) => self.finish_backup(store, &start, total),
+            (_, Start::Restore(start)) if objects::exist(store, &start.object_prefix, &start.backup_id) => {
+                (self.status.bytes_read, self.status.bytes_stored) = (self.plan.size, total);
+                self.end(OperationState::Done);
+            }
+            (_, Start::Restore(_)) => self.fail("store_error", "the backup is not in the store"),
+        }
+    }
+
+    fn finish_backup(&mut self, store: &Path, start: &StartBackup, total: u64) {
+        let lie = self.plan.lie();
+        let Stored { parts, checksum } = objects::write(store, &self.status.id, start, self.plan.size, lie);
+        self.status.checksum = Some(checksum).filter(|_| lie != Some(Lie::NoChecksum));
+        self.status.parts = if lie == Some(Lie::Empty) { Vec::new() } else { parts };
+        (self.status.bytes_read, self.status.bytes_stored) = (total, self.plan.size);
+        self.end(OperationState::Done);
+    }
+
+    fn fail(&mut self, code: &str, message: &str) {
+        self.status.error = Some(OperationError { code: code.to_owned(), message: message.to_owned() });
+        self.end(OperationState::Failed);
+    }
+
+    fn end(&mut self, state: OperationState) {
+        self.status.state = state;
+        self.status.finished_at = Some(Utc::now());
+    }
+
+    fn view(&self) -> OperationView {
+        let (is_backup, encryption, object_prefix) = match &self.start {
+            Start::Backup(start) => (true, &start.encryption, &start.object_prefix),
+            Start::Restore(start) => (false, &start.encryption, &start.object_prefix),
+        };
+        OperationView {
+            id: self.status.id.clone(),
+            is_backup,
+            state: self.status.state,
+            epoch: self.status.epoch,
+            key: encryption.key.clone(),
+            object_prefix: object_prefix.clone(),
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The fake agent's side of the protocol.
+
+use backup_protocol::{AgentInfo, OperationStatus, PROTOCOL_VERSION, Refusal};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::operations::Start;
+use super::{AgentFault, State};
+use crate::fake::answer::{Answer, Request};
+
+impl State {
+    pub(super) fn answer(&mut self, request: &Request) -> Answer {
+        if request.basic_auth() != Some((self.user.clone(), self.password.clone())) {
+            return refuse(401, "Unauthorized", "missing or wrong credentials", None);
+        }
+        let segments: Vec<&str> = request.path.trim_matches('/').split('/').collect();
+        let fault = match (request.method.as_str(), segments.len()) {
+            ("PUT", _) => self.start_faults.pop_front(),
+            ("GET", 3) => self.status_faults.pop_front(),
+            ("DELETE", _) => self.cancel_faults.pop_front(),
+            _ => None,
+        };
+        if let Some(AgentFault::Instead(answer)) = fault {
+            return answer;
+        }
+        let answer = self.proper(request, &segments);
+        match (fault, answer) {
+            (Some(AgentFault::After(other)), _) => other,
+            (Some(AgentFault::WrongId), answer) => altered(answer, "id", "somebody-else"),
+            (Some(AgentFault::UnknownState), answer) => altered(answer, "state", "levitating"),
+            (_, answer) => answer,
+        }
+    }
+
+    fn proper(&mut self, request: &Request, segments: &[&str]) -> Answer {
+        match (request.method.as_str(), segments) {
+            ("GET", ["v1", "info"]) => Answer::Json(200, to_json(&self.info())),
+            ("PUT", ["v1", "backups", id]) => match serde_json::from_slice(&request.body) {
+                Ok(start) => self.start(id, Start::Backup(start)),
+                Err(error) => refuse(400, "BadRequest", &error.to_string(), None),
+            },
+            ("PUT", ["v1", "restores", id]) => match serde_json::from_slice(&request.body) {
+                Ok(start) => self.start(id, Start::Restore(start)),
+                Err(error) => refuse(400, "BadRequest", &error.to_string(), None),
+            },
+            ("GET", ["v1", "backups" | "restores", id]) => found(200, self.operations.ask(id)),
+            ("DELETE", ["v1", "backups" | "restores", id]) => found(200, self.operations.cancel(id)),
+            _ => refuse(404, "NotFound", "no such path", None),
+        }
+    }
+
+    fn start(&mut self, id: &str, start: Start) -> Answer {
+        let epoch = match &start {
+            Start::Backup(start) => start.epoch,
+            Start::Restore(start) => start.epoch,
+        };
+        if let Some(known) = self.operations.status(id) {
+            if epoch < known.epoch {
+                return refuse(409, "StaleEpoch", "a newer dispatch was seen", None);
+            }
+            self.operations.see_epoch(id, epoch);
+            return found(200, self.operations.status(id).cloned());
+        }
+        if let Some(running) = self.operations.running() {
+            return refuse(409, "OperationRunning", "one operation at a time", Some(running.to_owned()));
+        }
+        found(202, Some(self.operations.start(id, start)))
+    }
+
+    fn info(&self) -> AgentInfo {
+        AgentInfo {
+            agent_version: "fake".into(),
+            protocol_versions: vec![PROTOCOL_VERSION],
+            data_service: self.data_service.clone(),
+            data_service_version: None,
+            drivers: vec!["fake".into()],
+            capabilities: vec!["cancel".into()],
+            free_scratch_bytes: None,
+        }
+    }
+}
+
+fn found(status: u16, operation: Option<OperationStatus>) -> Answer {
+    match operation {
+        Some(operation) => Answer::Json(status, to_json(&operation)),
+        None => refuse(404, "NotFound", "never heard of it", None),
+    }
+}
+
+fn refuse(status: u16, error: &str, description: &str, running_id: Option<String>) -> Answer {
+    let refusal = Refusal { error: error.to_owned(), description: description.to_owned(), running_id };
+    Answer::Json(status, to_json(&refusal))
+}
+
+fn altered(answer: Answer, field: &str, value: &str) -> Answer {
+    match answer {
+        Answer::Json(status, mut body) => {
+            body[field] = json!(value);
+            Answer::Json(status, body)
+        }
+        other => other,
+    }
+}
+
+fn to_json(value: &impl Serialize) -> Value {
+    serde_json::to_value(value).expect("the protocol's types are JSON")
+}

@@ -1,0 +1,20 @@
+-- Run in the main database: what must not survive a restore.
+DROP TABLE sales.orders CASCADE;
+UPDATE public.events SET payload = 'damaged', doc = NULL WHERE id % 3 = 0;
+DELETE FROM public.events WHERE id > 250000;
+DELETE FROM sales.customers WHERE id % 2 = 0;
+UPDATE sales.customers SET name = 'nobody';
+ALTER TABLE sales.products ADD COLUMN intruder text DEFAULT 'x';
+ALTER TABLE public.empty_one RENAME COLUMN "select" TO renamed;
+DROP FUNCTION sales.total(bigint);
+DROP MATERIALIZED VIEW IF EXISTS sales.revenue;
+DROP POLICY visible ON sales.customers;
+CREATE TABLE public.intruder AS SELECT generate_series(1, 10) AS n;
+INSERT INTO public.measurements VALUES ('2024-12-24', -1);
+SELECT setval('sales.invoice_number', 1);
+SELECT lo_unlink(50001);
+SELECT lo_put(50002, 0, 'damaged');
+SELECT lo_from_bytea(59999, 'intruder');
+GRANT ALL ON public.events TO PUBLIC;
+COMMENT ON TABLE sales.customers IS NULL;
+REFRESH MATERIALIZED VIEW sales.not_yet;

@@ -1,0 +1,244 @@
+-- The product's tables. What must never happen is refused here, so that no bug in a daemon can do it:
+-- illegal status moves, two running operations of one instance, removal of a row whose objects may still exist.
+
+CREATE TABLE service_brokers (
+    id                   bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name                 text NOT NULL UNIQUE,
+    last_synchronised_at timestamptz,
+    last_error           text,
+    created_at           timestamptz NOT NULL DEFAULT now(),
+    updated_at           timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE TABLE service_instances (
+    id                          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    guid                        text NOT NULL UNIQUE CHECK (guid <> ''),
+    backup_guid                 text NOT NULL UNIQUE,
+    service_broker_id           bigint NOT NULL REFERENCES service_brokers,
+    broker_resource_id          bigint,
+    state                       text NOT NULL,
+    deployment_name             text,
+    plan_guid                   text,
+    service_guid                text,
+    organization_guid           text,
+    space_guid                  text,
+    tenant_id                   text,
+    data_service                text NOT NULL,
+    store                       text NOT NULL,
+    agent_url                   text,
+    min_backup_count            integer CHECK (min_backup_count >= 0),
+    retention_days              integer CHECK (retention_days >= 0),
+    min_encryption_key_length   integer CHECK (min_encryption_key_length >= 1),
+    exclude_from_auto_backup    boolean NOT NULL DEFAULT false,
+    backup_type                 text,
+    credentials_updated_by_user boolean NOT NULL DEFAULT false,
+    last_done_at                timestamptz,
+    last_skip_at                timestamptz,
+    last_skip_reason            text,
+    deleted_at                  timestamptz,
+    created_at                  timestamptz NOT NULL DEFAULT now(),
+    updated_at                  timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX service_instances_of_broker ON service_instances (service_broker_id, id);
+
+CREATE TABLE encryption_keys (
+    id                  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    service_instance_id bigint NOT NULL REFERENCES service_instances,
+    ciphertext          bytea NOT NULL,
+    -- which of the operator's keys encrypted the column
+    master_key_id       text NOT NULL,
+    -- set by the owner, not generated
+    is_own              boolean NOT NULL,
+    is_current          boolean NOT NULL DEFAULT true,
+    created_at          timestamptz NOT NULL DEFAULT now()
+);
+CREATE UNIQUE INDEX encryption_keys_one_current ON encryption_keys (service_instance_id) WHERE is_current;
+CREATE INDEX encryption_keys_of_instance ON encryption_keys (service_instance_id);
+
+CREATE TABLE backups (
+    id                    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    service_instance_id   bigint NOT NULL REFERENCES service_instances,
+    backup_id             text NOT NULL UNIQUE,
+    status                text NOT NULL DEFAULT 'queued'
+                          CHECK (status IN ('queued', 'running', 'done', 'failed', 'deleted')),
+    is_scheduled          boolean NOT NULL,
+    encryption_key_id     bigint NOT NULL REFERENCES encryption_keys,
+    store                 text NOT NULL,
+    object_prefix         text NOT NULL,
+    size                  bigint NOT NULL DEFAULT 0 CHECK (size >= 0),
+    checksum              text,
+    filter_plugins        jsonb NOT NULL DEFAULT '[]',
+    bytes_processed       bigint NOT NULL DEFAULT 0,
+    total_bytes_estimate  bigint,
+    reason_code           text,
+    msg                   text,
+    dispatch_epoch        bigint NOT NULL DEFAULT 0,
+    -- the moment after which the agent is no longer waited for; set by the first dispatch
+    deadline_at           timestamptz,
+    agent_task_id         text,
+    cancel_requested_at   timestamptz,
+    -- the partial objects of a failed backup are still to be removed
+    has_remains           boolean NOT NULL DEFAULT false,
+    idempotency_key       text,
+    -- the fan-out that asked for it: a fan-out that is run again after a crash backs nobody up twice
+    fan_out_job_id        bigint,
+    marked_deleted_at     timestamptz,
+    -- set when a client's DELETE asked for removal at once
+    remove_at_once        boolean NOT NULL DEFAULT false,
+    removal_error         text,
+    -- set in the transaction that removes the row, after the store confirmed that the objects are gone
+    objects_gone_at       timestamptz,
+    triggered_at          timestamptz NOT NULL DEFAULT now(),
+    started_at            timestamptz,
+    finished_at           timestamptz,
+    updated_at            timestamptz NOT NULL DEFAULT now(),
+    CHECK (status <> 'done' OR (size > 0 AND checksum IS NOT NULL)),
+    CHECK (status <> 'failed' OR reason_code IS NOT NULL),
+    CHECK (status <> 'deleted' OR marked_deleted_at IS NOT NULL)
+);
+CREATE INDEX backups_of_instance ON backups (service_instance_id, id DESC);
+CREATE INDEX backups_unfinished ON backups (service_instance_id, id) WHERE status IN ('queued', 'running');
+CREATE INDEX backups_to_clean ON backups (service_instance_id) WHERE status = 'deleted' OR has_remains;
+CREATE UNIQUE INDEX backups_one_per_fan_out ON backups (service_instance_id, fan_out_job_id) WHERE fan_out_job_id IS NOT NULL;
+CREATE UNIQUE INDEX backups_idempotency ON backups (service_instance_id, idempotency_key) WHERE idempotency_key IS NOT NULL;
+
+CREATE TABLE restores (
+    id                    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    -- the instance the backup is loaded into
+    service_instance_id   bigint NOT NULL REFERENCES service_instances,
+    -- no foreign key: the history of restores outlives the backup
+    backup_row_id         bigint NOT NULL,
+    backup_id             text NOT NULL,
+    restored_from         timestamptz NOT NULL,
+    restore_id            text NOT NULL UNIQUE,
+    status                text NOT NULL DEFAULT 'queued' CHECK (status IN ('queued', 'running', 'done', 'failed')),
+    bytes_processed       bigint NOT NULL DEFAULT 0,
+    total_bytes_estimate  bigint,
+    reason_code           text,
+    msg                   text,
+    dispatch_epoch        bigint NOT NULL DEFAULT 0,
+    deadline_at           timestamptz,
+    agent_task_id         text,
+    cancel_requested_at   timestamptz,
+    triggered_at          timestamptz NOT NULL DEFAULT now(),
+    started_at            timestamptz,
+    finished_at           timestamptz,
+    updated_at            timestamptz NOT NULL DEFAULT now(),
+    CHECK (status <> 'failed' OR reason_code IS NOT NULL)
+);
+CREATE INDEX restores_of_instance ON restores (service_instance_id, id DESC);
+CREATE INDEX restores_unfinished ON restores (backup_row_id) WHERE status IN ('queued', 'running');
+-- While a restore of an instance is queued or running, a second one is refused.
+CREATE UNIQUE INDEX restores_one_unfinished ON restores (service_instance_id) WHERE status IN ('queued', 'running');
+
+-- One instance does one thing at a time: the primary key is the rule, across backups and restores.
+CREATE TABLE running_operations (
+    service_instance_id bigint PRIMARY KEY REFERENCES service_instances,
+    kind                text NOT NULL CHECK (kind IN ('backup', 'restore')),
+    row_id              bigint NOT NULL,
+    since               timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE TABLE audit_events (
+    id                    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at                    timestamptz NOT NULL DEFAULT now(),
+    actor                 text NOT NULL,
+    action                text NOT NULL,
+    service_instance_guid text,
+    subject               text,
+    address               text,
+    request_id            text
+);
+CREATE INDEX audit_events_of_instance ON audit_events (service_instance_guid, id DESC);
+
+-- Status moves -------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION check_status_move() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    move text := OLD.status || '>' || NEW.status;
+BEGIN
+    IF OLD.status = NEW.status THEN
+        RETURN NEW;
+    END IF;
+    IF move NOT IN ('queued>running', 'queued>failed', 'running>done', 'running>failed')
+       AND NOT (TG_TABLE_NAME = 'backups' AND move IN ('done>deleted', 'failed>deleted', 'deleted>done')) THEN
+        RAISE EXCEPTION 'a % may not move from % to %', rtrim(TG_TABLE_NAME, 's'), OLD.status, NEW.status
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'status_move';
+    END IF;
+    IF move IN ('queued>running') THEN
+        NEW.started_at := coalesce(NEW.started_at, now());
+    END IF;
+    -- finished_at is the time of the last status change
+    IF NEW.status NOT IN ('queued', 'running') THEN
+        NEW.finished_at := now();
+    END IF;
+    NEW.updated_at := now();
+    RETURN NEW;
+END $$;
+
+CREATE FUNCTION track_running_operation() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.status = 'running' AND OLD.status <> 'running' THEN
+        INSERT INTO running_operations (service_instance_id, kind, row_id)
+        VALUES (NEW.service_instance_id, rtrim(TG_TABLE_NAME, 's'), NEW.id);
+    ELSIF OLD.status = 'running' AND NEW.status <> 'running' THEN
+        DELETE FROM running_operations
+        WHERE service_instance_id = NEW.service_instance_id AND kind = rtrim(TG_TABLE_NAME, 's') AND row_id = NEW.id;
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION check_first_status() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.status <> 'queued' THEN
+        RAISE EXCEPTION 'a % starts as queued, not as %', rtrim(TG_TABLE_NAME, 's'), NEW.status
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'status_move';
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE FUNCTION check_backup_not_in_use() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM restores WHERE backup_row_id = OLD.id AND status IN ('queued', 'running')) THEN
+        RAISE EXCEPTION 'backup % is used by a restore', OLD.id
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'backup_in_use';
+    END IF;
+    RETURN NEW;
+END $$;
+
+-- Locks the backup, so that a deletion and the request of a restore cannot pass each other.
+CREATE FUNCTION check_backup_restorable() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM FROM backups WHERE id = NEW.backup_row_id AND status = 'done' FOR SHARE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'backup % is not done', NEW.backup_row_id
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'backup_restorable';
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE FUNCTION check_backup_removal() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF OLD.status <> 'deleted' OR OLD.objects_gone_at IS NULL THEN
+        RAISE EXCEPTION 'backup % may not be removed: it is %, and its objects are not confirmed as gone', OLD.id, OLD.status
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'backup_removal';
+    END IF;
+    RETURN OLD;
+END $$;
+
+CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION '% can be added, not changed', TG_TABLE_NAME USING ERRCODE = 'check_violation', CONSTRAINT = 'append_only';
+END $$;
+
+CREATE TRIGGER backups_1_first_status BEFORE INSERT ON backups FOR EACH ROW EXECUTE FUNCTION check_first_status();
+CREATE TRIGGER backups_2_status_move BEFORE UPDATE OF status ON backups FOR EACH ROW EXECUTE FUNCTION check_status_move();
+CREATE TRIGGER backups_3_not_in_use BEFORE UPDATE OF status ON backups FOR EACH ROW
+    WHEN (NEW.status = 'deleted' AND OLD.status <> 'deleted') EXECUTE FUNCTION check_backup_not_in_use();
+CREATE TRIGGER backups_4_running AFTER UPDATE OF status ON backups FOR EACH ROW EXECUTE FUNCTION track_running_operation();
+CREATE TRIGGER backups_5_removal BEFORE DELETE ON backups FOR EACH ROW EXECUTE FUNCTION check_backup_removal();
+CREATE TRIGGER restores_1_first_status BEFORE INSERT ON restores FOR EACH ROW EXECUTE FUNCTION check_first_status();
+CREATE TRIGGER restores_3_restorable BEFORE INSERT ON restores FOR EACH ROW EXECUTE FUNCTION check_backup_restorable();
+CREATE TRIGGER restores_2_status_move BEFORE UPDATE OF status ON restores FOR EACH ROW EXECUTE FUNCTION check_status_move();
+CREATE TRIGGER restores_4_running AFTER UPDATE OF status ON restores FOR EACH ROW EXECUTE FUNCTION track_running_operation();
+CREATE TRIGGER audit_events_append_only BEFORE UPDATE OR DELETE ON audit_events FOR EACH ROW EXECUTE FUNCTION refuse_change();
