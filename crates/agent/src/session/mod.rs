@@ -99,3 +99,34 @@ impl Session {
 fn kill_group(group: i32) {
     let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
 }
+
+/// A session of its own for cleaning up, which a cancelled or late operation needs as well; ended after a while.
+#[derive(Debug)]
+pub struct LimitedSession {
+    session: Session,
+    /// Ends the watching thread when dropped.
+    _keeper: std::sync::mpsc::Sender<()>,
+}
+
+impl LimitedSession {
+    /// A session that is stopped after `limit`.
+    pub fn new(limit: std::time::Duration) -> Self {
+        let session = Session::default();
+        let (keeper, dropped) = std::sync::mpsc::channel::<()>();
+        let watched = session.clone();
+        std::thread::spawn(move || {
+            if dropped.recv_timeout(limit) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+                watched.stop(Stop::TimedOut);
+            }
+        });
+        Self { session, _keeper: keeper }
+    }
+}
+
+impl std::ops::Deref for LimitedSession {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        &self.session
+    }
+}

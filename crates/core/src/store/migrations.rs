@@ -1,9 +1,13 @@
 //! The schema's migrations, embedded. Every daemon runs them at its start; an advisory lock makes one of them do it.
 
+use std::time::Duration;
+
 use diesel::PgConnection;
 use diesel::RunQueryDsl;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use tokio::time::{Instant, sleep};
 
+use super::Database;
 use crate::{Error, Result};
 
 /// The files of `migrations/`.
@@ -20,6 +24,29 @@ pub fn run(conn: &mut PgConnection) -> Result<usize> {
     let result = conn.run_pending_migrations(MIGRATIONS).map(|done| done.len());
     diesel::sql_query(format!("SELECT pg_advisory_unlock({LOCK})")).execute(conn)?;
     result.map_err(|error| Error::Database(format!("a migration failed: {error}")))
+}
+
+/// What a daemon does at its start: waits up to `patience` for the database to be there and writable, then brings the
+/// schema up to date. Returns how many migrations were run.
+///
+/// # Errors
+/// [`Error::DatabaseUnavailable`] when it was not there in time; anything else at once.
+pub async fn run_at_start(database: &Database, patience: Duration) -> Result<usize> {
+    const PAUSE: Duration = Duration::from_secs(2);
+    let give_up_at = Instant::now() + patience;
+    loop {
+        let pool = database.pool().clone();
+        let attempt = tokio::task::spawn_blocking(move || run(&mut *pool.get()?))
+            .await
+            .map_err(|error| Error::Internal(format!("a database task ended early: {error}")))?;
+        match attempt {
+            Err(Error::DatabaseUnavailable(why)) if Instant::now() + PAUSE < give_up_at => {
+                tracing::warn!("waiting for the database: {why}");
+                sleep(PAUSE).await;
+            }
+            outcome => return outcome,
+        }
+    }
 }
 
 /// Whether the schema lacks a migration of this program.

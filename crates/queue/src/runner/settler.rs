@@ -62,7 +62,9 @@ async fn settle_batch(engine: &Engine, batch: &mut Vec<Pending>) {
         let verdicts: Vec<Verdict> = batch.iter().map(|pending| pending.verdict.clone()).collect();
         match engine.settle(verdicts).await {
             Ok(settled) => break settled,
-            Err(error) => engine.health.failed("settle", &error),
+            Err(error) => {
+                engine.health.failed("settle", &error);
+            }
         }
         sleep(pause).await;
         pause = pause.saturating_mul(2).min(LONGEST_PAUSE);

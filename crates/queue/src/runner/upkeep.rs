@@ -80,7 +80,9 @@ impl Engine {
                         wake.notify_one();
                     }
                 }
-                Err(error) => self.health.failed("upkeep", &error),
+                Err(error) => {
+                    self.health.failed("upkeep", &error);
+                }
             }
             rest(self.config.poll_interval, &stop).await;
         }

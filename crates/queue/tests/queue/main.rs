@@ -6,6 +6,8 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::as_conversions,
+    clippy::print_stdout,
+    unreachable_pub,
     missing_docs
 )]
 

@@ -44,10 +44,6 @@ impl Database {
         database
     }
 
-    pub fn url(&self) -> &str {
-        &self.url
-    }
-
     pub fn connection(&self) -> PgConnection {
         PgConnection::establish(&self.url).unwrap()
     }

@@ -11,7 +11,8 @@ use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
 use crate::drivers::DriverError;
 
-const ASIDE: &str = "aside";
+/// No operation has a space in its id.
+const ASIDE: &str = "set aside";
 
 /// A directory that can be replaced as a whole.
 #[derive(Debug, Clone)]

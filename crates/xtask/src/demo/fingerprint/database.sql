@@ -10,9 +10,9 @@ facts (kind, name, value) AS (
     UNION ALL
     SELECT 'extension', e.extname::text, e.extversion || ' in ' || e.extnamespace::regnamespace FROM pg_extension e
     UNION ALL
-    SELECT 'relation', c.oid::regclass::text, concat_ws(' ', 'kind=' || c.relkind, 'owner=' || c.relowner::regrole, 'persistence=' || c.relpersistence,
+    SELECT 'relation', c.oid::regclass::text, concat_ws(' ', 'kind=' || c.relkind::text, 'owner=' || c.relowner::regrole, 'persistence=' || c.relpersistence::text,
            'options=' || coalesce((SELECT string_agg(o, ',' ORDER BY o) FROM unnest(c.reloptions) AS o), ''),
-           'rls=' || c.relrowsecurity || c.relforcerowsecurity, 'identity=' || c.relreplident, 'populated=' || c.relispopulated,
+           'rls=' || c.relrowsecurity || c.relforcerowsecurity, 'identity=' || c.relreplident::text, 'populated=' || c.relispopulated,
            'bound=' || coalesce(pg_get_expr(c.relpartbound, c.oid), ''),
            'parents=' || coalesce((SELECT string_agg(i.inhparent::regclass::text, ',' ORDER BY i.inhseqno) FROM pg_inherits i WHERE i.inhrelid = c.oid), ''),
            'grants=' || coalesce((SELECT string_agg(a::text, ',' ORDER BY a::text)
@@ -21,7 +21,7 @@ facts (kind, name, value) AS (
     UNION ALL
     SELECT 'column', a.attrelid::regclass || '.' || quote_ident(a.attname), concat_ws(' ',
            'position=' || row_number() OVER (PARTITION BY a.attrelid ORDER BY a.attnum), format_type(a.atttypid, a.atttypmod),
-           CASE WHEN a.attnotnull THEN 'not null' END, 'identity=' || a.attidentity, 'generated=' || a.attgenerated, 'storage=' || a.attstorage,
+           CASE WHEN a.attnotnull THEN 'not null' END, 'identity=' || a.attidentity::text, 'generated=' || a.attgenerated::text, 'storage=' || a.attstorage::text,
            'collation=' || coalesce(a.attcollation::regcollation::text, ''), 'default=' || coalesce(pg_get_expr(d.adbin, d.adrelid), ''),
            'grants=' || coalesce((SELECT string_agg(g::text, ',' ORDER BY g::text) FROM unnest(a.attacl) AS g), ''))
     FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'c') JOIN mine ON mine.oid = c.relnamespace
@@ -42,7 +42,7 @@ facts (kind, name, value) AS (
            CASE WHEN p.prokind = 'a' THEN (SELECT g.aggtransfn || ' ' || coalesce(g.agginitval, '') FROM pg_aggregate g WHERE g.aggfnoid = p.oid) ELSE pg_get_functiondef(p.oid) END
     FROM pg_proc p JOIN mine ON mine.oid = p.pronamespace
     UNION ALL
-    SELECT 'trigger', t.tgrelid::regclass || '.' || quote_ident(t.tgname), pg_get_triggerdef(t.oid) || ' enabled=' || t.tgenabled
+    SELECT 'trigger', t.tgrelid::regclass || '.' || quote_ident(t.tgname), pg_get_triggerdef(t.oid) || ' enabled=' || t.tgenabled::text
     FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN mine ON mine.oid = c.relnamespace WHERE NOT t.tgisinternal
     UNION ALL
     SELECT 'rule', r.ev_class::regclass || '.' || quote_ident(r.rulename), pg_get_ruledef(r.oid)
@@ -53,7 +53,7 @@ facts (kind, name, value) AS (
            pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid))
     FROM pg_policy p
     UNION ALL
-    SELECT 'type', t.oid::regtype::text, concat_ws(' ', 'kind=' || t.typtype, 'owner=' || t.typowner::regrole, 'not null=' || t.typnotnull,
+    SELECT 'type', t.oid::regtype::text, concat_ws(' ', 'kind=' || t.typtype::text, 'owner=' || t.typowner::regrole, 'not null=' || t.typnotnull,
            'base=' || CASE WHEN t.typtype = 'd' THEN format_type(t.typbasetype, t.typtypmod) ELSE '' END,
            'labels=' || coalesce((SELECT string_agg(e.enumlabel, ',' ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid), ''),
            'grants=' || (SELECT string_agg(a::text, ',' ORDER BY a::text) FROM unnest(coalesce(t.typacl, acldefault('T', t.typowner))) AS a))
@@ -66,7 +66,7 @@ facts (kind, name, value) AS (
     UNION ALL
     SELECT 'statistics', s.stxname::text, pg_get_statisticsobjdef(s.oid) FROM pg_statistic_ext s JOIN mine ON mine.oid = s.stxnamespace
     UNION ALL
-    SELECT 'default grants', d.defaclrole::regrole || ' ' || coalesce(nullif(d.defaclnamespace, 0)::regnamespace::text, 'everywhere') || ' ' || d.defaclobjtype,
+    SELECT 'default grants', d.defaclrole::regrole || ' ' || coalesce(nullif(d.defaclnamespace, 0)::regnamespace::text, 'everywhere') || ' ' || d.defaclobjtype::text,
            (SELECT string_agg(a::text, ',' ORDER BY a::text) FROM unnest(d.defaclacl) AS a)
     FROM pg_default_acl d
     UNION ALL

@@ -1,0 +1,67 @@
+//! Server → stream: the manifest, the globals, then one custom-format dump per database, consistent in itself.
+
+use std::io::Write;
+
+use super::catalogue;
+use super::container::ContainerWriter;
+use super::manifest::{End, Length, Manifest};
+use super::programs::Programs;
+use super::STREAM_VERSION;
+use crate::drivers::DriverError;
+use crate::session::{Program, Session};
+
+/// Writes all databases and the globals.
+pub(super) fn backup(programs: &Programs, session: &Session, out: &mut dyn Write) -> Result<(), DriverError> {
+    let maintenance = &programs.settings().maintenance_database;
+    let server = catalogue::read(programs, session, maintenance)?;
+    let (major, dumped_with) = programs.dump_version(session)?;
+    let server_major = server.server_version_num.checked_div(10_000).unwrap_or(0);
+    if server_major > major {
+        let version = &server.server_version;
+        let message = format!("the server has version {version}, newer than {dumped_with}; install its client programs");
+        return Err(DriverError::DataService(message));
+    }
+    if let Some(closed) = server.databases.iter().find(|d| !d.allows_connections) {
+        let message = format!("the database {} accepts no connections, so it cannot be dumped", closed.name);
+        return Err(DriverError::DataService(message));
+    }
+    let manifest = Manifest { stream_version: STREAM_VERSION, dumped_with, server };
+    let mut container = ContainerWriter::new(out);
+    container.manifest(&to_json(&manifest)?)?;
+    let globals = programs.program("pg_dumpall", maintenance)?;
+    let globals = globals.arg("--globals-only").arg("--database").arg(maintenance);
+    let mut end = End {
+        globals: output(session, globals, |source| container.globals(source))?,
+        databases: Vec::new(),
+    };
+    for database in &manifest.server.databases {
+        // Compression comes after us, for all drivers alike.
+        let dump = programs.program("pg_dump", &database.name)?.arg("--format=custom").arg("--compress=0");
+        let length = output(session, dump, |source| container.dump(database.number, &database.name, source));
+        end.databases.push(length.map_err(|error| match error {
+            DriverError::DataService(message) => {
+                DriverError::DataService(format!("database {}: {message}", database.name))
+            }
+            other => other,
+        })?);
+    }
+    container.end(&to_json(&end)?)
+}
+
+/// Runs a program and hands its standard output on. A program that fails outweighs an output that looks complete.
+fn output(
+    session: &Session,
+    program: Program,
+    consume: impl FnOnce(std::process::ChildStdout) -> Result<Length, DriverError>,
+) -> Result<Length, DriverError> {
+    let mut running = program.piped_stdout().start(session)?;
+    let source = running.stdout();
+    let source = source.ok_or_else(|| DriverError::DataService("a program has no output".to_owned()))?;
+    let length = consume(source)?;
+    running.finish()?;
+    Ok(length)
+}
+
+fn to_json(value: &impl serde::Serialize) -> Result<Vec<u8>, DriverError> {
+    serde_json::to_vec_pretty(value).map_err(|e| DriverError::Stream(e.into()))
+}

@@ -1,0 +1,161 @@
+//! Stream → databases under temporary names, beside those in use. Nothing a client of the server uses is changed here,
+//! except that roles missing on the server are created without the right to log in.
+
+use std::io::{Read, Write};
+
+use tar::Archive;
+
+use super::catalogue;
+use super::container::{self, Item};
+use super::manifest::{Database, End, Length, Manifest, Server};
+use super::names;
+use super::programs::Programs;
+use super::quote::{identifier, literal};
+use super::recover::State;
+use super::{STREAM_VERSION, databases, roles};
+use crate::drivers::DriverError;
+use crate::session::{RunningProgram, Session};
+
+/// Loads everything and checks that nothing is missing. Leftovers of an error are removed by the caller.
+pub(super) fn load(
+    programs: &Programs,
+    session: &Session,
+    input: &mut dyn Read,
+) -> Result<Manifest, DriverError> {
+    let mut archive = Archive::new(input);
+    let mut entries = archive.entries().map_err(DriverError::Stream)?;
+    let mut loader: Option<Loader<'_>> = None;
+    for entry in &mut entries {
+        let mut entry = entry.map_err(DriverError::Stream)?;
+        let path = entry.path().map_err(DriverError::Stream)?.into_owned();
+        let item = Item::parse(&path);
+        let unexpected = || DriverError::Content(format!("the entry {} is unexpected", path.display()));
+        match (item, &mut loader) {
+            (Some(Item::Manifest), None) => {
+                loader = Some(Loader::begin(programs, session, container::json(&mut entry)?)?);
+            }
+            (Some(Item::Globals { chunk }), Some(loader)) => loader.globals(chunk, entry.size())?,
+            (Some(Item::Dump { number, chunk }), Some(loader)) => loader.dump(number, chunk, &mut entry)?,
+            (Some(Item::End), Some(_)) => {
+                let end: End = container::json(&mut entry)?;
+                let loader = loader.take().ok_or_else(unexpected)?;
+                return loader.end(&end);
+            }
+            _ => return Err(unexpected()),
+        }
+    }
+    Err(DriverError::Content("the end is missing".to_owned()))
+}
+
+struct Loader<'a> {
+    programs: &'a Programs,
+    session: &'a Session,
+    manifest: Manifest,
+    target: Server,
+    current: Option<RunningProgram>,
+    stdin: Option<std::process::ChildStdin>,
+    read: End,
+}
+
+impl<'a> Loader<'a> {
+    fn begin(programs: &'a Programs, session: &'a Session, manifest: Manifest) -> Result<Self, DriverError> {
+        if manifest.stream_version != STREAM_VERSION {
+            return Err(DriverError::Content(format!("stream version {}", manifest.stream_version)));
+        }
+        let target = catalogue::read(programs, session, &programs.settings().maintenance_database)?;
+        let missing = roles::missing(&manifest, &target, programs);
+        let state = State {
+            swapped: false,
+            created_roles: missing.iter().map(|role| role.name.clone()).collect(),
+            ..State::default()
+        };
+        let control = identifier(names::CONTROL);
+        let sql = format!(
+            "CREATE DATABASE {control} WITH TEMPLATE template0 CONNECTION LIMIT 0;\n\
+             COMMENT ON DATABASE {control} IS {};\n{}",
+            literal(&state.to_json()),
+            missing.into_iter().map(roles::create).collect::<String>(),
+        );
+        programs.restore_sql(session, &programs.settings().maintenance_database, sql)?;
+        let read = End::default();
+        Ok(Self { programs, session, manifest, target, current: None, stdin: None, read })
+    }
+
+    fn globals(&mut self, chunk: u32, size: u64) -> Result<(), DriverError> {
+        count(&mut self.read.globals, chunk, size)
+    }
+
+    fn dump(&mut self, number: u32, chunk: u32, entry: impl Read) -> Result<(), DriverError> {
+        if chunk == 1 {
+            self.finish_current()?;
+            self.start(number)?;
+        }
+        let Some(stdin) = &mut self.stdin else {
+            return Err(DriverError::Content(format!("chunk {chunk} of database {number} comes first")));
+        };
+        let (bytes, written) = container::copy(entry, stdin)?;
+        if written.is_err() {
+            // pg_restore has ended early; how it ended says why.
+            self.finish_current()?;
+            return Err(DriverError::DataService("pg_restore stopped reading".to_owned()));
+        }
+        match self.read.databases.last_mut() {
+            Some(length) if length.number == number => count(length, chunk, bytes),
+            _ => Err(DriverError::Content(format!("chunk {chunk} of database {number} is out of order"))),
+        }
+    }
+
+    fn start(&mut self, number: u32) -> Result<(), DriverError> {
+        let database = self.database(number)?;
+        let sql = databases::create(database, &self.target);
+        self.programs.restore_sql(self.session, names::CONTROL, sql)?;
+        let fresh = names::fresh(number);
+        let mut program = self.programs.program("pg_restore", &fresh)?.env("PGAPPNAME", names::APPLICATION);
+        program = program.arg("--exit-on-error").arg("--dbname").arg(&fresh);
+        if !self.manifest.server.tablespaces.iter().all(|t| self.target.tablespaces.contains(t)) {
+            program = program.arg("--no-tablespaces");
+        }
+        let mut running = program.piped_stdin().start(self.session)?;
+        self.stdin = running.stdin();
+        self.current = Some(running);
+        self.read.databases.push(Length { number, ..Length::default() });
+        Ok(())
+    }
+
+    fn database(&self, number: u32) -> Result<&Database, DriverError> {
+        let found = self.manifest.server.databases.iter().find(|d| d.number == number);
+        found.ok_or_else(|| DriverError::Content(format!("database {number} is not in the manifest")))
+    }
+
+    fn finish_current(&mut self) -> Result<(), DriverError> {
+        if let Some(mut stdin) = self.stdin.take() {
+            // Whether pg_restore got everything shows in how it ends.
+            let _ = stdin.flush();
+        }
+        let Some(running) = self.current.take() else { return Ok(()) };
+        let name = self.read.databases.last().and_then(|last| self.database(last.number).ok());
+        let name = name.map_or("?", |database| database.name.as_str());
+        running.finish().map_err(|error| match error {
+            DriverError::DataService(message) => DriverError::DataService(format!("database {name}: {message}")),
+            other => other,
+        })
+    }
+
+    fn end(mut self, end: &End) -> Result<Manifest, DriverError> {
+        self.finish_current()?;
+        if self.read != *end || end.databases.len() != self.manifest.server.databases.len() {
+            return Err(DriverError::Content("the end does not fit what was read".to_owned()));
+        }
+        Ok(self.manifest)
+    }
+}
+
+/// Chunks come in order, none missing.
+fn count(length: &mut Length, chunk: u32, bytes: u64) -> Result<(), DriverError> {
+    length.chunks = length.chunks.saturating_add(1);
+    length.bytes = length.bytes.saturating_add(bytes);
+    match length.chunks == chunk {
+        true => Ok(()),
+        false => Err(DriverError::Content(format!("chunk {} is missing", length.chunks))),
+    }
+}

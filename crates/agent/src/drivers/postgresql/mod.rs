@@ -1,0 +1,147 @@
+//! The driver for PostgreSQL: logical dumps of all databases and the globals, restored into the running server beside the
+//! databases in use, then exchanged in one transaction. It talks to the server through PostgreSQL's own programs only.
+//! Begin with `backup.rs` and `load.rs`; `swap.rs` is the moment of truth and `recover.rs` what happens after a kill.
+
+mod backup;
+mod catalogue;
+mod container;
+mod databases;
+mod load;
+mod manifest;
+mod names;
+mod programs;
+mod quote;
+mod recover;
+mod roles;
+mod swap;
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use super::{Driver, DriverError, Loaded};
+use crate::session::Session;
+use programs::Programs;
+
+pub(super) const NAME: &str = "postgresql";
+const STREAM_VERSION: u32 = 1;
+
+/// `driver.postgresql` of the configuration.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PostgresqlSettings {
+    /// Host name, address or the directory of the Unix socket.
+    #[serde(default = "default_host")]
+    pub host: String,
+    /// TCP port, or the number of the socket.
+    #[serde(default = "default_port")]
+    pub port: u16,
+    /// A superuser of the server; a restore never changes this role.
+    #[serde(default = "default_user")]
+    pub user: String,
+    /// Its password, unless the server wants none.
+    #[serde(default)]
+    pub password: Option<SecretString>,
+    /// libpq's `sslmode`, for example `verify-full`.
+    #[serde(default)]
+    pub ssl_mode: Option<String>,
+    /// The database to connect to for questions about the server.
+    #[serde(default = "default_database")]
+    pub maintenance_database: String,
+    /// Where `pg_dump` and the others are; without it the newest version below `/usr/lib/postgresql` or in `PATH`.
+    #[serde(default)]
+    pub bin_directory: Option<PathBuf>,
+    /// Roles a restore neither creates, changes nor drops, beside `user`.
+    #[serde(default)]
+    pub keep_roles: Vec<String>,
+}
+
+fn default_host() -> String {
+    "127.0.0.1".to_owned()
+}
+
+fn default_port() -> u16 {
+    5432
+}
+
+fn default_user() -> String {
+    "postgres".to_owned()
+}
+
+fn default_database() -> String {
+    "postgres".to_owned()
+}
+
+/// The driver.
+pub(super) struct Postgresql {
+    programs: Arc<Programs>,
+}
+
+impl Postgresql {
+    pub(super) fn open(settings: &PostgresqlSettings, scratch: &Path) -> Result<Self, DriverError> {
+        Ok(Self { programs: Arc::new(Programs::find(settings.clone(), scratch)?) })
+    }
+}
+
+impl Driver for Postgresql {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn stream_version(&self) -> u32 {
+        STREAM_VERSION
+    }
+
+    fn version(&self, session: &Session) -> Result<Option<String>, DriverError> {
+        let database = &self.programs.settings().maintenance_database;
+        let answer = self.programs.sql(session, database, "SELECT current_setting('server_version');".into())?;
+        Ok(Some(answer.trim().to_owned()))
+    }
+
+    fn estimate(&self, session: &Session) -> Result<Option<u64>, DriverError> {
+        catalogue::size(&self.programs, session).map(Some)
+    }
+
+    fn backup(&self, session: &Session, out: &mut dyn Write) -> Result<(), DriverError> {
+        backup::backup(&self.programs, session, out)
+    }
+
+    fn load(
+        &self,
+        session: &Session,
+        _: &str,
+        input: &mut dyn Read,
+    ) -> Result<Box<dyn Loaded>, DriverError> {
+        let manifest = match load::load(&self.programs, session, input) {
+            Ok(manifest) => manifest,
+            Err(error) => {
+                recover::undo_or_log(&self.programs);
+                return Err(error);
+            }
+        };
+        Ok(Box::new(LoadedDatabases { programs: Arc::clone(&self.programs), manifest }))
+    }
+
+    fn recover(&self, session: &Session) -> Result<(), DriverError> {
+        recover::recover(&self.programs, session)
+    }
+}
+
+/// All databases of a backup, complete under temporary names.
+struct LoadedDatabases {
+    programs: Arc<Programs>,
+    manifest: manifest::Manifest,
+}
+
+impl Loaded for LoadedDatabases {
+    fn commit(self: Box<Self>, _: &Session) -> Result<(), DriverError> {
+        swap::swap(&self.programs, &self.manifest)
+    }
+
+    fn discard(self: Box<Self>) {
+        recover::undo_or_log(&self.programs);
+    }
+}

@@ -1,0 +1,93 @@
+//! SQL that makes the roles of the manifest again. Roles the agent must leave alone (its own, PostgreSQL's, and those
+//! the operator named) are skipped everywhere.
+
+use std::fmt::Write;
+
+use super::manifest::{Manifest, Membership, Role, Server};
+use super::programs::Programs;
+use super::quote::{identifier, literal, setting};
+
+/// Names of roles to be created before loading, because objects belong to them.
+pub(super) fn missing<'a>(manifest: &'a Manifest, target: &Server, programs: &Programs) -> Vec<&'a Role> {
+    let exists = |role: &Role| target.roles.iter().any(|r| r.name == role.name);
+    manifest.server.roles.iter().filter(|role| !exists(role) && !programs.keeps_role(&role.name)).collect()
+}
+
+/// Creates a role that nobody can use yet. Some objects may belong to superusers only.
+pub(super) fn create(role: &Role) -> String {
+    let superuser = if role.superuser { "SUPERUSER" } else { "NOSUPERUSER" };
+    format!("CREATE ROLE {} WITH NOLOGIN {superuser};\n", identifier(&role.name))
+}
+
+/// Gives all roles their attributes, settings and memberships.
+pub(super) fn restore(manifest: &Manifest, target: &Server, programs: &Programs) -> String {
+    let mut sql = String::new();
+    for role in manifest.server.roles.iter().filter(|role| !programs.keeps_role(&role.name)) {
+        attributes(&mut sql, role);
+        let name = identifier(&role.name);
+        let _ = writeln!(sql, "ALTER ROLE {name} RESET ALL;");
+        let own = manifest.server.settings.iter();
+        for set in own.filter(|set| set.database.is_none() && set.role.as_ref() == Some(&role.name)) {
+            for stored in &set.config {
+                let _ = writeln!(sql, "ALTER ROLE {name} SET {};", setting(stored));
+            }
+        }
+    }
+    memberships(&mut sql, manifest, target, programs);
+    sql
+}
+
+fn attributes(sql: &mut String, role: &Role) {
+    let word = |yes: bool, word: &str| if yes { word.to_owned() } else { format!("NO{word}") };
+    let name = identifier(&role.name);
+    let _ = writeln!(
+        sql,
+        "ALTER ROLE {name} WITH {} {} {} {} {} {} {} CONNECTION LIMIT {} PASSWORD {} VALID UNTIL {};",
+        word(role.superuser, "SUPERUSER"),
+        word(role.inherit, "INHERIT"),
+        word(role.create_role, "CREATEROLE"),
+        word(role.create_database, "CREATEDB"),
+        word(role.login, "LOGIN"),
+        word(role.replication, "REPLICATION"),
+        word(role.bypass_rls, "BYPASSRLS"),
+        role.connection_limit,
+        role.password.as_deref().map_or("NULL".to_owned(), literal),
+        literal(role.valid_until.as_deref().unwrap_or("infinity")),
+    );
+    let comment = role.comment.as_deref().map_or("NULL".to_owned(), literal);
+    let _ = writeln!(sql, "COMMENT ON ROLE {name} IS {comment};");
+}
+
+fn memberships(sql: &mut String, manifest: &Manifest, target: &Server, programs: &Programs) {
+    let ours = |m: &&Membership| manifest.server.roles.iter().any(|r| r.name == m.member) && !programs.keeps_role(&m.member);
+    let same = |a: &Membership, b: &Membership| {
+        a.role == b.role && a.member == b.member && a.admin == b.admin && a.inherit == b.inherit && a.set == b.set
+    };
+    let options = target.server_version_num >= 160_000;
+    for old in target.memberships.iter().filter(ours) {
+        if !manifest.server.memberships.iter().any(|new| same(new, old)) {
+            let by = old.grantor.as_deref().filter(|_| options);
+            let by = by.map_or(String::new(), |grantor| format!(" GRANTED BY {}", identifier(grantor)));
+            let (role, member) = (identifier(&old.role), identifier(&old.member));
+            let _ = writeln!(sql, "REVOKE {role} FROM {member}{by} CASCADE;");
+        }
+    }
+    for new in manifest.server.memberships.iter().filter(ours) {
+        let with = match (options, new.inherit, new.set) {
+            (true, Some(inherit), Some(set)) => format!(" WITH ADMIN {}, INHERIT {inherit}, SET {set}", new.admin),
+            _ if new.admin => " WITH ADMIN OPTION".to_owned(),
+            _ => String::new(),
+        };
+        let _ = writeln!(sql, "GRANT {} TO {}{with};", identifier(&new.role), identifier(&new.member));
+    }
+}
+
+/// Drops roles the backup does not have, unless something still depends on them.
+pub(super) fn drop_others(names: &[String]) -> String {
+    names.iter().map(|name| drop_if_unused(name)).collect()
+}
+
+fn drop_if_unused(name: &str) -> String {
+    let drop = literal(&format!("DROP ROLE IF EXISTS {}", identifier(name)));
+    format!("DO $do$ BEGIN EXECUTE {drop}; EXCEPTION WHEN OTHERS THEN RAISE NOTICE 'kept'; END $do$;\n")
+}

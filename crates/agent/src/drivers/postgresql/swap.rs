@@ -1,0 +1,123 @@
+//! The exchange: connections are ended, then one transaction renames all databases and restores the roles. It runs to
+//! its end once begun, whatever happens to the operation, and asks the server afterwards which way it went.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use super::catalogue;
+use super::manifest::{Manifest, Server};
+use super::names;
+use super::programs::Programs;
+use super::quote::{identifier, literal};
+use super::recover::{self, State};
+use super::{databases, roles};
+use crate::drivers::DriverError;
+use crate::session::{LimitedSession, Session};
+
+const LIMIT: Duration = Duration::from_secs(600);
+const ATTEMPTS: u32 = 5;
+
+/// Puts the loaded databases in the place of those in use, or removes them.
+pub(super) fn swap(programs: &Programs, manifest: &Manifest) -> Result<(), DriverError> {
+    let session = LimitedSession::new(LIMIT);
+    let swapped = attempt(programs, &session, manifest);
+    let Err(error) = swapped else {
+        recover::finish_or_log(programs);
+        return Ok(());
+    };
+    // An answer may be lost although the transaction is committed.
+    match recover::state(programs, &LimitedSession::new(LIMIT)) {
+        Ok(Some(state)) if state.swapped => {
+            recover::finish_or_log(programs);
+            Ok(())
+        }
+        _ => {
+            recover::undo_or_log(programs);
+            Err(error)
+        }
+    }
+}
+
+fn attempt(programs: &Programs, session: &Session, manifest: &Manifest) -> Result<(), DriverError> {
+    let target = catalogue::read(programs, session, names::CONTROL)?;
+    let mut state = recover::state(programs, session)?.unwrap_or_default();
+    state.closed =
+        target.databases.iter().filter(|d| d.allows_connections).map(|d| d.name.clone()).collect();
+    programs.restore_sql(session, names::CONTROL, record(&state))?;
+    let transaction = transaction(programs, manifest, &target, &mut state);
+    let close = close(&target);
+    let mut attempt = 1;
+    loop {
+        let outcome = programs
+            .restore_sql(session, names::CONTROL, close.clone())
+            .and_then(|_| programs.restore_sql(session, names::CONTROL, transaction.clone()));
+        match outcome {
+            Ok(_) => return Ok(()),
+            Err(DriverError::DataService(_)) if attempt < ATTEMPTS => {
+                // A connection that was just being made may have slipped in.
+                std::thread::sleep(Duration::from_millis(500));
+                attempt = attempt.saturating_add(1);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Ends all connections and lets nobody in, superusers included.
+fn close(target: &Server) -> String {
+    let mut sql = String::new();
+    for database in &target.databases {
+        let _ = writeln!(sql, "ALTER DATABASE {} WITH ALLOW_CONNECTIONS false;", identifier(&database.name));
+    }
+    let others = format!("datname IS NOT NULL AND datname <> '{}' AND pid <> pg_backend_pid()", names::CONTROL);
+    sql.push_str(&terminate(&others));
+    sql
+}
+
+/// Ends connections and waits until they are gone.
+pub(super) fn terminate(condition: &str) -> String {
+    format!(
+        "DO $do$ DECLARE tries int := 0; BEGIN LOOP\n\
+         PERFORM pg_stat_clear_snapshot();\n\
+         PERFORM pg_terminate_backend(pid) FROM pg_stat_activity WHERE {condition};\n\
+         PERFORM pg_stat_clear_snapshot();\n\
+         EXIT WHEN NOT EXISTS (SELECT FROM pg_stat_activity WHERE {condition});\n\
+         tries := tries + 1;\n\
+         IF tries > 300 THEN RAISE EXCEPTION 'connections do not end within 30 seconds'; END IF;\n\
+         PERFORM pg_sleep(0.1);\nEND LOOP; END $do$;\n"
+    )
+}
+
+fn transaction(programs: &Programs, manifest: &Manifest, target: &Server, state: &mut State) -> String {
+    let mut sql = "BEGIN;\n".to_owned();
+    sql.push_str(&roles::restore(manifest, target, programs));
+    for (number, database) in target.databases.iter().enumerate() {
+        rename(&mut sql, &database.name, &names::old(number));
+    }
+    // The catalogue was read after the missing roles had been created.
+    let known: Vec<String> = target.roles.iter().map(|role| role.name.clone()).collect();
+    for database in &manifest.server.databases {
+        rename(&mut sql, &names::fresh(database.number), &database.name);
+        sql.push_str(&databases::properties(database, &manifest.server.settings, &known, programs));
+    }
+    let others = target.roles.iter().filter(|role| {
+        let in_backup = manifest.server.roles.iter().any(|r| r.name == role.name);
+        !in_backup && !role.is_bootstrap && !programs.keeps_role(&role.name)
+    });
+    *state = State {
+        swapped: true,
+        other_roles: others.map(|role| role.name.clone()).collect(),
+        ..State::default()
+    };
+    sql.push_str(&record(state));
+    sql.push_str("COMMIT;\n");
+    sql
+}
+
+fn rename(sql: &mut String, from: &str, to: &str) {
+    let _ = writeln!(sql, "ALTER DATABASE {} RENAME TO {};", identifier(from), identifier(to));
+}
+
+fn record(state: &State) -> String {
+    format!("COMMENT ON DATABASE {} IS {};\n", identifier(names::CONTROL), literal(&state.to_json()))
+}

@@ -1,0 +1,7 @@
+//! The manager's HTTP API as `backupctl` sees it: requests, and the objects of the answers.
+
+mod client;
+mod objects;
+
+pub use client::ApiClient;
+pub use objects::{Backup, Instance, InstanceConfig, Job, Progress, Queue, Restore, RetentionRow};

@@ -1,0 +1,190 @@
+//! The fields `backupctl` shows to people. Everything is optional and unknown fields are ignored, so that an older
+//! or newer manager can be operated too; `--output json` prints the answer itself.
+
+use serde::Deserialize;
+
+/// A backup (spec 2.1).
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Backup {
+    /// Number.
+    pub id: i64,
+    /// Name towards agents and in the store.
+    pub backup_id: Option<String>,
+    /// Stored bytes.
+    pub size: Option<u64>,
+    /// Where it stands.
+    pub status: String,
+    /// Requested.
+    pub triggered_at: Option<String>,
+    /// Accepted by the agent.
+    pub started_at: Option<String>,
+    /// Last change of the status.
+    pub finished_at: Option<String>,
+    /// Whether `backups download` works.
+    pub downloadable: Option<bool>,
+    /// Why it failed, for programs.
+    pub reason_code: Option<String>,
+    /// Why it failed, for people.
+    pub msg: Option<String>,
+    /// SHA-256 of the stored bytes.
+    pub checksum: Option<String>,
+}
+
+/// A restore (spec 2.2).
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Restore {
+    /// Number.
+    pub id: i64,
+    /// Number of the backup.
+    pub backup_id: Option<i64>,
+    /// Where it stands.
+    pub status: String,
+    /// Requested.
+    pub triggered_at: Option<String>,
+    /// Accepted by the agent.
+    pub started_at: Option<String>,
+    /// Last change of the status.
+    pub finished_at: Option<String>,
+    /// What was restored.
+    pub metadata: Option<RestoreMetadata>,
+    /// Why it failed, for programs.
+    pub reason_code: Option<String>,
+    /// Why it failed, for people.
+    pub msg: Option<String>,
+}
+
+/// What a restore loads.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct RestoreMetadata {
+    /// When the backup was taken.
+    pub restored_from: Option<String>,
+}
+
+/// How far a backup or restore is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Progress {
+    /// `queued`, `running`, `done`, `failed` or `deleted`.
+    pub status: String,
+    /// Bytes so far.
+    pub bytes_processed: Option<u64>,
+    /// Bytes expected.
+    pub total_bytes_estimate: Option<u64>,
+    /// Why it failed, for programs.
+    pub reason_code: Option<String>,
+    /// Why it failed, for people.
+    pub msg: Option<String>,
+}
+
+/// A service instance (spec 2.4).
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Instance {
+    /// The manager's number.
+    pub id: i64,
+    /// GUID.
+    pub instance_id: String,
+    /// Which broker provisioned it.
+    pub service_broker: Option<String>,
+    /// The broker's word for its state.
+    pub state: Option<String>,
+    /// Deployment.
+    pub deployment_name: Option<String>,
+    /// Plan.
+    pub plan_guid: Option<String>,
+    /// Organization.
+    pub organization_guid: Option<String>,
+    /// Space.
+    pub space_guid: Option<String>,
+    /// End of the last good backup.
+    pub last_done_at: Option<String>,
+    /// Its backups; only counted.
+    pub backups: Vec<serde::de::IgnoredAny>,
+    /// Its restores; only counted.
+    pub restores: Vec<serde::de::IgnoredAny>,
+}
+
+/// An instance's configuration (spec 2.3).
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct InstanceConfig {
+    /// Newest done backups that always stay.
+    pub min_backup_count: Option<i64>,
+    /// Days.
+    pub retention_time: Option<i64>,
+    /// Characters.
+    pub min_encryption_key_length: Option<i64>,
+    /// Left out of scheduled backups.
+    pub exclude_from_auto_backup: Option<bool>,
+    /// `postgresql_wal` or nothing.
+    pub backup_type: Option<String>,
+}
+
+/// A queue at a glance.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Queue {
+    /// Name.
+    pub queue: String,
+    /// Due jobs.
+    pub ready: i64,
+    /// Jobs whose time has not come.
+    pub scheduled: i64,
+    /// Jobs a worker has.
+    pub running: i64,
+    /// Jobs given up in the last 24 hours.
+    pub failed: i64,
+    /// Since when the oldest due job waits.
+    pub oldest_ready_at: Option<String>,
+    /// Workers that serve it.
+    pub served_by: Vec<String>,
+}
+
+/// A job.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Job {
+    /// Number.
+    pub id: i64,
+    /// Queue.
+    pub queue: String,
+    /// Kind.
+    pub kind: String,
+    /// Arguments.
+    pub arguments: serde_json::Value,
+    /// Where it stands.
+    pub state: String,
+    /// Attempts so far.
+    pub attempt: i64,
+    /// Attempts allowed.
+    pub max_attempts: i64,
+    /// When it is due.
+    pub run_at: Option<String>,
+    /// Who has it.
+    pub claimed_by: Option<String>,
+    /// What went wrong.
+    pub last_error: Option<String>,
+    /// When it ended.
+    pub finished_at: Option<String>,
+}
+
+/// Retention's word on one backup.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct RetentionRow {
+    /// GUID of the instance.
+    pub instance_id: String,
+    /// Number of the backup.
+    pub id: i64,
+    /// Where it stands.
+    pub status: String,
+    /// Requested.
+    pub triggered_at: Option<String>,
+    /// `keep`, `mark` or `remove`.
+    pub action: String,
+    /// Why.
+    pub reason: String,
+}

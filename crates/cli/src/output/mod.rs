@@ -1,0 +1,9 @@
+//! What goes to the terminal: tables or JSON on standard output, progress and remarks on standard error.
+
+mod human;
+mod screen;
+mod table;
+
+pub use human::{bytes, duration, one_line, span, time, time_or_dash};
+pub use screen::{Format, Screen};
+pub use table::Table;

@@ -1,0 +1,109 @@
+//! Turns options and environment into a connection to the manager. The password never stands on the command line.
+
+use std::path::Path;
+
+use secrecy::SecretString;
+use url::Url;
+
+use crate::args::ConnectionArgs;
+use crate::error::Error;
+use crate::prompt;
+
+/// Environment variable with the password; read here and not by the command-line parser, so that no help shows it.
+const PASSWORD_VARIABLE: &str = "BACKUPCTL_PASSWORD";
+
+/// How to reach the manager.
+#[derive(Debug)]
+pub struct Settings {
+    /// Base URL.
+    pub url: Url,
+    /// User name.
+    pub user: String,
+    /// Password.
+    pub password: SecretString,
+    /// PEM of the certificate authorities to trust instead of the system's.
+    pub ca_pem: Option<Vec<u8>>,
+}
+
+impl Settings {
+    /// Reads what the options point to, and asks for the password when nothing gives it.
+    pub fn resolve(args: &ConnectionArgs) -> Result<Self, Error> {
+        let password = match (&args.password_file, std::env::var(PASSWORD_VARIABLE)) {
+            (Some(file), _) => secret_from_file(file)?,
+            (None, Ok(password)) => SecretString::from(password),
+            (None, Err(_)) => prompt::secret(&format!("Password of {}: ", args.user)).map_err(|_| {
+                Error::Usage(format!("no password: give --password-file, or set {PASSWORD_VARIABLE}"))
+            })?,
+        };
+        Self::with_password(args, password)
+    }
+
+    /// The same for what needs no password.
+    pub fn anonymous(args: &ConnectionArgs) -> Result<Self, Error> {
+        Self::with_password(args, SecretString::from(""))
+    }
+
+    fn with_password(args: &ConnectionArgs, password: SecretString) -> Result<Self, Error> {
+        let ca_pem = match &args.ca_file {
+            Some(file) => Some(std::fs::read(file).map_err(|e| unreadable(file, &e))?),
+            None => None,
+        };
+        Ok(Self { url: parse_url(&args.url)?, user: args.user.clone(), password, ca_pem })
+    }
+}
+
+/// Reads a secret from the first line of a file, or of standard input for `-`.
+pub(crate) fn secret_from_file(file: &Path) -> Result<SecretString, Error> {
+    let text = if file == Path::new("-") {
+        std::io::read_to_string(std::io::stdin())
+    } else {
+        std::fs::read_to_string(file)
+    };
+    let text = text.map_err(|error| unreadable(file, &error))?;
+    match text.lines().next() {
+        Some(line) if !line.is_empty() => Ok(SecretString::from(line)),
+        _ => Err(Error::Usage(format!("{} is empty", file.display()))),
+    }
+}
+
+fn unreadable(file: &Path, error: &std::io::Error) -> Error {
+    Error::Usage(format!("{} cannot be read: {error}", file.display()))
+}
+
+fn parse_url(text: &str) -> Result<Url, Error> {
+    let refused = |why: &str| Error::Usage(format!("the URL of the manager {why}"));
+    let url = Url::parse(text).map_err(|error| refused(&format!("{text:?} is not valid: {error}")))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(refused(&format!("{text:?} must begin with http:// or https://")));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(refused("must not carry user and password; use --user and --password-file"));
+    }
+    Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_with_secrets_or_other_schemes_are_refused_and_never_repeated() {
+        assert!(parse_url("http://localhost:3000").is_ok());
+        for text in ["localhost:3000", "ftp://x", "", "not a url"] {
+            assert_eq!(parse_url(text).unwrap_err().exit_code(), 2, "{text}");
+        }
+        let error = parse_url("http://admin:s3cret@x").unwrap_err().to_string();
+        assert!(!error.contains("s3cret"), "{error}");
+    }
+
+    #[test]
+    fn the_first_line_of_a_file_is_the_secret() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("password");
+        std::fs::write(&file, "s3cret with spaces \nrest").unwrap();
+        let secret = secret_from_file(&file).unwrap();
+        assert_eq!(secrecy::ExposeSecret::expose_secret(&secret), "s3cret with spaces ");
+        std::fs::write(&file, "\n").unwrap();
+        assert!(secret_from_file(&file).is_err());
+    }
+}

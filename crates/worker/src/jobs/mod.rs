@@ -1,0 +1,57 @@
+//! Which handler runs which kind of job: one line each. A handler reads its arguments and calls one action.
+
+mod backup_agent_backups;
+mod backup_all_job;
+mod backup_deleter_job;
+mod backup_watcher_job;
+mod initialize_backup_deletion_job;
+mod restore_watcher_job;
+mod update_instance_state_job;
+
+use std::future::Future;
+
+use backup_core::{Error, Manager, jobs};
+use backup_queue::{ClaimedJob, JobError, Outcome, Registry};
+use serde::de::DeserializeOwned;
+
+/// All handlers of the product.
+pub fn registry(manager: &Manager) -> Registry {
+    let mut registry = Registry::new();
+    register(&mut registry, manager, jobs::KIND_BACKUP_ALL, backup_all_job::run);
+    register(&mut registry, manager, jobs::KIND_START_OPERATION, backup_agent_backups::run);
+    register(&mut registry, manager, jobs::KIND_CHECK_OPERATION, check_operation);
+    register(&mut registry, manager, jobs::KIND_INITIALIZE_BACKUP_DELETION, initialize_backup_deletion_job::run);
+    register(&mut registry, manager, jobs::KIND_DELETE_BACKUPS, backup_deleter_job::run);
+    register(&mut registry, manager, jobs::KIND_UPDATE_INSTANCE_STATE, update_instance_state_job::run);
+    registry
+}
+
+/// Both watcher queues hold jobs of one kind; each has its handler.
+async fn check_operation(manager: Manager, job: ClaimedJob) -> Result<Outcome, JobError> {
+    if job.queue == jobs::RESTORE_WATCHER {
+        restore_watcher_job::run(manager, job).await
+    } else {
+        backup_watcher_job::run(manager, job).await
+    }
+}
+
+fn register<F, Fut>(registry: &mut Registry, manager: &Manager, kind: &str, handler: F)
+where
+    F: Fn(Manager, ClaimedJob) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Result<Outcome, JobError>> + Send + 'static,
+{
+    let manager = manager.clone();
+    registry.register(kind, move |job| handler(manager.clone(), job));
+}
+
+/// Reads a job's arguments. Rubbish stays rubbish: no retry.
+fn arguments<T: DeserializeOwned>(job: &ClaimedJob) -> Result<T, JobError> {
+    serde_json::from_value(job.arguments.clone())
+        .map_err(|error| JobError::give_up(format!("the arguments cannot be read: {error}")))
+}
+
+/// An error of an action is worth another attempt: what cannot be helped by one, the actions record as the outcome of
+/// the operation.
+fn retry(error: Error) -> JobError {
+    JobError::from(error)
+}

@@ -1,0 +1,3 @@
+//! stub
+pub mod dataset;
+pub mod fingerprint;
