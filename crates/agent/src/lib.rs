@@ -1,1 +1,20 @@
-//! Stub.
+//! The reference backup agent: an HTTP process beside a service instance that turns the running data service into
+//! encrypted objects in a backup store, and back. The protocol is described in `docs/agent-protocol.md`.
+//! Begin with [`serve`] and `routes.rs`; a `PUT` leads through `handlers/`, `operations/` and `pipeline/` to a driver.
+
+mod auth;
+mod body;
+pub mod config;
+mod drivers;
+mod error;
+mod handlers;
+mod operations;
+mod pipeline;
+mod routes;
+mod server;
+mod session;
+
+pub use config::Config;
+pub use drivers::{DriverError, FilesSettings, PostgresqlSettings};
+pub use operations::JournalError;
+pub use server::{RunningAgent, ServeError, serve};

@@ -1,2 +1,74 @@
-//! Stub.
-fn main() {}
+//! The program `backup-agent`: reads its configuration and serves until it is told to stop.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use backup_agent::{Config, ServeError, serve};
+use backup_daemon::exit::{Failure, run_main};
+use backup_daemon::{logging, shutdown, systemd};
+use clap::{Parser, Subcommand};
+
+/// Backs up and restores one service instance on behalf of the backup manager.
+#[derive(Parser)]
+#[command(
+    name = "backup-agent",
+    version,
+    after_help = "Every key of the configuration can be given as an environment \
+    variable, for example BACKUP_AGENT__CREDENTIAL__PASSWORD. Exit codes: 0 fine, 1 failed, 2 wrong usage, \
+    78 bad configuration."
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the agent protocol until SIGTERM or SIGINT; operations that still run are then recorded as interrupted
+    Serve {
+        /// The configuration file
+        #[arg(
+            long,
+            value_name = "FILE",
+            env = "BACKUP_AGENT_CONFIG",
+            default_value = "/etc/backup-agent/backup-agent.yml"
+        )]
+        config: PathBuf,
+    },
+    /// Read the configuration, report every mistake with its key, and end
+    CheckConfig {
+        /// The configuration file
+        #[arg(
+            long,
+            value_name = "FILE",
+            env = "BACKUP_AGENT_CONFIG",
+            default_value = "/etc/backup-agent/backup-agent.yml"
+        )]
+        config: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    run_main("backup-agent", async {
+        match arguments.command {
+            Command::CheckConfig { config } => Ok(Config::load(&config).map(drop)?),
+            Command::Serve { config } => run(Config::load(&config)?).await,
+        }
+    })
+}
+
+async fn run(config: Config) -> Result<(), Failure> {
+    logging::init(&config.log, "BACKUP_AGENT_LOG");
+    let stop = shutdown::token().map_err(Failure::failed)?;
+    let agent = serve(config).await.map_err(|error| match error {
+        ServeError::Io { .. } | ServeError::Journal(_) => Failure::failed(error),
+        _ => Failure::bad_configuration(error),
+    })?;
+    tracing::info!(address = %agent.address(), "serving");
+    systemd::ready();
+    systemd::watchdog(stop.clone());
+    stop.cancelled().await;
+    systemd::stopping();
+    agent.stop().await.map_err(Failure::failed)
+}

@@ -173,9 +173,18 @@ mod tests {
 
     #[test]
     fn what_is_neither_form_is_refused() {
-        let refused = [("{", Some("application/json")), ("[1]", Some("application/json")), ("a=%zz", Some(FORM)), ("a=%", None)];
+        let refused = [
+            ("{", Some("application/json")),
+            ("[1]", Some("application/json")),
+            ("a=%zz", Some(FORM)),
+            ("a=%", None),
+        ];
         for (text, kind) in refused {
-            assert_eq!(Fields::parse(text.as_bytes(), kind).unwrap_err().status_code(), StatusCode::BAD_REQUEST, "{text}");
+            assert_eq!(
+                Fields::parse(text.as_bytes(), kind).unwrap_err().status_code(),
+                StatusCode::BAD_REQUEST,
+                "{text}"
+            );
         }
         let xml = Fields::parse(b"<a/>", Some("text/xml")).unwrap_err();
         assert_eq!(xml.status_code(), StatusCode::UNSUPPORTED_MEDIA_TYPE);

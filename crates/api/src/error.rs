@@ -48,8 +48,12 @@ impl ApiError {
 
     pub(crate) fn unauthorized() -> Self {
         let challenge = HeaderValue::from_static("Basic realm=\"a9s Backup Manager\", charset=\"UTF-8\"");
-        Self::new(StatusCode::UNAUTHORIZED, "Unauthorized", "User name and password are needed and must be right.")
-            .with_header(header::WWW_AUTHENTICATE, challenge)
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "Unauthorized",
+            "User name and password are needed and must be right.",
+        )
+        .with_header(header::WWW_AUTHENTICATE, challenge)
     }
 
     pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
@@ -70,6 +74,21 @@ impl ApiError {
         Self::new(status, error, description)
     }
 
+    /// A failed deletion: known clients expect 400 when the store refused it.
+    pub(crate) fn of_deletion(error: Error) -> Self {
+        match error {
+            Error::Objects(refusal) => {
+                tracing::warn!(
+                    error = chain(&refusal),
+                    "the store refused a deletion; it will be tried again"
+                );
+                let description = "The backup store refused the deletion; it will be tried again.";
+                Self::bad_request(description)
+            }
+            other => other.into(),
+        }
+    }
+
     /// Renders it.
     pub(crate) fn answer(&self) -> HttpResponse {
         let mut answer = HttpResponse::build(self.status);
@@ -87,6 +106,8 @@ impl fmt::Display for ApiError {
         write!(f, "{}: {}", self.error, self.description)
     }
 }
+
+impl std::error::Error for ApiError {}
 
 impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
@@ -108,8 +129,10 @@ impl From<Error> for ApiError {
             }
             StatusCode::SERVICE_UNAVAILABLE => {
                 tracing::warn!(error = chain(&error), "request could not be served for now");
-                let description = "The backup manager cannot serve the request at the moment; try again later.";
-                Self::new(status, word, description).with_header(header::RETRY_AFTER, HeaderValue::from_static("5"))
+                let description =
+                    "The backup manager cannot serve the request at the moment; try again later.";
+                Self::new(status, word, description)
+                    .with_header(header::RETRY_AFTER, HeaderValue::from_static("5"))
             }
             StatusCode::BAD_GATEWAY => {
                 tracing::error!(error = chain(&error), "request failed because of another party");
@@ -143,13 +166,18 @@ fn class(error: &Error) -> (StatusCode, &'static str) {
         Error::Agent(_) => (StatusCode::BAD_GATEWAY, "BackupAgentFailed"),
         Error::Broker(_) => (StatusCode::BAD_GATEWAY, "ServiceBrokerFailed"),
         Error::Objects(_) => (StatusCode::BAD_GATEWAY, "BackupStoreFailed"),
-        Error::DatabaseUnavailable(_) | Error::Conflict => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
+        Error::DatabaseUnavailable(_) | Error::Conflict => {
+            (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable")
+        }
         Error::NotConfigured { .. }
         | Error::Cipher(_)
         | Error::LeaseLost
         | Error::StatusMove(_)
         | Error::Database(_)
         | Error::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError"),
+        // Goes as soon as the core's error is no longer `non_exhaustive`.
+        #[allow(unreachable_patterns, reason = "the core decides whether its errors can all be named here")]
+        _ => (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError"),
     }
 }
 

@@ -1,2 +1,128 @@
-//! Stub.
-fn main() {}
+//! The daemon `backup-manager-api` and its small commands. Exit codes are in [`backup_daemon::exit`].
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use backup_config::{LOG_ENV, Settings};
+use backup_core::Manager;
+use backup_daemon::exit::{Failure, run_main};
+use backup_daemon::{logging, shutdown, systemd, tls};
+use clap::{Parser, Subcommand};
+use secrecy::SecretString;
+
+/// The HTTP API of the a9s Backup Manager.
+#[derive(Parser)]
+#[command(version, name = "backup-manager-api")]
+struct Arguments {
+    /// The configuration file
+    #[arg(
+        long,
+        global = true,
+        env = "BACKUP_MANAGER_CONFIG",
+        default_value = "/etc/a9s-backup-manager/backup-manager.yml"
+    )]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Answer requests (this is what happens without a command, too)
+    Serve,
+    /// Check the configuration and what it points to, say "ok" or everything that is wrong, and end
+    CheckConfig,
+    /// Bring the database's schema up to date and end
+    Migrate,
+    /// Read a password from standard input and print its hash for auth.users
+    HashPassword,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    run_main("backup-manager-api", async move {
+        match arguments.command.unwrap_or(Command::Serve) {
+            Command::Serve => serve(&arguments.config).await,
+            Command::CheckConfig => check_config(&arguments.config),
+            Command::Migrate => migrate(&arguments.config).await,
+            Command::HashPassword => hash_password(),
+        }
+    })
+}
+
+async fn serve(config: &Path) -> Result<(), Failure> {
+    let settings = start_up(config)?;
+    let stop = shutdown::token().map_err(Failure::failed)?;
+    let core = settings.core()?;
+    let database = tokio::select! {
+        database = backup_config::open_database(&settings) => database?,
+        () = stop.cancelled() => return Ok(()),
+    };
+    let manager = Manager::new(database, core);
+    let mut running = backup_api::start(manager, &settings.auth.users, &settings.listen).await.map_err(
+        |error| match error {
+            backup_api::StartError::Listen { .. } => Failure::failed(error),
+            other => Failure::bad_configuration(other),
+        },
+    )?;
+    for (scheme, address) in [("http", running.http), ("https", running.https)] {
+        if let Some(address) = address {
+            tracing::info!("answering on {scheme}://{address}");
+        }
+    }
+    systemd::ready();
+    systemd::watchdog(stop.clone());
+    tokio::select! {
+        () = stop.cancelled() => {}
+        ended = running.ended() => return ended.map_err(Failure::failed),
+    }
+    systemd::stopping();
+    running.stop().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Reads the configuration and starts logging.
+fn start_up(config: &Path) -> Result<Settings, Failure> {
+    let settings = backup_config::load_for_api(config)?;
+    logging::init(&settings.log, LOG_ENV);
+    tls::install_provider();
+    for queue in settings.unserved_queues() {
+        tracing::warn!(queue, "no configured worker group serves this queue; its jobs will wait for ever");
+    }
+    Ok(settings)
+}
+
+fn check_config(config: &Path) -> Result<(), Failure> {
+    let settings = backup_config::load_for_api(config)?;
+    settings.core()?;
+    if settings.listen.https.is_some()
+        && let (Some(certificate), Some(key)) = (&settings.listen.certificate_path, &settings.listen.key_path)
+    {
+        tls::ServerCertificate::load(certificate, key)?;
+    }
+    let mut out = std::io::stdout();
+    for queue in settings.unserved_queues() {
+        writeln!(out, "warning: no worker group serves {queue}; its jobs will wait for ever")
+            .map_err(Failure::failed)?;
+    }
+    writeln!(out, "ok").map_err(Failure::failed)
+}
+
+async fn migrate(config: &Path) -> Result<(), Failure> {
+    let settings = start_up(config)?;
+    backup_config::open_database(&settings).await.map(drop)
+}
+
+fn hash_password() -> Result<(), Failure> {
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text).map_err(Failure::failed)?;
+    let password = text.strip_suffix('\n').unwrap_or(&text);
+    if password.is_empty() {
+        return Err(Failure::failed("standard input holds no password"));
+    }
+    let hash = backup_api::hash_password(&SecretString::from(password))
+        .map_err(|error| Failure::failed(error.to_string()))?;
+    writeln!(std::io::stdout(), "{hash}").map_err(Failure::failed)
+}

@@ -67,7 +67,8 @@ impl FromRequest for OfRestore {
 /// A name no instance can have is the name of no instance.
 pub(crate) fn guid(text: &str) -> Result<ServiceInstanceGuid, ApiError> {
     ServiceInstanceGuid::parse(text).ok_or_else(|| {
-        let shown: String = text.chars().take(80).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+        let shown: String =
+            text.chars().take(80).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
         ApiError::not_found(format!("The instance {shown} was not found."))
     })
 }

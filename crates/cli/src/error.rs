@@ -115,7 +115,9 @@ fn api_hint(status: u16, word: &str) -> Option<&'static str> {
         (423, _) => "A restore uses this backup: wait for it, or `backupctl restores cancel GUID ID`.",
         (429, _) => "Try again in a moment.",
         (500, _) => "This is the manager's own fault; its log has the details under the request's id.",
-        (502..=504, _) => "The manager cannot serve now, often because its database is away: backupctl health",
+        (502..=504, _) => {
+            "The manager cannot serve now, often because its database is away: backupctl health"
+        }
         _ => return None,
     };
     Some(hint)
@@ -156,6 +158,9 @@ mod tests {
     #[test]
     fn a_report_says_what_happened_and_what_to_do_next() {
         let report = api(423, "Locked").report();
-        assert!(report.starts_with("backupctl: d\n  (the manager answered 423 Locked)\n  A restore uses"), "{report}");
+        assert!(
+            report.starts_with("backupctl: d\n  (the manager answered 423 Locked)\n  A restore uses"),
+            "{report}"
+        );
     }
 }

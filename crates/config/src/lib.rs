@@ -12,18 +12,20 @@ mod jobs;
 mod listen;
 mod schedules;
 mod settings;
+mod startup;
 mod workers;
 
 use std::path::Path;
 
 use backup_daemon::config::{ConfigError, Mistake};
 
-pub use auth::{Role, UserSettings};
+pub use auth::{AuthSettings, Role, UserSettings};
 pub use brokers::{AgentSettings, BrokerSettings};
 pub use database::DatabaseSettings;
 pub use jobs::{AgentJobSettings, BackupSettings, JobSettings, LimitSettings, WatcherSettings};
 pub use listen::ListenSettings;
 pub use settings::{EncryptionKeySettings, Settings};
+pub use startup::open_database;
 pub use workers::{InvalidWorkerGroup, WorkerGroup, WorkerGroupSettings};
 
 /// Environment variables `BACKUP_MANAGER__A__B` override the key `a.b`.

@@ -31,16 +31,16 @@ pub(crate) fn write(
         "credential": {"user": installation.agent_user(), "password": installation.agent_password()},
         "driver": driver(&plan.driver),
         "stores": {STORE: {"kind": "local", "directory": installation.store_directory()}},
-        "state_directory": state
+        "scratch_directory": state
     });
     write_private(file, yaml::document(&root))
 }
 
 fn driver(driver: &Driver) -> Value {
     match driver {
-        Driver::Postgresql { url, bin_directory } => {
-            json!({"kind": "postgresql", "url": url, "bin_directory": bin_directory})
-        }
-        Driver::Files { directory } => json!({"kind": "files", "directory": directory}),
+        Driver::Postgresql { port, password, bin_directory } => json!({"postgresql": {
+            "host": "127.0.0.1", "port": port, "user": "postgres", "password": password, "bin_directory": bin_directory
+        }}),
+        Driver::Files { directory } => json!({"files": {"directory": directory}}),
     }
 }

@@ -119,7 +119,7 @@ impl Installation {
             let file = self.path.join(format!("{}.yml", agent.name));
             agent_file::write(self, agent, address, &file, &state)?;
             let program = programs.find("backup-agent")?;
-            let arguments = ["--config", &file.display().to_string()];
+            let arguments = ["serve", "--config", &file.display().to_string()];
             let scheme = if agent.is_tls { "https" } else { "http" };
             self.agents.push(AgentProcess {
                 daemon: Daemon::new(&agent.name, &program, &arguments, &self.path.join("logs")),

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use private_postgres::Server;
 use serde_json::Value;
 
 /// Brokers, agents and settings; turned into files by [`crate::Installation::prepare`].
@@ -62,10 +63,12 @@ pub struct AgentPlan {
 /// What the agent backs up.
 #[derive(Debug, Clone)]
 pub enum Driver {
-    /// A PostgreSQL server, all databases and roles.
+    /// A PostgreSQL server on 127.0.0.1, all databases and roles.
     Postgresql {
-        /// Superuser's connection URL.
-        url: String,
+        /// Its port.
+        port: u16,
+        /// The password of `postgres`, if one is demanded.
+        password: Option<String>,
         /// Folder of `pg_dump` and the others, of the server's version.
         bin_directory: PathBuf,
     },
@@ -79,8 +82,12 @@ pub enum Driver {
 impl AgentPlan {
     /// An agent with HTTPS beside a PostgreSQL server.
     #[must_use]
-    pub fn postgresql(name: &str, url: &str, bin_directory: &Path) -> Self {
-        let driver = Driver::Postgresql { url: url.to_owned(), bin_directory: bin_directory.to_owned() };
+    pub fn postgresql(name: &str, server: &Server) -> Self {
+        let driver = Driver::Postgresql {
+            port: server.port(),
+            password: server.password().map(str::to_owned),
+            bin_directory: server.bin_directory().to_owned(),
+        };
         Self { name: name.to_owned(), driver, is_tls: true }
     }
 

@@ -5,6 +5,7 @@
 //! database driver, so that it can be used before one is built. Begin reading at [`Server`].
 
 mod binaries;
+pub mod debian;
 mod directory;
 mod options;
 pub mod process;

@@ -41,8 +41,7 @@ impl ChildProcess {
             }
         })?;
         let child = child.recv().context("the starting thread died")?;
-        let child =
-            child.with_context(|| format!("{} cannot be started", program.display()))?;
+        let child = child.with_context(|| format!("{} cannot be started", program.display()))?;
         Ok(Self { child, _keeper: keeper })
     }
 

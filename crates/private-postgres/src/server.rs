@@ -127,7 +127,9 @@ impl Server {
         &self.binaries
     }
 
-    pub(crate) fn password(&self) -> Option<&str> {
+    /// The superuser's password, if one is demanded.
+    #[must_use]
+    pub fn password(&self) -> Option<&str> {
         self.options.password.as_deref()
     }
 

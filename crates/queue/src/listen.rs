@@ -15,7 +15,7 @@ use crate::outcome::chain;
 use crate::sql::CHANNEL;
 
 /// How often the socket is looked at; also the debounce, since all that came in between is one wake-up.
-const LOOK: Duration = Duration::from_millis(20);
+const LOOK: Duration = Duration::from_millis(10);
 /// How often the connection is asked whether it is still there.
 const PROBE: Duration = Duration::from_secs(15);
 /// Waits between attempts to connect.

@@ -1,2 +1,61 @@
-//! Stub.
-fn main() {}
+//! The command line of `cargo xtask`.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use xtask::demo::{self, Chaos};
+use xtask::test;
+
+/// The repository's chores. Nothing but Rust is needed: on Debian, as root, what is missing is installed; elsewhere you are told
+/// what to install.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Backs up and restores a real PostgreSQL server, and compares everything
+    ///
+    /// Builds the workspace, then starts on 127.0.0.1: a PostgreSQL server for the manager, a second one with more than 100 MB of
+    /// data as the service instance, a backup agent beside it, the API on HTTP and HTTPS, and the four default worker groups as
+    /// four processes. Takes a backup through the API, damages the data, restores, and compares every row, definition, role and
+    /// grant with what was there before. Exit code 0 only if all is equal. Leaves nothing behind; takes less than two minutes
+    /// after the build.
+    Demo {
+        /// Leave everything running afterwards, print URLs, credentials and commands to try, and end on Ctrl-C
+        #[arg(long)]
+        keep: bool,
+        /// Kill (kill -9) this party in the middle of the backup and start it again
+        #[arg(long, value_enum, value_name = "PARTY")]
+        chaos: Option<Chaos>,
+    },
+    /// Runs everything that must be green: format, lints, build, tests, documentation
+    ///
+    /// Starts the servers it needs. Uses cargo-nextest when it is installed, `cargo test` otherwise. With filters, only builds and
+    /// runs the tests whose names contain one of them.
+    #[command(visible_alias = "ci")]
+    Test {
+        /// Run only tests whose names contain this
+        filters: Vec<String>,
+    },
+    /// Checks what the build and the tests need, and installs it where that is possible
+    Prepare,
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Demo { keep, chaos } => return demo::main(&demo::Options { keep, chaos }),
+        Command::Test { filters } => test::main(&filters),
+        Command::Prepare => xtask::prepare::prepare(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            xtask::run::complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}

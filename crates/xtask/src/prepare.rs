@@ -1,1 +1,62 @@
-//! stub
+//! What a machine with only Rust lacks: a C compiler, PostgreSQL's client library and server programs.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use anyhow::bail;
+use private_postgres::{Binaries, debian};
+
+use crate::run::is_there;
+
+/// Makes sure that everything is there: installs what is missing when we are root on Debian.
+///
+/// # Errors
+/// Naming what to install, when we cannot.
+pub fn prepare() -> anyhow::Result<()> {
+    let missing = missing_packages();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !debian::can_install() {
+        bail!(
+            "missing on this machine; run:\n\n    sudo apt-get update && sudo apt-get install {}\n\n(or what your system calls them)",
+            missing.join(" ")
+        );
+    }
+    debian::install(&missing)?;
+    match missing_packages().as_slice() {
+        [] => Ok(()),
+        still => bail!("installed, but still not usable: {}", still.join(" ")),
+    }
+}
+
+fn missing_packages() -> Vec<&'static str> {
+    let mut packages = Vec::new();
+    if !is_there("cc", &["--version"]) {
+        packages.extend(["gcc", "libc6-dev"]);
+    }
+    if std::env::var_os("PQ_LIB_DIR").is_none() && !has_libpq() {
+        packages.push("libpq-dev");
+    }
+    if Binaries::find().is_none() {
+        packages.push("postgresql");
+    }
+    packages
+}
+
+/// Asks the linker, as the build will.
+fn has_libpq() -> bool {
+    let linked = Command::new("cc")
+        .args(["-x", "c", "-", "-lpq", "-o", "/dev/null"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .and_then(|mut compiler| {
+            if let Some(mut input) = compiler.stdin.take() {
+                input.write_all(b"int main(void) { return 0; }\n")?;
+            }
+            compiler.wait()
+        });
+    linked.is_ok_and(|status| status.success())
+}

@@ -53,6 +53,8 @@ fn a_dump_loaded_elsewhere_has_the_same_fingerprint_and_every_damage_changes_it(
         "- server: setting every database / shop_auditor",
         "- server: membership shop_app in shop_writer",
         "! server: role shop_auditor",
+        "- server: role shop_temporary",
+        "+ server: role intruder",
     ] {
         assert!(differences.contains(damaged), "{damaged} is not among\n{differences}");
     }

@@ -16,10 +16,10 @@ pub use files::FilesSettings;
 pub use postgresql::PostgresqlSettings;
 
 /// Names of all drivers in this program.
-pub const NAMES: [&str; 2] = [postgresql::NAME, files::NAME];
+pub(crate) const NAMES: [&str; 2] = [postgresql::NAME, files::NAME];
 
 /// One kind of data service.
-pub trait Driver: Send + Sync {
+pub(crate) trait Driver: Send + Sync {
     /// The driver's name, which is also the name of the data service in `GET /v1/info`.
     fn name(&self) -> &'static str;
 
@@ -65,7 +65,7 @@ pub trait Driver: Send + Sync {
 
 /// Data that is complete beside the data in use. The pipeline calls one of the two, after it has seen the end of an
 /// unbroken stream or not.
-pub trait Loaded {
+pub(crate) trait Loaded {
     /// Puts the loaded data in the place of the data in use, all or nothing as seen by clients.
     ///
     /// # Errors
@@ -97,7 +97,7 @@ pub enum DriverError {
 ///
 /// # Errors
 /// When the configuration names what does not exist, for example programs that are not installed.
-pub fn open(section: &DriverSection, scratch: &Path) -> Result<Arc<dyn Driver>, DriverError> {
+pub(crate) fn open(section: &DriverSection, scratch: &Path) -> Result<Arc<dyn Driver>, DriverError> {
     match section {
         DriverSection { postgresql: Some(settings), files: None } => {
             Ok(Arc::new(postgresql::Postgresql::open(settings, scratch)?))

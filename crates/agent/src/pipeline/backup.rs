@@ -16,30 +16,30 @@ use crate::session::Stop;
 
 /// What a backup is to be made of.
 #[derive(Debug, Clone)]
-pub struct BackupOrder {
+pub(crate) struct BackupOrder {
     /// The backup's id.
-    pub backup_id: String,
+    pub(crate) backup_id: String,
     /// Who is backed up.
-    pub instance: InstanceRef,
+    pub(crate) instance: InstanceRef,
     /// Scheme and key.
-    pub encryption: Encryption,
+    pub(crate) encryption: Encryption,
     /// Scheme and level.
-    pub compression: Compression,
+    pub(crate) compression: Compression,
     /// Plain bytes per second.
-    pub rate: Option<u64>,
+    pub(crate) rate: Option<u64>,
     /// Largest part in bytes.
-    pub part_size_limit: u64,
+    pub(crate) part_size_limit: u64,
     /// Bytes uploaded in one piece.
-    pub chunk_size: usize,
+    pub(crate) chunk_size: usize,
     /// When the operation began.
-    pub started_at: DateTime<Utc>,
+    pub(crate) started_at: DateTime<Utc>,
 }
 
 /// Makes the backup; returns the metadata that was stored last. Objects of a failed run are left to the caller.
 ///
 /// # Errors
 /// [`Failure`] when no `metadata.json` was written.
-pub async fn run(run: Run, order: BackupOrder) -> Result<Metadata, Failure> {
+pub(crate) async fn run(run: Run, order: BackupOrder) -> Result<Metadata, Failure> {
     let run = Arc::new(run);
     let driver = describe(&run).await?;
     let (parts, checksum, plain_size) = store_parts(&run, &order).await?;
@@ -66,8 +66,7 @@ pub async fn run(run: Run, order: BackupOrder) -> Result<Metadata, Failure> {
 
 async fn store_parts(run: &Arc<Run>, order: &BackupOrder) -> Result<(Vec<Part>, String, u64), Failure> {
     let (sender, mut pieces) = mpsc::channel(QUEUE);
-    let encoding =
-        encode_in_thread(run, order.encryption.clone(), order.compression, order.rate, sender);
+    let encoding = encode_in_thread(run, order.encryption.clone(), order.compression, order.rate, sender);
     let storing = async {
         let mut writer = PartWriter::new(run, order.part_size_limit, order.chunk_size);
         let written = async {

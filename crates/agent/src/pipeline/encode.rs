@@ -27,6 +27,7 @@ pub(super) fn encode(
     rate: Option<u64>,
     queue: mpsc::Sender<Bytes>,
 ) -> Result<u64, Failure> {
+    run.driver.recover(&run.session)?;
     match run.driver.estimate(&run.session) {
         Ok(Some(bytes)) => run.progress.set_estimate(bytes),
         Ok(None) => {}

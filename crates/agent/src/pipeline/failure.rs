@@ -8,7 +8,7 @@ use crate::session::Stop;
 
 /// How an operation ended without success.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Failure {
+pub(crate) enum Failure {
     /// Ended by a `DELETE`.
     Cancelled,
     /// Ended by an error.
@@ -17,12 +17,12 @@ pub enum Failure {
 
 impl Failure {
     /// An error with one of the protocol's codes.
-    pub fn new(code: &str, message: impl Into<String>) -> Self {
+    pub(crate) fn new(code: &str, message: impl Into<String>) -> Self {
         Self::Error(OperationError { code: code.to_owned(), message: message.into() })
     }
 
     /// What a stopped operation reports; `Failed` has its own report elsewhere.
-    pub fn from_stop(stop: Stop) -> Self {
+    pub(crate) fn from_stop(stop: Stop) -> Self {
         match stop {
             Stop::Cancelled => Self::Cancelled,
             Stop::TimedOut => Self::new("timed_out", "the deadline passed before the operation was complete"),
@@ -32,7 +32,7 @@ impl Failure {
     }
 
     /// The stored bytes are not those that were promised.
-    pub fn mismatch(message: impl Into<String>) -> Self {
+    pub(crate) fn mismatch(message: impl Into<String>) -> Self {
         Self::new("checksum_mismatch", message)
     }
 }

@@ -20,25 +20,25 @@ use backup_objects::{BackupFolder, Store};
 use crate::drivers::Driver;
 use crate::session::Session;
 
-pub use backup::{BackupOrder, run as backup};
-pub use failure::Failure;
-pub use progress::Progress;
-pub use restore::{RestoreOrder, run as restore};
+pub(crate) use backup::{BackupOrder, run as backup};
+pub(crate) use failure::Failure;
+pub(crate) use progress::Progress;
+pub(crate) use restore::{RestoreOrder, run as restore};
 
 /// The filters of the default form, in the order they are applied; see `metadata.json`.
-pub const FILTERS: [&str; 2] = ["zstd", "age"];
+pub(crate) const FILTERS: [&str; 2] = ["zstd", "age"];
 
 /// What every run of a pipeline needs.
 #[derive(Clone)]
-pub struct Run {
+pub(crate) struct Run {
     /// The driver of the data service.
-    pub driver: Arc<dyn Driver>,
+    pub(crate) driver: Arc<dyn Driver>,
     /// The store of the backup.
-    pub store: Store,
+    pub(crate) store: Store,
     /// The backup's folder in it.
-    pub folder: BackupFolder,
+    pub(crate) folder: BackupFolder,
     /// The operation's right to go on.
-    pub session: Session,
+    pub(crate) session: Session,
     /// What is shown of the operation while it runs.
-    pub progress: Arc<Progress>,
+    pub(crate) progress: Arc<Progress>,
 }

@@ -61,7 +61,7 @@ impl<'a> PartWriter<'a> {
         Ok((self.parts, hex::encode(self.total.finalize())))
     }
 
-    async fn begin(&self) -> Result<Current, Failure> {
+    async fn begin(&mut self) -> Result<Current, Failure> {
         let number = u32::try_from(self.parts.len()).unwrap_or(u32::MAX).saturating_add(1);
         let name = BackupFolder::part_name(number);
         let upload = self.run.store.upload(&self.run.folder.part(&name)?, self.chunk_size).await?;

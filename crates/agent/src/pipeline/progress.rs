@@ -7,7 +7,7 @@ use backup_protocol::{OperationStatus, Part};
 
 /// Counters written by the pipeline and read by status requests.
 #[derive(Debug, Default)]
-pub struct Progress {
+pub(crate) struct Progress {
     read: AtomicU64,
     stored: AtomicU64,
     estimate: OnceLock<u64>,
@@ -32,12 +32,8 @@ impl Progress {
         self.parts.lock().unwrap_or_else(PoisonError::into_inner).push(part);
     }
 
-    pub(super) fn read_so_far(&self) -> u64 {
-        self.read.load(Ordering::Relaxed)
-    }
-
     /// Copies the current figures into a status.
-    pub fn fill(&self, status: &mut OperationStatus) {
+    pub(crate) fn fill(&self, status: &mut OperationStatus) {
         status.bytes_read = self.read.load(Ordering::Relaxed);
         status.bytes_stored = self.stored.load(Ordering::Relaxed);
         status.total_bytes_estimate = self.estimate.get().copied();

@@ -14,22 +14,22 @@ use crate::session::Stop;
 
 /// What is to be restored.
 #[derive(Debug, Clone)]
-pub struct RestoreOrder {
+pub(crate) struct RestoreOrder {
     /// The restore's id.
-    pub restore_id: String,
+    pub(crate) restore_id: String,
     /// The backup to load.
-    pub backup_id: String,
+    pub(crate) backup_id: String,
     /// SHA-256 over all stored bytes.
-    pub checksum: String,
+    pub(crate) checksum: String,
     /// Scheme and key.
-    pub encryption: Encryption,
+    pub(crate) encryption: Encryption,
 }
 
 /// Restores the backup; returns its metadata.
 ///
 /// # Errors
 /// [`Failure`] when the data service has not been changed.
-pub async fn run(run: Run, order: RestoreOrder) -> Result<Metadata, Failure> {
+pub(crate) async fn run(run: Run, order: RestoreOrder) -> Result<Metadata, Failure> {
     let session = run.session.clone();
     let checked = tokio::select! {
         checked = check(&run, &order) => checked,

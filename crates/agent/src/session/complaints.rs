@@ -11,8 +11,17 @@ const LONGEST_LINE: u64 = 2000;
 
 /// Markers of harmless lines, as PostgreSQL's programs (`pg_dump: warning: …`) and servers (`NOTICE:  …`) print them.
 const HARMLESS: [&str; 11] = [
-    ": warning: ", ": detail: ", ": hint: ", "WARNING:", "NOTICE:", "INFO:", "DETAIL:", "HINT:", "CONTEXT:",
-    "pg_dump: warning:", "LOG:",
+    ": warning: ",
+    ": detail: ",
+    ": hint: ",
+    "WARNING:",
+    "NOTICE:",
+    "INFO:",
+    "DETAIL:",
+    "HINT:",
+    "CONTEXT:",
+    "pg_dump: warning:",
+    "LOG:",
 ];
 
 /// The lines of one program's standard error.

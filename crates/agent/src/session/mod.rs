@@ -14,11 +14,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::drivers::DriverError;
 
-pub use process::{Program, RunningProgram, require_setpriv};
+pub(crate) use process::{Program, RunningProgram, require_setpriv};
 
 /// Why an operation must stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stop {
+pub(crate) enum Stop {
     /// The manager asked for it.
     Cancelled,
     /// The deadline has passed.
@@ -31,7 +31,7 @@ pub enum Stop {
 
 /// A handle on one operation; clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct Session {
+pub(crate) struct Session {
     inner: Arc<Inner>,
 }
 
@@ -45,7 +45,7 @@ struct Inner {
 
 impl Session {
     /// Stops the operation and kills its programs. The first reason given is kept.
-    pub fn stop(&self, why: Stop) {
+    pub(crate) fn stop(&self, why: Stop) {
         // A later reason does not replace the first.
         let _ = self.inner.stop.set(why);
         let groups = self.groups();
@@ -56,12 +56,12 @@ impl Session {
     }
 
     /// Why the operation must stop, if it must.
-    pub fn stopped(&self) -> Option<Stop> {
+    pub(crate) fn stopped(&self) -> Option<Stop> {
         self.inner.stop.get().copied()
     }
 
     /// Resolves when the session is stopped.
-    pub async fn wait_until_stopped(&self) {
+    pub(crate) async fn wait_until_stopped(&self) {
         self.inner.token.cancelled().await;
     }
 
@@ -69,7 +69,7 @@ impl Session {
     ///
     /// # Errors
     /// [`DriverError::Stopped`].
-    pub fn check(&self) -> Result<(), DriverError> {
+    pub(crate) fn check(&self) -> Result<(), DriverError> {
         self.stopped().map_or(Ok(()), |_| Err(DriverError::Stopped))
     }
 
@@ -102,7 +102,7 @@ fn kill_group(group: i32) {
 
 /// A session of its own for cleaning up, which a cancelled or late operation needs as well; ended after a while.
 #[derive(Debug)]
-pub struct LimitedSession {
+pub(crate) struct LimitedSession {
     session: Session,
     /// Ends the watching thread when dropped.
     _keeper: std::sync::mpsc::Sender<()>,
@@ -110,7 +110,7 @@ pub struct LimitedSession {
 
 impl LimitedSession {
     /// A session that is stopped after `limit`.
-    pub fn new(limit: std::time::Duration) -> Self {
+    pub(crate) fn new(limit: std::time::Duration) -> Self {
         let session = Session::default();
         let (keeper, dropped) = std::sync::mpsc::channel::<()>();
         let watched = session.clone();

@@ -26,13 +26,13 @@ const LARGEST_ANSWER: u64 = 64 * 1024 * 1024;
 ///
 /// # Errors
 /// When util-linux is not installed.
-pub fn require_setpriv() -> Result<PathBuf, DriverError> {
+pub(crate) fn require_setpriv() -> Result<PathBuf, DriverError> {
     let found = SETPRIV.iter().map(PathBuf::from).find(|path| path.is_file());
     found.ok_or_else(|| DriverError::DataService("setpriv (package util-linux) is not installed".to_owned()))
 }
 
 /// A program to be run for an operation. Must be started and finished on the same thread.
-pub struct Program {
+pub(crate) struct Program {
     name: String,
     command: Command,
     secrets: Vec<String>,
@@ -43,7 +43,7 @@ impl Program {
     ///
     /// # Errors
     /// See [`require_setpriv`].
-    pub fn new(path: &Path, scratch: &Path) -> Result<Self, DriverError> {
+    pub(crate) fn new(path: &Path, scratch: &Path) -> Result<Self, DriverError> {
         let mut command = Command::new(require_setpriv()?);
         command.args(["--pdeathsig", "KILL", "--"]).arg(path);
         command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin");
@@ -56,35 +56,35 @@ impl Program {
 
     /// Adds an argument.
     #[must_use]
-    pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
+    pub(crate) fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
         self.command.arg(argument);
         self
     }
 
     /// Sets an environment variable.
     #[must_use]
-    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
         self
     }
 
     /// Sets an environment variable whose value must not appear in any message.
     #[must_use]
-    pub fn secret_env(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn secret_env(mut self, name: &str, value: &str) -> Self {
         self.secrets.push(value.to_owned());
         self.env(name, value)
     }
 
     /// Connects standard input to a pipe.
     #[must_use]
-    pub fn piped_stdin(mut self) -> Self {
+    pub(crate) fn piped_stdin(mut self) -> Self {
         self.command.stdin(Stdio::piped());
         self
     }
 
     /// Connects standard output to a pipe.
     #[must_use]
-    pub fn piped_stdout(mut self) -> Self {
+    pub(crate) fn piped_stdout(mut self) -> Self {
         self.command.stdout(Stdio::piped());
         self
     }
@@ -93,9 +93,10 @@ impl Program {
     ///
     /// # Errors
     /// When it cannot be started or the session is stopped.
-    pub fn start(mut self, session: &Session) -> Result<RunningProgram, DriverError> {
+    pub(crate) fn start(mut self, session: &Session) -> Result<RunningProgram, DriverError> {
         session.check()?;
-        let failed = |e: std::io::Error| DriverError::DataService(format!("{} did not start: {e}", self.name));
+        let failed =
+            |e: std::io::Error| DriverError::DataService(format!("{} did not start: {e}", self.name));
         let mut child = self.command.spawn().map_err(failed)?;
         let group = i32::try_from(child.id()).unwrap_or(i32::MAX);
         session.register(group);
@@ -115,7 +116,7 @@ impl Program {
     ///
     /// # Errors
     /// When it fails in any way (see [`RunningProgram::finish`]) or answers more than 64 MiB or not in UTF-8.
-    pub fn answer(self, session: &Session, input: String) -> Result<String, DriverError> {
+    pub(crate) fn answer(self, session: &Session, input: String) -> Result<String, DriverError> {
         let name = self.name.clone();
         let mut running = self.piped_stdin().piped_stdout().start(session)?;
         let stdin = running.stdin();
@@ -136,7 +137,7 @@ impl Program {
 }
 
 /// A started program. Dropping it without [`RunningProgram::finish`] kills it.
-pub struct RunningProgram {
+pub(crate) struct RunningProgram {
     name: String,
     child: Child,
     group: i32,
@@ -146,12 +147,12 @@ pub struct RunningProgram {
 
 impl RunningProgram {
     /// Takes the pipe to standard input. Dropping it means end of input.
-    pub fn stdin(&mut self) -> Option<ChildStdin> {
+    pub(crate) fn stdin(&mut self) -> Option<ChildStdin> {
         self.child.stdin.take()
     }
 
     /// Takes the pipe from standard output.
-    pub fn stdout(&mut self) -> Option<ChildStdout> {
+    pub(crate) fn stdout(&mut self) -> Option<ChildStdout> {
         self.child.stdout.take()
     }
 
@@ -160,7 +161,7 @@ impl RunningProgram {
     /// # Errors
     /// An exit status other than zero, a signal, or anything on standard error that is not marked as a warning or
     /// a notice; with the last lines of standard error, secrets redacted.
-    pub fn finish(mut self) -> Result<(), DriverError> {
+    pub(crate) fn finish(mut self) -> Result<(), DriverError> {
         let status = self.reap();
         let complaints = self.reader.take().and_then(|reader| reader.join().ok()).unwrap_or_default();
         self.session.check()?;
@@ -179,9 +180,9 @@ impl RunningProgram {
 
     /// Waits without reaping, so that the number stays ours while the rest of the group is killed; then reaps.
     fn reap(&mut self) -> std::io::Result<ExitStatus> {
-        let leader = Id::Pid(Pid::from_raw(self.group));
+        let leader = Pid::from_raw(self.group);
         let ended = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
-        while waitid(leader, ended) == Err(nix::errno::Errno::EINTR) {}
+        while waitid(Id::Pid(leader), ended) == Err(nix::errno::Errno::EINTR) {}
         self.session.release(self.group);
         self.child.wait()
     }

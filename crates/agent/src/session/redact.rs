@@ -49,7 +49,10 @@ mod tests {
 
     #[test]
     fn values_after_the_word_password_are_masked() {
-        assert_eq!(redact("ALTER ROLE x PASSWORD 'SCRAM-SHA-256$1:abc';", &[]), "ALTER ROLE x PASSWORD '[redacted]';");
+        assert_eq!(
+            redact("ALTER ROLE x PASSWORD 'SCRAM-SHA-256$1:abc';", &[]),
+            "ALTER ROLE x PASSWORD '[redacted]';"
+        );
         assert_eq!(redact("host=a password=geheim user=b", &[]), "host=a password=[redacted] user=b");
         assert_eq!(redact("(password 'x y, z')", &[]), "(password '[redacted]')");
     }

@@ -3,12 +3,12 @@
 //! digest, so that a busy client does not cost a key derivation per request.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use argon2::Argon2;
 use argon2::password_hash::rand_core::OsRng;
 use argon2::password_hash::{self, PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
-use argon2::Argon2;
 use backup_config::{Role, UserSettings};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
@@ -44,7 +44,10 @@ impl Authenticator {
         first.copy_from_slice(uuid::Uuid::new_v4().as_bytes());
         second.copy_from_slice(uuid::Uuid::new_v4().as_bytes());
         Self {
-            users: users.iter().map(|user| (user.name.clone(), (user.password_hash.clone(), user.role))).collect(),
+            users: users
+                .iter()
+                .map(|user| (user.name.clone(), (user.password_hash.clone(), user.role)))
+                .collect(),
             stand_in: users.first().map(|user| user.password_hash.clone()).unwrap_or_default(),
             salt,
             verified: Mutex::default(),
@@ -100,11 +103,4 @@ pub fn hash_password(password: &SecretString) -> Result<String, password_hash::E
 fn is_password(hash: &SecretString, password: &str) -> bool {
     PasswordHash::new(hash.expose_secret())
         .is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
-}
-
-/// For the server: one authenticator for all its threads.
-impl Authenticator {
-    pub(crate) fn shared(users: &[UserSettings]) -> Arc<Self> {
-        Arc::new(Self::new(users))
-    }
 }

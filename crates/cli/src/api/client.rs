@@ -61,9 +61,11 @@ impl ApiClient {
 
     /// A `POST` that may be repeated without harm: the same key gets the same answer.
     pub async fn post_idempotently(&self, path: &[&str], key: &str) -> Result<Value, Error> {
-        self.json(self.request(Method::POST, path)?.header("Idempotency-Key", key).json(&Value::Object(
-            serde_json::Map::new(),
-        )))
+        self.json(
+            self.request(Method::POST, path)?
+                .header("Idempotency-Key", key)
+                .json(&Value::Object(serde_json::Map::new())),
+        )
         .await
     }
 

@@ -104,6 +104,9 @@ pub struct WaitArgs {
     /// Stop waiting after this time, for example 2h (the operation goes on)
     #[arg(long, value_name = "DURATION", requires = "wait", value_parser = humantime::parse_duration)]
     pub wait_timeout: Option<std::time::Duration>,
+    /// Ask the manager this often while waiting
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = humantime::parse_duration)]
+    pub wait_interval: std::time::Duration,
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::Error;
 use crate::outcome::chain;
@@ -17,17 +17,15 @@ struct State {
     /// What does not work at present.
     failing: HashSet<&'static str>,
     since: Option<Instant>,
-    last_failure: Option<Instant>,
 }
 
 impl Health {
     /// Notes that an activity failed; logs it, and answers so, if nothing else was failing already.
     pub(super) fn failed(&self, activity: &'static str, error: &Error) -> bool {
         let mut state = self.state();
-        state.last_failure = Some(Instant::now());
         let is_new = state.failing.is_empty();
         if is_new {
-            state.since = state.last_failure;
+            state.since = Some(Instant::now());
             tracing::error!(
                 activity,
                 error = chain(error),
@@ -49,11 +47,6 @@ impl Health {
         is_over
     }
 
-    /// Whether something failed within the last `span`.
-    pub(super) fn failed_within(&self, span: Duration) -> bool {
-        self.state().last_failure.is_some_and(|at| at.elapsed() < span)
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -66,7 +59,6 @@ mod tests {
     #[test]
     fn an_outage_is_told_once_at_its_start_and_once_at_its_end() {
         let health = Health::default();
-        assert!(!health.failed_within(Duration::MAX));
         for _ in 0..2 {
             assert!(!health.worked("claim"));
             assert!(health.failed("claim", &Error::LeaseLost));
@@ -76,7 +68,5 @@ mod tests {
             assert!(!health.worked("settle"));
             assert!(health.worked("heartbeat"));
         }
-        assert!(health.failed_within(Duration::MAX));
-        assert!(!health.failed_within(Duration::ZERO));
     }
 }

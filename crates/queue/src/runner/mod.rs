@@ -1,9 +1,10 @@
 //! The runner: claims jobs of its queues, runs each in a task of its own, keeps the leases alive, writes down what became
 //! of the jobs, and does the queue's upkeep on the side. It outlives outages of Postgres without a restart.
 //! `engine.rs` holds what its tasks share, `work.rs` runs one job, `settler.rs` writes verdicts, `upkeep.rs` has the two
-//! timers, `health.rs` remembers outages.
+//! timers, `health.rs` and `contact.rs` remember outages.
 
 mod config;
+mod contact;
 mod engine;
 mod health;
 mod settler;
@@ -95,7 +96,7 @@ impl Runner {
     /// Whatever the database answers; unlike [`Runner::run`], a step does not wait for it to come back.
     pub async fn step(&self) -> Result<usize, Error> {
         self.engine.beat().await?;
-        self.engine.keep_up().await?;
+        self.engine.keep_up(Box::new(|| true)).await?;
         self.engine.prune().await?;
         let stop = CancellationToken::new();
         let _heartbeat = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self.engine).beat_until(stop)));

@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::contact::Contact;
 use super::engine::Engine;
 use crate::promote::promote;
 use crate::prune::prune;
@@ -19,8 +20,13 @@ use crate::{Error, Lease, heartbeat};
 /// Rows moved by one statement of the upkeep, and statements per turn.
 const BATCH: usize = 1000;
 const BATCHES: usize = 10;
+/// What holders get beyond the time of a lease to report after an outage: their pools reconnect with a back-off of their own.
+const REPORTING: Duration = Duration::from_secs(10);
 /// How often old rows are let go.
 const PRUNE_INTERVAL: Duration = Duration::from_secs(600);
+
+/// Asked when a connection is at hand, since waiting for one is part of an outage.
+pub(super) type MayRescue = Box<dyn FnOnce() -> bool + Send>;
 
 impl Engine {
     /// Sends heartbeats, three in the time of a lease, until told to stop.
@@ -66,9 +72,14 @@ impl Engine {
 
     /// Does the upkeep at every poll interval until told to stop.
     pub(super) async fn keep_up_until(self: Arc<Self>, stop: CancellationToken, wake: Arc<Notify>) {
+        let config = &self.config;
+        let patience = config.lease + REPORTING;
+        let contact =
+            Arc::new(Contact::new(config.poll_interval + config.lease / 3, patience, Instant::now()));
         let mut pruned: Option<Instant> = None;
         while !stop.is_cancelled() {
-            let mut result = self.keep_up().await;
+            let contact = Arc::clone(&contact);
+            let mut result = self.keep_up(Box::new(move || contact.may_rescue(Instant::now()))).await;
             if result.is_ok() && pruned.is_none_or(|at| at.elapsed() > PRUNE_INTERVAL) {
                 result = self.prune().await.map(|()| 0);
                 pruned = Some(Instant::now());
@@ -89,14 +100,13 @@ impl Engine {
     }
 
     /// Promotes what is due, rescues what was lost, fires schedules; returns how many jobs that moved.
-    pub(super) async fn keep_up(&self) -> Result<usize, Error> {
+    pub(super) async fn keep_up(&self, may_rescue: MayRescue) -> Result<usize, Error> {
         let backoff = self.config.backoff;
-        // While Postgres was away nobody could renew a lease: let the holders report first.
-        let spare = self.health.failed_within(self.config.lease);
         self.database(move |conn| {
             // One that fails does not keep the others from their turn.
             let promoted = in_batches(conn, |conn| promote(conn, BATCH));
-            let rescued = if spare { Ok(0) } else { in_batches(conn, |conn| rescue(conn, &backoff, BATCH)) };
+            let rescued =
+                if may_rescue() { in_batches(conn, |conn| rescue(conn, &backoff, BATCH)) } else { Ok(0) };
             let fired = fire_due(conn);
             Ok(promoted? + rescued? + fired?)
         })

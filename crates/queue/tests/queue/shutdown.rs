@@ -9,10 +9,11 @@ use tokio_util::sync::CancellationToken;
 use crate::runner::next;
 use crate::support::*;
 
-/// Runs one job whose handler starts, is asked to end after `work`, and returns the database.
+/// Shuts a runner with one slot down while it runs the first of two jobs, which takes this long; returns the database.
 async fn shut_down_during_a_job(work: Duration, shutdown_timeout: Duration) -> Database {
     let database = Database::create();
     add(&mut database.connection(), &letter("a"));
+    add(&mut database.connection(), &letter("next").priority(200));
     let (started, mut starts) = mpsc::unbounded_channel();
     let mut registry = Registry::new();
     registry.register("letter", move |_| {
@@ -23,15 +24,14 @@ async fn shut_down_during_a_job(work: Duration, shutdown_timeout: Duration) -> D
             Ok(Outcome::Done)
         }
     });
-    let runner = database.runner(registry, |config| config.shutdown_timeout = shutdown_timeout);
+    let runner = database.runner(registry, |config| {
+        config.concurrency = 1;
+        config.shutdown_timeout = shutdown_timeout;
+    });
     let shutdown = CancellationToken::new();
     let stop = shutdown.clone();
     let running = tokio::spawn(async move { runner.run(stop).await });
     next(&mut starts).await;
-    add(
-        &mut database.connection(),
-        &letter("not started any more").priority(200).delay(Duration::from_millis(1)),
-    );
     shutdown.cancel();
     running.await.unwrap().unwrap();
     assert!(starts.try_recv().is_err(), "no job is started after the shutdown was asked for");

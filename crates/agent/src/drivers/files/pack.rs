@@ -28,7 +28,8 @@ pub(super) fn pack(directory: &Path, session: &Session, out: &mut dyn Write) -> 
 pub(super) fn size(directory: &Path, session: &Session) -> Result<u64, DriverError> {
     let mut total = 2 * BLOCK;
     walk(directory, session, &mut |_, metadata| {
-        let content = if metadata.is_file() { metadata.len().min(metadata.blocks().saturating_mul(BLOCK)) } else { 0 };
+        let content =
+            if metadata.is_file() { metadata.len().min(metadata.blocks().saturating_mul(BLOCK)) } else { 0 };
         total = total.saturating_add(content.next_multiple_of(BLOCK)).saturating_add(BLOCK);
         Ok(())
     })?;

@@ -49,12 +49,13 @@ impl Place {
 
     /// Exchanges the fresh directory with the one in use, durably, and removes the old one.
     pub(super) fn exchange(&self, fresh: &Path) -> Result<(), DriverError> {
-        let swapped = match renameat2(AT_FDCWD, fresh, AT_FDCWD, &self.directory, RenameFlags::RENAME_EXCHANGE) {
-            Err(Errno::ENOENT) => fs::rename(fresh, &self.directory),
-            // The file system knows no exchange: two renames, repaired by `recover` if we die between them.
-            Err(Errno::EINVAL | Errno::ENOSYS) => self.rename_twice(fresh),
-            other => other.map_err(Into::into),
-        };
+        let swapped =
+            match renameat2(AT_FDCWD, fresh, AT_FDCWD, &self.directory, RenameFlags::RENAME_EXCHANGE) {
+                Err(Errno::ENOENT) => fs::rename(fresh, &self.directory),
+                // The file system knows no exchange: two renames, repaired by `recover` if we die between them.
+                Err(Errno::EINVAL | Errno::ENOSYS) => self.rename_twice(fresh),
+                other => other.map_err(Into::into),
+            };
         swapped.map_err(failed("replace", &self.directory))?;
         // From here on the new data is in use, so nothing below may report a failure.
         if let Err(error) = sync_directory(&self.parent) {

@@ -2,23 +2,25 @@
 
 use std::io::Write;
 
+use super::STREAM_VERSION;
 use super::catalogue;
 use super::container::ContainerWriter;
 use super::manifest::{End, Length, Manifest};
 use super::programs::Programs;
-use super::STREAM_VERSION;
 use crate::drivers::DriverError;
 use crate::session::{Program, Session};
 
 /// Writes all databases and the globals.
 pub(super) fn backup(programs: &Programs, session: &Session, out: &mut dyn Write) -> Result<(), DriverError> {
-    let maintenance = &programs.settings().maintenance_database;
-    let server = catalogue::read(programs, session, maintenance)?;
+    let open = programs.open_database(session)?;
+    let server = catalogue::read(programs, session, &open)?;
     let (major, dumped_with) = programs.dump_version(session)?;
     let server_major = server.server_version_num.checked_div(10_000).unwrap_or(0);
     if server_major > major {
         let version = &server.server_version;
-        let message = format!("the server has version {version}, newer than {dumped_with}; install its client programs");
+        let message = format!(
+            "the server has version {version}, newer than {dumped_with}; install its client programs"
+        );
         return Err(DriverError::DataService(message));
     }
     if let Some(closed) = server.databases.iter().find(|d| !d.allows_connections) {
@@ -28,12 +30,10 @@ pub(super) fn backup(programs: &Programs, session: &Session, out: &mut dyn Write
     let manifest = Manifest { stream_version: STREAM_VERSION, dumped_with, server };
     let mut container = ContainerWriter::new(out);
     container.manifest(&to_json(&manifest)?)?;
-    let globals = programs.program("pg_dumpall", maintenance)?;
-    let globals = globals.arg("--globals-only").arg("--database").arg(maintenance);
-    let mut end = End {
-        globals: output(session, globals, |source| container.globals(source))?,
-        databases: Vec::new(),
-    };
+    let globals = programs.program("pg_dumpall", &open)?;
+    let globals = globals.arg("--globals-only").arg("--database").arg(&open);
+    let mut end =
+        End { globals: output(session, globals, |source| container.globals(source))?, databases: Vec::new() };
     for database in &manifest.server.databases {
         // Compression comes after us, for all drivers alike.
         let dump = programs.program("pg_dump", &database.name)?.arg("--format=custom").arg("--compress=0");

@@ -25,7 +25,8 @@ pub(super) fn read(programs: &Programs, session: &Session, database: &str) -> Re
 /// The size of all databases on disk.
 pub(super) fn size(programs: &Programs, session: &Session) -> Result<u64, DriverError> {
     let sql = "SELECT coalesce(sum(pg_database_size(oid)), 0)::bigint FROM pg_database WHERE datname <> 'template0';";
-    let answer = programs.sql(session, &programs.settings().maintenance_database, sql.to_owned())?;
+    let open = programs.open_database(session)?;
+    let answer = programs.sql(session, &open, sql.to_owned())?;
     let unclear = |e| DriverError::DataService(format!("the size of the databases is unclear: {e}"));
     answer.trim().parse().map_err(unclear)
 }

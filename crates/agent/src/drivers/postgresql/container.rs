@@ -118,7 +118,10 @@ pub(super) fn json<T: serde::de::DeserializeOwned>(entry: impl Read) -> Result<T
 }
 
 /// Copies an entry and counts it; a failure to read and one to write are told apart.
-pub(super) fn copy(mut entry: impl Read, target: &mut dyn Write) -> Result<(u64, io::Result<()>), DriverError> {
+pub(super) fn copy(
+    mut entry: impl Read,
+    target: &mut dyn Write,
+) -> Result<(u64, io::Result<()>), DriverError> {
     let mut buffer = vec![0; 128 * 1024];
     let mut copied = 0_u64;
     loop {
@@ -159,7 +162,8 @@ mod tests {
         let mut archive = tar::Archive::new(out.as_slice());
         let paths: Vec<_> =
             archive.entries().unwrap().map(|e| e.unwrap().path().unwrap().into_owned()).collect();
-        let expected = ["databases/0001-K_che_1/dump.000001", "databases/0001-K_che_1/dump.000002", "end.json"];
+        let expected =
+            ["databases/0001-K_che_1/dump.000001", "databases/0001-K_che_1/dump.000002", "end.json"];
         assert_eq!(paths, expected.map(std::path::PathBuf::from));
     }
 }

@@ -43,7 +43,12 @@ fn append(sql: &mut String, option: &str, value: Option<&str>) {
 }
 
 /// Everything about a database that `pg_restore` leaves out, under its final name.
-pub(super) fn properties(database: &Database, settings: &[Settings], known: &[String], programs: &Programs) -> String {
+pub(super) fn properties(
+    database: &Database,
+    settings: &[Settings],
+    known: &[String],
+    programs: &Programs,
+) -> String {
     let name = identifier(&database.name);
     let mut sql = format!(
         "ALTER DATABASE {name} WITH ALLOW_CONNECTIONS true CONNECTION LIMIT {} IS_TEMPLATE {};\n",
@@ -71,7 +76,8 @@ pub(super) fn properties(database: &Database, settings: &[Settings], known: &[St
             Some(_) => continue,
         };
         let option = if grant.grantable { " WITH GRANT OPTION" } else { "" };
-        let _ = writeln!(sql, "GRANT {} ON DATABASE {name} TO {grantee}{option};", privilege(&grant.privilege));
+        let _ =
+            writeln!(sql, "GRANT {} ON DATABASE {name} TO {grantee}{option};", privilege(&grant.privilege));
     }
     sql
 }

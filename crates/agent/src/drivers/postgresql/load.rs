@@ -62,7 +62,8 @@ impl<'a> Loader<'a> {
         if manifest.stream_version != STREAM_VERSION {
             return Err(DriverError::Content(format!("stream version {}", manifest.stream_version)));
         }
-        let target = catalogue::read(programs, session, &programs.settings().maintenance_database)?;
+        let open = programs.open_database(session)?;
+        let target = catalogue::read(programs, session, &open)?;
         let missing = roles::missing(&manifest, &target, programs);
         let state = State {
             swapped: false,
@@ -76,7 +77,7 @@ impl<'a> Loader<'a> {
             literal(&state.to_json()),
             missing.into_iter().map(roles::create).collect::<String>(),
         );
-        programs.restore_sql(session, &programs.settings().maintenance_database, sql)?;
+        programs.restore_sql(session, &open, sql)?;
         let read = End::default();
         Ok(Self { programs, session, manifest, target, current: None, stdin: None, read })
     }
@@ -136,7 +137,9 @@ impl<'a> Loader<'a> {
         let name = self.read.databases.last().and_then(|last| self.database(last.number).ok());
         let name = name.map_or("?", |database| database.name.as_str());
         running.finish().map_err(|error| match error {
-            DriverError::DataService(message) => DriverError::DataService(format!("database {name}: {message}")),
+            DriverError::DataService(message) => {
+                DriverError::DataService(format!("database {name}: {message}"))
+            }
             other => other,
         })
     }

@@ -96,8 +96,8 @@ impl Driver for Postgresql {
     }
 
     fn version(&self, session: &Session) -> Result<Option<String>, DriverError> {
-        let database = &self.programs.settings().maintenance_database;
-        let answer = self.programs.sql(session, database, "SELECT current_setting('server_version');".into())?;
+        let open = self.programs.open_database(session)?;
+        let answer = self.programs.sql(session, &open, "SELECT current_setting('server_version');".into())?;
         Ok(Some(answer.trim().to_owned()))
     }
 
@@ -109,12 +109,7 @@ impl Driver for Postgresql {
         backup::backup(&self.programs, session, out)
     }
 
-    fn load(
-        &self,
-        session: &Session,
-        _: &str,
-        input: &mut dyn Read,
-    ) -> Result<Box<dyn Loaded>, DriverError> {
+    fn load(&self, session: &Session, _: &str, input: &mut dyn Read) -> Result<Box<dyn Loaded>, DriverError> {
         let manifest = match load::load(&self.programs, session, input) {
             Ok(manifest) => manifest,
             Err(error) => {

@@ -46,7 +46,9 @@ impl Programs {
 
     /// Whether a restore must leave this role alone.
     pub(super) fn keeps_role(&self, role: &str) -> bool {
-        role == self.settings.user || role.starts_with("pg_") || self.settings.keep_roles.iter().any(|k| k == role)
+        role == self.settings.user
+            || role.starts_with("pg_")
+            || self.settings.keep_roles.iter().any(|k| k == role)
     }
 
     /// One of the programs, connected to `database`.
@@ -75,7 +77,12 @@ impl Programs {
     }
 
     /// As [`Self::sql`], for a restore: a killed agent's next start ends this connection.
-    pub(super) fn restore_sql(&self, session: &Session, database: &str, sql: String) -> Result<String, DriverError> {
+    pub(super) fn restore_sql(
+        &self,
+        session: &Session,
+        database: &str,
+        sql: String,
+    ) -> Result<String, DriverError> {
         self.psql(database)?.env("PGAPPNAME", names::APPLICATION).answer(session, sql)
     }
 

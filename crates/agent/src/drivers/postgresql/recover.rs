@@ -51,9 +51,9 @@ fn state_from(programs: &Programs, session: &Session, open: &str) -> Result<Opti
     let text = answer.trim();
     match text.is_empty() {
         true => Ok(None),
-        false => serde_json::from_str(text)
-            .map(Some)
-            .map_err(|e| DriverError::DataService(format!("the comment of {} is unclear: {e}", names::CONTROL))),
+        false => serde_json::from_str(text).map(Some).map_err(|e| {
+            DriverError::DataService(format!("the comment of {} is unclear: {e}", names::CONTROL))
+        }),
     }
 }
 
@@ -102,12 +102,17 @@ fn undo(programs: &Programs, session: &Session, state: &State) -> Result<(), Dri
 
 /// SQL that drops all our databases but the control database. Logical replication slots would be in the way.
 fn drop_databases(programs: &Programs, session: &Session, open: &str) -> Result<String, DriverError> {
-    let list = format!("SELECT datname FROM pg_database WHERE {IS_OURS} AND datname <> '{}';", names::CONTROL);
+    let list =
+        format!("SELECT datname FROM pg_database WHERE {IS_OURS} AND datname <> '{}';", names::CONTROL);
     let answer = programs.sql(session, open, list)?;
     let mut sql = String::new();
     for name in answer.lines().map(str::trim).filter(|name| !name.is_empty()) {
         let text = literal(name);
-        let _ = writeln!(sql, "ALTER DATABASE {} WITH IS_TEMPLATE false ALLOW_CONNECTIONS false;", identifier(name));
+        let _ = writeln!(
+            sql,
+            "ALTER DATABASE {} WITH IS_TEMPLATE false ALLOW_CONNECTIONS false;",
+            identifier(name)
+        );
         sql.push_str(&swap::terminate(&format!("datname = {text}")));
         let _ = writeln!(
             sql,

@@ -21,20 +21,25 @@ pub(super) fn create(role: &Role) -> String {
 
 /// Gives all roles their attributes, settings and memberships.
 pub(super) fn restore(manifest: &Manifest, target: &Server, programs: &Programs) -> String {
-    let mut sql = String::new();
+    let mut sql = "ALTER ROLE ALL RESET ALL;\n".to_owned();
+    settings(&mut sql, "ALL", manifest, None);
     for role in manifest.server.roles.iter().filter(|role| !programs.keeps_role(&role.name)) {
         attributes(&mut sql, role);
         let name = identifier(&role.name);
         let _ = writeln!(sql, "ALTER ROLE {name} RESET ALL;");
-        let own = manifest.server.settings.iter();
-        for set in own.filter(|set| set.database.is_none() && set.role.as_ref() == Some(&role.name)) {
-            for stored in &set.config {
-                let _ = writeln!(sql, "ALTER ROLE {name} SET {};", setting(stored));
-            }
-        }
+        settings(&mut sql, &name, manifest, Some(&role.name));
     }
     memberships(&mut sql, manifest, target, programs);
     sql
+}
+
+/// Settings that hold in all databases.
+fn settings(sql: &mut String, name: &str, manifest: &Manifest, role: Option<&str>) {
+    let sets =
+        manifest.server.settings.iter().filter(|set| set.database.is_none() && set.role.as_deref() == role);
+    for stored in sets.flat_map(|set| &set.config) {
+        let _ = writeln!(sql, "ALTER ROLE {name} SET {};", setting(stored));
+    }
 }
 
 fn attributes(sql: &mut String, role: &Role) {
@@ -59,9 +64,15 @@ fn attributes(sql: &mut String, role: &Role) {
 }
 
 fn memberships(sql: &mut String, manifest: &Manifest, target: &Server, programs: &Programs) {
-    let ours = |m: &&Membership| manifest.server.roles.iter().any(|r| r.name == m.member) && !programs.keeps_role(&m.member);
+    let ours = |m: &&Membership| {
+        manifest.server.roles.iter().any(|r| r.name == m.member) && !programs.keeps_role(&m.member)
+    };
     let same = |a: &Membership, b: &Membership| {
-        a.role == b.role && a.member == b.member && a.admin == b.admin && a.inherit == b.inherit && a.set == b.set
+        a.role == b.role
+            && a.member == b.member
+            && a.admin == b.admin
+            && a.inherit == b.inherit
+            && a.set == b.set
     };
     let options = target.server_version_num >= 160_000;
     for old in target.memberships.iter().filter(ours) {
@@ -72,9 +83,12 @@ fn memberships(sql: &mut String, manifest: &Manifest, target: &Server, programs:
             let _ = writeln!(sql, "REVOKE {role} FROM {member}{by} CASCADE;");
         }
     }
-    for new in manifest.server.memberships.iter().filter(ours) {
+    let exists = |name: &str| name.starts_with("pg_") || target.roles.iter().any(|role| role.name == name);
+    for new in manifest.server.memberships.iter().filter(ours).filter(|m| exists(&m.role)) {
         let with = match (options, new.inherit, new.set) {
-            (true, Some(inherit), Some(set)) => format!(" WITH ADMIN {}, INHERIT {inherit}, SET {set}", new.admin),
+            (true, Some(inherit), Some(set)) => {
+                format!(" WITH ADMIN {}, INHERIT {inherit}, SET {set}", new.admin)
+            }
             _ if new.admin => " WITH ADMIN OPTION".to_owned(),
             _ => String::new(),
         };
@@ -88,6 +102,8 @@ pub(super) fn drop_others(names: &[String]) -> String {
 }
 
 fn drop_if_unused(name: &str) -> String {
+    // Each layer is quoted by itself; a role may be named like a closing quote.
     let drop = literal(&format!("DROP ROLE IF EXISTS {}", identifier(name)));
-    format!("DO $do$ BEGIN EXECUTE {drop}; EXCEPTION WHEN OTHERS THEN RAISE NOTICE 'kept'; END $do$;\n")
+    let body = format!("BEGIN EXECUTE {drop}; EXCEPTION WHEN OTHERS THEN RAISE NOTICE 'kept'; END");
+    format!("DO {};\n", literal(&body))
 }

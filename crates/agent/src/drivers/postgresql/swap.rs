@@ -41,8 +41,7 @@ pub(super) fn swap(programs: &Programs, manifest: &Manifest) -> Result<(), Drive
 fn attempt(programs: &Programs, session: &Session, manifest: &Manifest) -> Result<(), DriverError> {
     let target = catalogue::read(programs, session, names::CONTROL)?;
     let mut state = recover::state(programs, session)?.unwrap_or_default();
-    state.closed =
-        target.databases.iter().filter(|d| d.allows_connections).map(|d| d.name.clone()).collect();
+    state.closed = target.databases.iter().filter(|d| d.allows_connections).map(|d| d.name.clone()).collect();
     programs.restore_sql(session, names::CONTROL, record(&state))?;
     let transaction = transaction(programs, manifest, &target, &mut state);
     let close = close(&target);
@@ -53,6 +52,8 @@ fn attempt(programs: &Programs, session: &Session, manifest: &Manifest) -> Resul
             .and_then(|_| programs.restore_sql(session, names::CONTROL, transaction.clone()));
         match outcome {
             Ok(_) => return Ok(()),
+            // The answer may have been lost after the commit; a second try would close the new databases.
+            Err(_) if recover::state(programs, session)?.is_some_and(|state| state.swapped) => return Ok(()),
             Err(DriverError::DataService(_)) if attempt < ATTEMPTS => {
                 // A connection that was just being made may have slipped in.
                 std::thread::sleep(Duration::from_millis(500));
@@ -69,7 +70,8 @@ fn close(target: &Server) -> String {
     for database in &target.databases {
         let _ = writeln!(sql, "ALTER DATABASE {} WITH ALLOW_CONNECTIONS false;", identifier(&database.name));
     }
-    let others = format!("datname IS NOT NULL AND datname <> '{}' AND pid <> pg_backend_pid()", names::CONTROL);
+    let others =
+        format!("datname IS NOT NULL AND datname <> '{}' AND pid <> pg_backend_pid()", names::CONTROL);
     sql.push_str(&terminate(&others));
     sql
 }

@@ -7,3 +7,5 @@ ALTER ROLE shop_app PASSWORD 'stolen' SUPERUSER;
 ALTER ROLE shop_auditor RESET ALL;
 REVOKE shop_writer FROM shop_app;
 ALTER ROLE shop_auditor INHERIT VALID UNTIL '2001-01-01';
+DROP ROLE shop_temporary;
+CREATE ROLE intruder LOGIN SUPERUSER PASSWORD 'backdoor';

@@ -4,6 +4,7 @@ CREATE ROLE shop_writer NOLOGIN IN ROLE shop_reader;
 CREATE ROLE shop_app LOGIN PASSWORD 'of-no-worth' CONNECTION LIMIT 40;
 CREATE ROLE shop_auditor LOGIN NOINHERIT VALID UNTIL '2099-12-31';
 CREATE ROLE "Büro-Leitung" LOGIN CREATEDB CREATEROLE;
+CREATE ROLE shop_temporary LOGIN PASSWORD 'also-of-no-worth' IN ROLE shop_reader;
 GRANT shop_writer TO shop_app;
 GRANT shop_reader TO shop_auditor WITH ADMIN OPTION;
 GRANT shop_reader TO "Büro-Leitung";

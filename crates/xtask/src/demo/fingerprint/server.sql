@@ -3,7 +3,7 @@
 WITH facts (kind, name, value) AS (
     SELECT 'role', rolname::text, concat_ws(' ', 'super=' || rolsuper, 'inherit=' || rolinherit, 'createrole=' || rolcreaterole,
            'createdb=' || rolcreatedb, 'login=' || rolcanlogin, 'replication=' || rolreplication, 'bypassrls=' || rolbypassrls,
-           'limit=' || rolconnlimit, 'until=' || coalesce(rolvaliduntil::text, 'ever'), 'password=' || md5(coalesce(rolpassword, '')))
+           'limit=' || rolconnlimit, 'until=' || coalesce(rolvaliduntil, 'infinity'), 'password=' || md5(coalesce(rolpassword, '')))
     FROM pg_authid WHERE rolname !~ '^pg_'
     UNION ALL
     SELECT 'role comment', r.rolname::text, shobj_description(r.oid, 'pg_authid') FROM pg_roles r WHERE shobj_description(r.oid, 'pg_authid') IS NOT NULL

@@ -1,0 +1,27 @@
+//! `/v1/backups/{backup_id}`.
+
+use actix_web::HttpResponse;
+use actix_web::web::{Data, Path, Payload};
+
+use crate::body;
+use crate::error::Error;
+use crate::operations::{Kind, Operations, Start};
+
+/// Starts a backup, at most once.
+pub(crate) async fn put(
+    operations: Data<Operations>,
+    id: Path<String>,
+    payload: Payload,
+) -> Result<HttpResponse, Error> {
+    super::start(&operations, id.into_inner(), Start::Backup(body::read(payload).await?)).await
+}
+
+/// How a backup stands.
+pub(crate) async fn get(operations: Data<Operations>, id: Path<String>) -> Result<HttpResponse, Error> {
+    super::status(&operations, Kind::Backup, id.into_inner()).await
+}
+
+/// Cancels a backup.
+pub(crate) async fn delete(operations: Data<Operations>, id: Path<String>) -> Result<HttpResponse, Error> {
+    super::cancel(&operations, Kind::Backup, id.into_inner()).await
+}

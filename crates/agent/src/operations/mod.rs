@@ -1,0 +1,16 @@
+//! Backups and restores as operations: started at most once, recorded on disk before anything is done, stopped at their
+//! deadline or by request, never forgotten. How bytes flow is the pipeline's business, see [`crate::pipeline`].
+
+mod cleanup;
+mod entry;
+mod journal;
+mod perform;
+mod refusal;
+mod registry;
+mod start;
+
+pub(crate) use entry::Kind;
+pub use journal::JournalError;
+pub(crate) use refusal::Refused;
+pub(crate) use registry::{Ended, Operations, Settings};
+pub(crate) use start::Start;

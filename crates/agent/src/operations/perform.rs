@@ -1,0 +1,156 @@
+//! One operation from its record to its end: pipeline, deadline, clean-up, and the record of how it ended.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use backup_objects::Metadata;
+use backup_protocol::{OperationError, OperationState};
+use chrono::{DateTime, Utc};
+
+use super::entry::{Key, Kind, Objects};
+use super::registry::Operations;
+use super::start::{Place, Start};
+use crate::pipeline::{self, BackupOrder, Failure, Progress, RestoreOrder, Run};
+use crate::session::{Session, Stop};
+
+const RETRY_RECORD: Duration = Duration::from_secs(5);
+
+impl Operations {
+    pub(super) async fn perform(
+        self,
+        key: Key,
+        request: Start,
+        place: Place,
+        session: Session,
+        progress: Arc<Progress>,
+    ) {
+        let run = Run {
+            driver: self.driver(),
+            store: place.store,
+            folder: place.folder,
+            session: session.clone(),
+            progress: Arc::clone(&progress),
+        };
+        let watch = tokio::spawn(stop_at(request.deadline(), session));
+        // In a task of its own, so that even a panic ends in a record.
+        let work = tokio::spawn(self.clone().work(key.clone(), request, run));
+        let outcome = work.await.unwrap_or_else(|error| Err(error.into()));
+        watch.abort();
+        if outcome.is_err() {
+            self.remove_objects(&key).await;
+        }
+        self.record_end(&key, outcome, &progress).await;
+    }
+
+    async fn work(self, key: Key, request: Start, run: Run) -> Result<Metadata, Failure> {
+        match request {
+            Start::Backup(body) => {
+                let objects = Objects {
+                    store: body.store,
+                    object_prefix: body.object_prefix,
+                    backup_id: key.1.clone(),
+                };
+                self.own_objects(&key, &run, objects).await?;
+                let order = BackupOrder {
+                    backup_id: key.1,
+                    instance: body.instance,
+                    encryption: body.encryption,
+                    compression: body.compression,
+                    rate: body.rate_limit_bytes_per_second,
+                    part_size_limit: body.part_size_limit,
+                    chunk_size: self.inner.settings.chunk_size,
+                    started_at: Utc::now(),
+                };
+                pipeline::backup(run, order).await
+            }
+            Start::Restore(body) => {
+                let _alone = self.inner.exclusive.lock().await;
+                let order = RestoreOrder {
+                    restore_id: key.1,
+                    backup_id: body.backup_id,
+                    checksum: body.checksum,
+                    encryption: body.encryption,
+                };
+                pipeline::restore(run, order).await
+            }
+        }
+    }
+
+    /// Makes sure that the folder is empty, then records that what will be in it is ours to remove.
+    async fn own_objects(&self, key: &Key, run: &Run, objects: Objects) -> Result<(), Failure> {
+        if !run.store.list(run.folder.path()).await?.is_empty() {
+            let message = format!("the store holds objects below {} already", run.folder.path());
+            return Err(Failure::new("store_error", message));
+        }
+        let (this, key) = (self.clone(), key.clone());
+        let saved = tokio::task::spawn_blocking(move || {
+            let mut state = this.state();
+            let Some(entry) = state.entries.get_mut(&key) else { return Ok(()) };
+            entry.owned = Some(objects);
+            this.inner.journal.save(entry)
+        });
+        saved.await?.map_err(|error| Failure::new("internal", error.to_string()))
+    }
+
+    /// Records the end. An end that is not on disk is not reported: after a restart it would be another one.
+    async fn record_end(&self, key: &Key, outcome: Result<Metadata, Failure>, progress: &Arc<Progress>) {
+        loop {
+            let (this, key_there, outcome, progress) =
+                (self.clone(), key.clone(), outcome.clone(), Arc::clone(progress));
+            let recorded =
+                tokio::task::spawn_blocking(move || this.try_record_end(&key_there, outcome, &progress));
+            match recorded.await {
+                Ok(Ok(())) => return,
+                Ok(Err(error)) => {
+                    tracing::error!(%error, id = key.1, "the end of an operation cannot be recorded")
+                }
+                Err(_) => tracing::error!(id = key.1, "recording the end of an operation panicked"),
+            }
+            tokio::time::sleep(RETRY_RECORD).await;
+        }
+    }
+
+    fn try_record_end(
+        &self,
+        key: &Key,
+        outcome: Result<Metadata, Failure>,
+        progress: &Progress,
+    ) -> Result<(), super::JournalError> {
+        let mut state = self.state();
+        let Some(mut entry) = state.entries.get(key).cloned() else { return Ok(()) };
+        progress.fill(&mut entry.status);
+        let now = Utc::now();
+        match outcome {
+            Ok(metadata) => {
+                entry.status.state = OperationState::Done;
+                entry.status.finished_at = Some(now);
+                entry.status.parts = metadata.parts;
+                entry.status.checksum = Some(metadata.checksum);
+                entry.status.filter_plugins = metadata.filter_plugins;
+            }
+            Err(Failure::Cancelled) => entry.end(OperationState::Cancelled, None, now),
+            Err(Failure::Error(error)) => entry.end(OperationState::Failed, Some(error), now),
+        }
+        self.inner.journal.save(&entry)?;
+        report(key, entry.status.state, entry.status.error.as_ref());
+        state.entries.insert(key.clone(), entry);
+        if let Some(running) = state.running.remove(key) {
+            // Whoever waited may have gone.
+            let _ = running.end.send(true);
+        }
+        Ok(())
+    }
+}
+
+async fn stop_at(deadline: DateTime<Utc>, session: Session) {
+    let left = deadline.signed_duration_since(Utc::now()).to_std().unwrap_or_default();
+    tokio::time::sleep(left).await;
+    session.stop(Stop::TimedOut);
+}
+
+fn report((kind, id): &(Kind, String), state: OperationState, error: Option<&OperationError>) {
+    match error {
+        Some(error) => tracing::warn!(%kind, id, code = error.code, text = error.message, "operation failed"),
+        None => tracing::info!(%kind, id, ?state, "operation ended"),
+    }
+}

@@ -1,0 +1,99 @@
+//! A request to start something, checked field by field before anything is recorded.
+
+use backup_objects::{BackupFolder, Store};
+use backup_protocol::{StartBackup, StartRestore};
+use chrono::{DateTime, Utc};
+
+use super::entry::Kind;
+use super::refusal::Refused;
+use super::registry::Settings;
+
+const SMALLEST_PART: u64 = 1024;
+/// Levels above need hundreds of megabytes.
+const LEVELS: std::ops::RangeInclusive<i32> = 1..=19;
+
+/// The two requests.
+#[derive(Debug, Clone)]
+pub(crate) enum Start {
+    /// `PUT /v1/backups/{id}`.
+    Backup(StartBackup),
+    /// `PUT /v1/restores/{id}`.
+    Restore(StartRestore),
+}
+
+/// Where the backup of a checked request is.
+pub(super) struct Place {
+    pub(super) store: Store,
+    pub(super) folder: BackupFolder,
+}
+
+impl Start {
+    pub(super) fn kind(&self) -> Kind {
+        match self {
+            Self::Backup(_) => Kind::Backup,
+            Self::Restore(_) => Kind::Restore,
+        }
+    }
+
+    pub(super) fn epoch(&self) -> i64 {
+        match self {
+            Self::Backup(body) => body.epoch,
+            Self::Restore(body) => body.epoch,
+        }
+    }
+
+    pub(super) fn deadline(&self) -> DateTime<Utc> {
+        match self {
+            Self::Backup(body) => body.deadline,
+            Self::Restore(body) => body.deadline,
+        }
+    }
+
+    /// Checks everything but the id, which is checked before anything is looked up.
+    pub(super) fn check(&self, id: &str, settings: &Settings, now: DateTime<Utc>) -> Result<Place, Refused> {
+        let (store, prefix, backup_id, encryption) = match self {
+            Self::Backup(body) => (&body.store, &body.object_prefix, id, &body.encryption),
+            Self::Restore(body) => {
+                (&body.store, &body.object_prefix, body.backup_id.as_str(), &body.encryption)
+            }
+        };
+        let found = settings.stores.get(store);
+        let found = found.ok_or_else(|| Refused::bad("store", format!("the agent has no store {store}")))?;
+        let named = if matches!(self, Self::Restore(_)) { "backup_id" } else { "id" };
+        BackupFolder::parse("x", backup_id).map_err(|e| Refused::bad(named, e.to_string()))?;
+        let folder = BackupFolder::parse(prefix, backup_id);
+        let folder = folder.map_err(|e| Refused::bad("object_prefix", e.to_string()))?;
+        if encryption.key.is_empty() {
+            return Err(Refused::bad("encryption.key", "must not be empty"));
+        }
+        if self.deadline() <= now {
+            return Err(Refused::bad("deadline", "has passed already by the agent's clock"));
+        }
+        match self {
+            Self::Backup(body) => check_backup(body)?,
+            Self::Restore(body) => check_restore(body)?,
+        }
+        Ok(Place { store: found.clone(), folder })
+    }
+}
+
+fn check_backup(body: &StartBackup) -> Result<(), Refused> {
+    if !LEVELS.contains(&body.compression.level) {
+        return Err(Refused::bad("compression.level", "must be 1 to 19"));
+    }
+    if body.part_size_limit < SMALLEST_PART {
+        return Err(Refused::bad("part_size_limit", "must be at least 1024"));
+    }
+    if body.rate_limit_bytes_per_second == Some(0) {
+        return Err(Refused::bad("rate_limit_bytes_per_second", "must be above 0 or absent"));
+    }
+    Ok(())
+}
+
+fn check_restore(body: &StartRestore) -> Result<(), Refused> {
+    let is_digest = body.checksum.len() == 64 && body.checksum.bytes().all(|b| b.is_ascii_hexdigit());
+    match is_digest {
+        true => Ok(()),
+        false => Err(Refused::bad("checksum", "must be a SHA-256 in hexadecimal")),
+    }
+}

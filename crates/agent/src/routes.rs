@@ -1,0 +1,23 @@
+//! Every URL of the agent.
+
+use actix_web::middleware::from_fn;
+use actix_web::web::{self, ServiceConfig};
+
+use crate::error::Error;
+use crate::handlers::{backups, info, restores};
+
+/// Adds all routes; every one, unknown paths included, demands the credential.
+pub(crate) fn configure(config: &mut ServiceConfig) {
+    config.service(
+        web::scope("")
+            .wrap(from_fn(crate::auth::require))
+            .route("/v1/info", web::get().to(info::get))
+            .route("/v1/backups/{backup_id}", web::put().to(backups::put))
+            .route("/v1/backups/{backup_id}", web::get().to(backups::get))
+            .route("/v1/backups/{backup_id}", web::delete().to(backups::delete))
+            .route("/v1/restores/{restore_id}", web::put().to(restores::put))
+            .route("/v1/restores/{restore_id}", web::get().to(restores::get))
+            .route("/v1/restores/{restore_id}", web::delete().to(restores::delete))
+            .default_service(web::to(|| async { Err::<String, Error>(Error::NoSuchPath) })),
+    );
+}

@@ -1,0 +1,181 @@
+//! Starting and stopping an agent: driver, stores, journal, recovery, then the listener.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::web::Data;
+use actix_web::{App, HttpServer};
+use backup_daemon::config::Mistake;
+use backup_daemon::tls::{ServerCertificate, TlsError};
+use backup_objects::{Store, StoreError};
+use rustls::ServerConfig;
+use rustls::server::WebPkiClientVerifier;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::Credential;
+use crate::config::{Config, TlsSection};
+use crate::drivers::{self, DriverError};
+use crate::handlers::info::Scratch;
+use crate::operations::{JournalError, Operations, Settings};
+use crate::routes;
+
+const WORKERS: usize = 2;
+/// How long a stopping agent waits for its operations to clean up, and for requests to end.
+const GRACE: Duration = Duration::from_secs(30);
+const REQUESTS_END_SECONDS: u64 = 5;
+
+/// Why an agent does not start or ends.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// A value of the configuration is out of bounds.
+    #[error("{0}")]
+    Configuration(Mistake),
+    /// The driver cannot be opened.
+    #[error("the driver cannot be used")]
+    Driver(#[from] DriverError),
+    /// A store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The journal cannot be used.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The certificates cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The authorities for client certificates cannot be used.
+    #[error("the authorities for client certificates cannot be used: {0}")]
+    ClientAuthorities(String),
+    /// The address cannot be listened on, or a directory not made.
+    #[error("{what}")]
+    Io {
+        /// What failed.
+        what: String,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+}
+
+/// A running agent. Dropping it leaves it running; see [`RunningAgent::stop`].
+pub struct RunningAgent {
+    address: SocketAddr,
+    operations: Operations,
+    handle: ServerHandle,
+    served: JoinHandle<std::io::Result<()>>,
+    background: CancellationToken,
+}
+
+/// Starts an agent; with port 0 in `listen`, a free port is taken. Must be called inside a Tokio runtime.
+///
+/// # Errors
+/// [`ServeError`]; nothing keeps running then.
+pub async fn serve(config: Config) -> Result<RunningAgent, ServeError> {
+    if let Some(mistake) = config.mistakes().into_iter().next() {
+        return Err(ServeError::Configuration(mistake));
+    }
+    let background = CancellationToken::new();
+    let tls = config.tls.as_ref().map(|section| tls(section, &background)).transpose()?;
+    let operations = open(&config)?;
+    let listener = TcpListener::bind(config.listen);
+    let listener = listener.map_err(io(format!("cannot listen on {}", config.listen)))?;
+    let address = listener.local_addr().map_err(io("the listener has no address".to_owned()))?;
+    operations.recover().await?;
+    let server = http(&config, operations.clone(), listener, tls)?;
+    let handle = server.handle();
+    let served = tokio::spawn(server);
+    tokio::spawn(operations.clone().keep_clean(background.clone()));
+    Ok(RunningAgent { address, operations, handle, served, background })
+}
+
+/// Opens everything the configuration names, without listening or changing anything but making directories.
+///
+/// # Errors
+/// [`ServeError`].
+fn open(config: &Config) -> Result<Operations, ServeError> {
+    let scratch = &config.scratch_directory;
+    std::fs::create_dir_all(scratch).map_err(io(format!("cannot make {}", scratch.display())))?;
+    let driver = drivers::open(&config.driver, scratch)?;
+    let stores = config.stores.iter().map(|(name, store)| Ok((name.clone(), Store::open(name, store)?)));
+    let settings = Settings {
+        driver,
+        stores: stores.collect::<Result<_, StoreError>>()?,
+        concurrency: config.concurrency,
+        chunk_size: config.chunk_size,
+        runtime: tokio::runtime::Handle::current(),
+    };
+    Ok(Operations::open(settings, &config.journal_directory())?)
+}
+
+fn http(
+    config: &Config,
+    operations: Operations,
+    listener: TcpListener,
+    tls: Option<ServerConfig>,
+) -> Result<Server, ServeError> {
+    let credential = Data::new(Credential::new(&config.credential));
+    let operations = Data::new(operations);
+    let scratch = Data::new(Scratch(config.scratch_directory.clone()));
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(credential.clone())
+            .app_data(operations.clone())
+            .app_data(scratch.clone())
+            .configure(routes::configure)
+    });
+    let server = server.workers(WORKERS).disable_signals().shutdown_timeout(REQUESTS_END_SECONDS);
+    let server = match tls {
+        Some(tls) => server.listen_rustls_0_23(listener, tls),
+        None => server.listen(listener),
+    };
+    Ok(server.map_err(io("cannot listen".to_owned()))?.run())
+}
+
+fn tls(section: &TlsSection, until: &CancellationToken) -> Result<ServerConfig, ServeError> {
+    let certificate = ServerCertificate::load(&section.certificate_path, &section.key_path)?;
+    tokio::spawn(Arc::clone(&certificate).watch(until.clone()));
+    let Some(path) = &section.client_ca_path else { return Ok(certificate.server_config()) };
+    backup_daemon::tls::install_provider();
+    let unusable =
+        |error: &dyn std::fmt::Display| ServeError::ClientAuthorities(format!("{}: {error}", path.display()));
+    let mut roots = rustls::RootCertStore::empty();
+    for authority in CertificateDer::pem_file_iter(path).map_err(|e| unusable(&e))? {
+        roots.add(authority.map_err(|e| unusable(&e))?).map_err(|e| unusable(&e))?;
+    }
+    let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).build().map_err(|e| unusable(&e))?;
+    Ok(ServerConfig::builder().with_client_cert_verifier(verifier).with_cert_resolver(certificate))
+}
+
+impl RunningAgent {
+    /// Where the agent listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops the operations (they are recorded as `interrupted`), then the listener.
+    ///
+    /// # Errors
+    /// When the listener ended with an error.
+    pub async fn stop(self) -> Result<(), ServeError> {
+        let all = async {
+            for mut ended in self.operations.close() {
+                // An operation that is gone has ended as well.
+                let _ = ended.wait_for(|ended| *ended).await;
+            }
+        };
+        if tokio::time::timeout(GRACE, all).await.is_err() {
+            tracing::warn!("operations did not end in time; the next start cleans up after them");
+        }
+        self.background.cancel();
+        self.handle.stop(true).await;
+        let served = self.served.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+        served.map_err(io("the listener failed".to_owned()))
+    }
+}
+
+fn io(what: String) -> impl FnOnce(std::io::Error) -> ServeError {
+    move |source| ServeError::Io { what, source }
+}

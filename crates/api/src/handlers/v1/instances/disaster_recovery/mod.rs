@@ -1,0 +1,3 @@
+//! `/v1/instances/{instance_id}/disaster-recovery/…`
+
+pub(crate) mod prepare;

@@ -1,0 +1,5 @@
+//! `/v2/…`: health and what an operator wants to see.
+
+pub(crate) mod healthy;
+pub(crate) mod queues;
+pub(crate) mod retention;

@@ -1,0 +1,12 @@
+//! What goes out: one type per JSON object of the API. Names and types here are contracts; values come from the core.
+
+pub(crate) mod backup;
+pub(crate) mod instance;
+pub(crate) mod instance_config;
+pub(crate) mod message;
+pub(crate) mod queue;
+pub(crate) mod restore;
+pub(crate) mod retention;
+mod time;
+
+pub(crate) use time::Timestamp;

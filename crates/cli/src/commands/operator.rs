@@ -1,0 +1,85 @@
+//! `backupctl health`, `retention` and `backup-all`.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::{acknowledge, parse};
+use crate::api::{ApiClient, RetentionRow};
+use crate::args::RetentionArgs;
+use crate::error::Error;
+use crate::output::{Screen, Table, one_line, time_or_dash};
+
+/// Exit code 0 when the manager calls itself healthy.
+pub(super) async fn health(client: &ApiClient, screen: &mut Screen) -> Result<(), Error> {
+    let (is_healthy, said) = client.health().await?;
+    if screen.wants_json() {
+        screen.json(&said)?;
+    } else if is_healthy {
+        screen.line("The manager is healthy.")?;
+    } else {
+        for line in complaints(&said) {
+            screen.line(&line)?;
+        }
+    }
+    if is_healthy { Ok(()) } else { Err(Error::Failed("the manager is not healthy".into())) }
+}
+
+/// The texts of an answer, wherever they stand in it.
+fn complaints(said: &Value) -> Vec<String> {
+    match said {
+        Value::String(text) => vec![one_line(text)],
+        Value::Array(values) => values.iter().flat_map(complaints).collect(),
+        Value::Object(fields) => fields
+            .iter()
+            .filter(|(_, value)| !matches!(value, Value::Array(list) if list.is_empty()))
+            .map(|(name, value)| format!("{}: {}", one_line(name), complaints(value).join(", ")))
+            .collect(),
+        other => vec![other.to_string()],
+    }
+}
+
+pub(super) async fn retention(
+    client: &ApiClient,
+    screen: &mut Screen,
+    args: &RetentionArgs,
+) -> Result<(), Error> {
+    let query: Vec<_> = args.instance.iter().map(|guid| ("instance_id", guid.as_str())).collect();
+    let answer = client.get(&["v2", "retention"], &query).await?;
+    if screen.wants_json() {
+        return screen.json(&answer);
+    }
+    let rows: Vec<RetentionRow> = parse(&answer)?;
+    let mut table = Table::new(&["INSTANCE", ">ID", "STATUS", "TRIGGERED (UTC)", "ACTION", "BECAUSE"]);
+    let count = |action: &str| rows.iter().filter(|row| row.action == action).count();
+    let summary =
+        format!("{} would stay, {} be marked, {} be removed.", count("keep"), count("mark"), count("remove"));
+    for row in &rows {
+        table.row([
+            row.instance_id.clone(),
+            row.id.to_string(),
+            row.status.clone(),
+            time_or_dash(row.triggered_at.as_deref()),
+            row.action.clone(),
+            row.reason.clone(),
+        ]);
+    }
+    screen.table(table, "There are no backups to judge.")?;
+    if rows.is_empty() { Ok(()) } else { screen.remark(&summary) }
+}
+
+pub(super) async fn backup_all(client: &ApiClient, screen: &mut Screen) -> Result<(), Error> {
+    let answer = client.send(Method::POST, &["backup_agent", "backup_all"], &json!({})).await?;
+    let next = "A backup of all service instances is queued. See: backupctl queues";
+    acknowledge(screen, &answer, next)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn complaints_are_found_wherever_they_stand() {
+        let said = json!({"database": "away", "unserved_queues": ["a", "b"], "fine": []});
+        assert_eq!(complaints(&said), ["database: away", "unserved_queues: a, b"]);
+    }
+}

@@ -1,0 +1,7 @@
+//! Tests of the core against a real Postgres: what the schema refuses by itself, and the migrations.
+//! What the actions do when jobs call them is tested in the worker's tests; what the API calls, in the API's.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+mod migrations;
+mod schema;
+mod status_moves;

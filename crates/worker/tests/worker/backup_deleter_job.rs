@@ -1,0 +1,111 @@
+//! Queues `initialize_backup_deletion_job` and `backup_deleter_job`: what is deleted, when, and what is not.
+
+use std::fs;
+use std::time::Duration;
+
+use backup_core::actions::undelete_backup::undelete_backup;
+use backup_core::domain::actor::Actor;
+use backup_core::domain::backup::Backup;
+use backup_core::domain::identifiers::ServiceInstanceGuid;
+use backup_core::jobs::{self, DeletionStep};
+use backup_core::{Error, Policy};
+
+use crate::world::World;
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// A world in which two good backups stay, each at least three days.
+async fn with_backups(count: usize) -> (World, ServiceInstanceGuid, Vec<Backup>) {
+    let world = World::with(1, Policy { min_backup_count: 2, retention_days: 3, ..Policy::default() });
+    let guid = world.instance("i-1").await;
+    let mut backups = Vec::new();
+    for _ in 0..count {
+        backups.push(world.done_backup(&guid).await);
+    }
+    (world, guid, backups)
+}
+
+async fn run(world: &World, step: DeletionStep) {
+    world.enqueue(jobs::initialize_backup_deletion(step));
+    world.settle().await;
+}
+
+fn statuses(world: &World) -> String {
+    world.value("SELECT string_agg(status, ',' ORDER BY id) FROM backups")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_goes_only_when_old_enough_and_with_enough_newer_ones() {
+    let (world, _, backups) = with_backups(4).await;
+    run(&world, DeletionStep::Mark).await;
+    assert_eq!(statuses(&world), "done,done,done,done", "too young");
+    world.leap(4 * DAY).await;
+    run(&world, DeletionStep::Mark).await;
+    assert_eq!(statuses(&world), "deleted,deleted,done,done", "two newer ones are needed");
+    run(&world, DeletionStep::Remove).await;
+    assert_eq!(statuses(&world), "deleted,deleted,done,done", "the undo window is open");
+    assert!(world.folder(&backups[0]).exists());
+    world.leap(2 * DAY).await;
+    run(&world, DeletionStep::Remove).await;
+    assert_eq!(statuses(&world), "done,done");
+    assert!(!world.folder(&backups[0]).exists() && !world.folder(&backups[1]).exists());
+    assert!(world.folder(&backups[2]).exists() && world.folder(&backups[3]).exists());
+    world.leap(400 * DAY).await;
+    for step in [DeletionStep::Mark, DeletionStep::Remove] {
+        run(&world, step).await;
+    }
+    assert_eq!(statuses(&world), "done,done", "the newest stay, whatever the clock says");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_marked_backup_can_be_undeleted_within_the_window() {
+    let (world, guid, backups) = with_backups(3).await;
+    world.leap(4 * DAY).await;
+    run(&world, DeletionStep::Mark).await;
+    assert_eq!(statuses(&world), "deleted,done,done");
+    let back = undelete_backup(&world.manager, &Actor::worker(), &guid, backups[0].id).await.unwrap();
+    assert_eq!(back.status.as_str(), "done");
+    let again = undelete_backup(&world.manager, &Actor::worker(), &guid, backups[0].id).await;
+    assert!(matches!(again, Err(Error::NotUndeletable(_))), "{again:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_removal_stays_visible_is_retried_and_blocks_no_other() {
+    let (world, _, backups) = with_backups(4).await;
+    world.leap(4 * DAY).await;
+    run(&world, DeletionStep::Mark).await;
+    world.leap(2 * DAY).await;
+    // The store cannot remove the first: a file stands where its folder's parent should be listed.
+    let folder = world.folder(&backups[0]);
+    let aside = folder.with_extension("aside");
+    fs::rename(&folder, &aside).unwrap();
+    fs::write(&folder, "not a folder").unwrap();
+    run(&world, DeletionStep::Remove).await;
+    let error = "SELECT removal_error FROM backups ORDER BY id LIMIT 1";
+    if statuses(&world) == "deleted,done,done" {
+        assert_ne!(world.value(error), "");
+        fs::remove_file(&folder).unwrap();
+        fs::rename(&aside, &folder).unwrap();
+        world.leap(DAY).await;
+    }
+    assert_eq!(statuses(&world), "done,done");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_backups_of_a_deleted_instance_stay_for_their_time_and_can_be_restored_elsewhere_until_then() {
+    let (world, guid, backups) = with_backups(2).await;
+    world.leap(DAY).await;
+    world.synchronise().await;
+    world.brokers[0].change(guid.as_str(), |resource| resource.deleted("2020-01-01T00:00:00Z"));
+    world.synchronise().await;
+    assert_eq!(statuses(&world), "deleted,deleted");
+    run(&world, DeletionStep::Remove).await;
+    world.leap(29 * DAY).await;
+    run(&world, DeletionStep::Remove).await;
+    assert!(world.folder(&backups[0]).exists(), "a broker's lie about the time does not shorten it");
+    undelete_backup(&world.manager, &Actor::worker(), &guid, backups[1].id).await.unwrap();
+    world.leap(2 * DAY).await;
+    run(&world, DeletionStep::Remove).await;
+    assert_eq!(statuses(&world), "done");
+    assert!(!world.folder(&backups[0]).exists());
+}
