@@ -25,11 +25,6 @@ const DRAIN: usize = 4 * 1024 * 1024;
 pub(crate) struct Fields(Map<String, Value>);
 
 impl Fields {
-    /// Whether no field was sent.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// A text; none when it is absent or null.
     pub(crate) fn text(&self, name: &'static str) -> Result<Option<String>, ApiError> {
         match self.0.get(name) {

@@ -38,10 +38,6 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "NotFound", description)
     }
 
-    pub(crate) fn unprocessable(error: &'static str, description: impl Into<String>) -> Self {
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, error, description)
-    }
-
     pub(crate) fn forbidden(description: &str) -> Self {
         Self::new(StatusCode::FORBIDDEN, "Forbidden", description)
     }
@@ -190,5 +186,40 @@ fn sentence(error: &Error) -> String {
     match letters.next() {
         Some(first) if !opens_with_field => format!("{}{}.", first.to_uppercase(), letters.as_str()),
         _ => format!("{clause}."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use backup_core::domain::identifiers::BackupId;
+    use backup_core::objects::{Store, StoreConfig};
+
+    use super::*;
+
+    #[test]
+    fn a_deletion_that_the_store_refused_is_a_bad_request_as_known_clients_expect() {
+        let refusal =
+            Store::open("s", &StoreConfig::Local { directory: "/nowhere/at/all".into() }).unwrap_err();
+        let error = ApiError::of_deletion(Error::Objects(refusal));
+        assert_eq!((error.status, error.error), (StatusCode::BAD_REQUEST, "BadRequest"));
+        let error = ApiError::of_deletion(Error::BackupInUse);
+        assert_eq!((error.status, error.error), (StatusCode::LOCKED, "Locked"));
+    }
+
+    #[test]
+    fn what_the_operator_reads_in_the_log_is_not_told_to_the_client() {
+        for error in
+            [Error::Database("relation secret".into()), Error::DatabaseUnavailable("host secret".into())]
+        {
+            assert!(!ApiError::from(error).description.contains("secret"));
+        }
+    }
+
+    #[test]
+    fn clauses_become_sentences() {
+        assert_eq!(sentence(&Error::InstanceNotFound("x".into())), "The instance x was not found.");
+        assert_eq!(sentence(&Error::BackupNotFound(BackupId(3))), "The backup 3 was not found.");
+        let short = Error::EncryptionKeyTooShort { found: 3, allowed: 8 };
+        assert!(sentence(&short).starts_with("encryption_key has 3 characters"));
     }
 }

@@ -101,17 +101,26 @@ fn api_hint(status: u16, word: &str) -> Option<&'static str> {
              `backupctl instances config set GUID --encryption-key-file FILE`, then make a new backup."
         }
         (403, _) => "This user may not do that.",
-        (404, _) => "See what exists: `backupctl instances list`, `backupctl backups list GUID`.",
+        (404, _) => {
+            "See what exists: `backupctl instances list`, `backupctl backups list GUID`, `backupctl restores list GUID`."
+        }
         (409, "RestoreInProgress") => {
             "Wait for the restore, or stop it: `backupctl restores list GUID`, `backupctl restores cancel GUID ID`."
         }
+        (409, "BackupInProgress") => "Wait for the backup, or stop it: `backupctl backups cancel GUID ID`.",
+        (409, "NotUndeletable") => "Its data is gone or going; see `backupctl backups list GUID` for others.",
+        (409, "NotCancellable") => "It has ended already.",
+        (409, "AgentUnknown") => {
+            "The service broker has not told the address of the instance's backup agent; see `backup_agent_url`."
+        }
         (410, _) => {
-            "The instance was deleted; its backups can be restored into another one: \
-             `backupctl restores create OTHER ID --source-instance GUID`."
+            "The instance was deleted. A backup of it can be loaded into another one: `backupctl backups undelete GUID ID`, \
+             then `backupctl restores create OTHER ID --source-instance GUID`."
         }
         (422, "BackupNonRestorableState") => {
             "Only done backups can be restored; a deleted one may come back with `backupctl backups undelete`."
         }
+        (422, "EncryptionKeyTooShort") => "See the bound: `backupctl instances config get GUID`.",
         (423, _) => "A restore uses this backup: wait for it, or `backupctl restores cancel GUID ID`.",
         (429, _) => "Try again in a moment.",
         (500, _) => "This is the manager's own fault; its log has the details under the request's id.",

@@ -31,6 +31,9 @@ enum Command {
         /// Kill (kill -9) this party in the middle of the backup and start it again
         #[arg(long, value_enum, value_name = "PARTY")]
         chaos: Option<Chaos>,
+        /// Take the programs as they are built already
+        #[arg(long, hide = true)]
+        no_build: bool,
     },
     /// Runs everything that must be green: format, lints, build, tests, documentation
     ///
@@ -47,7 +50,9 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
-        Command::Demo { keep, chaos } => return demo::main(&demo::Options { keep, chaos }),
+        Command::Demo { keep, chaos, no_build } => {
+            return demo::main(&demo::Options { keep, chaos, no_build });
+        }
         Command::Test { filters } => test::main(&filters),
         Command::Prepare => xtask::prepare::prepare(),
     };

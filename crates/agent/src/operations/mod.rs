@@ -12,5 +12,5 @@ mod start;
 pub(crate) use entry::Kind;
 pub use journal::JournalError;
 pub(crate) use refusal::Refused;
-pub(crate) use registry::{Ended, Operations, Settings};
+pub(crate) use registry::{Operations, Settings};
 pub(crate) use start::Start;

@@ -14,9 +14,10 @@ pub(super) async fn health(client: &ApiClient, screen: &mut Screen) -> Result<()
     let (is_healthy, said) = client.health().await?;
     if screen.wants_json() {
         screen.json(&said)?;
-    } else if is_healthy {
-        screen.line("The manager is healthy.")?;
     } else {
+        if is_healthy {
+            screen.line("The manager is healthy.")?;
+        }
         for line in complaints(&said) {
             screen.line(&line)?;
         }
@@ -24,18 +25,17 @@ pub(super) async fn health(client: &ApiClient, screen: &mut Screen) -> Result<()
     if is_healthy { Ok(()) } else { Err(Error::Failed("the manager is not healthy".into())) }
 }
 
-/// The texts of an answer, wherever they stand in it.
+/// What the manager complains about; nothing when all is well.
 fn complaints(said: &Value) -> Vec<String> {
-    match said {
-        Value::String(text) => vec![one_line(text)],
-        Value::Array(values) => values.iter().flat_map(complaints).collect(),
-        Value::Object(fields) => fields
-            .iter()
-            .filter(|(_, value)| !matches!(value, Value::Array(list) if list.is_empty()))
-            .map(|(name, value)| format!("{}: {}", one_line(name), complaints(value).join(", ")))
-            .collect(),
-        other => vec![other.to_string()],
-    }
+    let description = said.get("description").and_then(Value::as_str).map(one_line);
+    let brokers = said.get("failing_service_brokers").and_then(Value::as_array).into_iter().flatten();
+    let brokers = brokers.filter_map(Value::as_str).map(|name| {
+        let name = one_line(name);
+        format!(
+            "The service broker {name} could not be asked lately; new and deleted instances are not noticed."
+        )
+    });
+    description.into_iter().chain(brokers).collect()
 }
 
 pub(super) async fn retention(
@@ -78,8 +78,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn complaints_are_found_wherever_they_stand() {
-        let said = json!({"database": "away", "unserved_queues": ["a", "b"], "fine": []});
-        assert_eq!(complaints(&said), ["database: away", "unserved_queues: a, b"]);
+    fn complaints_are_the_managers_words_and_failing_brokers() {
+        assert_eq!(complaints(&json!({"error": "Unhealthy", "description": "No worker."})), ["No worker."]);
+        let healthy = json!({"status": "healthy", "failing_service_brokers": ["pg"]});
+        assert!(complaints(&healthy)[0].contains("broker pg "));
+        assert!(complaints(&json!({"status": "healthy"})).is_empty());
     }
 }

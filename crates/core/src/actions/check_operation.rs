@@ -11,6 +11,7 @@ use super::agent_endpoint::{Agent, agent_of};
 use super::finish;
 use super::start_operation::describe;
 use crate::domain::backup::Backup;
+use crate::domain::completion;
 use crate::domain::identifiers::{BackupId, RestoreId};
 use crate::domain::operation::{Answer, Failure, Operation, OperationKind, Verdict, judge};
 use crate::domain::reason::ReasonCode;
@@ -190,11 +191,11 @@ async fn verify(manager: &Manager, backup: &Backup, status: &OperationStatus) ->
     let wrong = |msg: String| Unverified::Wrong(msg);
     let store = manager.store(&backup.store).map_err(Unverified::Unknown)?;
     let folder = BackupFolder::parse(&backup.object_prefix, &backup.backup_id).map_err(|error| wrong(error.to_string()))?;
-    let checksum = status.checksum.clone().ok_or_else(|| wrong("the agent reported no checksum".into()))?;
-    let size: u64 = status.parts.iter().map(|part| part.size).sum();
-    if size == 0 {
-        return Err(wrong("the agent reported a backup of 0 bytes".into()));
+    if let Some(fault) = completion::fault(status) {
+        return Err(wrong(format!("the agent reported success, but {fault}")));
     }
+    let checksum = status.checksum.clone().unwrap_or_default();
+    let size: u64 = status.parts.iter().map(|part| part.size).sum();
     for part in &status.parts {
         let path = folder.part(&part.name).map_err(|error| wrong(error.to_string()))?;
         match store.size(&path).await.map_err(|error| Unverified::Unknown(error.into()))? {

@@ -3,6 +3,7 @@
 pub mod actor;
 pub mod backup;
 pub mod cipher;
+pub mod completion;
 pub mod identifiers;
 pub mod instance;
 pub mod operation;

@@ -17,6 +17,7 @@ mod lease;
 mod outage;
 mod overview;
 mod plan;
+mod prose;
 mod prune;
 mod retry;
 mod runner;

@@ -31,7 +31,8 @@ async fn a_restore_runs_and_is_done() {
     world.pass(15).await;
     let restore = shown(&world, &guid, id).await;
     assert_eq!(restore.status.as_str(), "done");
-    assert_eq!(restore.restored_from, backup.started_at.unwrap());
+    let taken_at = world.backup(&guid, backup.id).await.started_at.unwrap();
+    assert_eq!(restore.restored_from, taken_at);
     let request = world.agent.requests().into_iter().rfind(|request| request.method == "PUT").unwrap();
     assert_eq!(request.json()["backup_id"], backup.backup_id.as_str());
     assert_eq!(request.json()["checksum"], backup.checksum.unwrap().as_str());

@@ -27,6 +27,8 @@ pub struct Options {
     pub keep: bool,
     /// Whom to kill during the backup.
     pub chaos: Option<Chaos>,
+    /// The programs are built already.
+    pub no_build: bool,
 }
 
 /// Parties that can be killed during the backup.
@@ -43,6 +45,9 @@ pub enum Chaos {
 /// Runs the demo; 0 only if everything compared equal, 130 when it was interrupted.
 pub fn main(options: &Options) -> ExitCode {
     let prepared = crate::prepare::prepare().and_then(|()| {
+        if options.no_build {
+            return Ok(());
+        }
         crate::run::heading("building the workspace");
         crate::run::cargo(&["build", "--workspace"], &[])
     });

@@ -103,7 +103,7 @@ impl AgentClient {
         let url = agent.operation_url(segment(kind), id)?;
         let (status, body) = self.exchange(agent, Method::PUT, url, Some(request)).await?;
         match status {
-            StatusCode::OK | StatusCode::ACCEPTED => answer::operation(kind, id, &body),
+            StatusCode::OK | StatusCode::ACCEPTED => answer::operation(id, &body),
             other => Err(error::refusal(other, None, &body)),
         }
     }
@@ -118,7 +118,7 @@ impl AgentClient {
         let url = agent.operation_url(segment(kind), id)?;
         let (status, body) = self.exchange(agent, method, url, None::<&()>).await?;
         match status {
-            StatusCode::OK | StatusCode::ACCEPTED => answer::operation(kind, id, &body).map(Some),
+            StatusCode::OK | StatusCode::ACCEPTED => answer::operation(id, &body).map(Some),
             // A proxy's or a wrong server's 404 must not pass for "never heard of it": that would fail a healthy backup.
             StatusCode::NOT_FOUND => answer::never_heard(&body).map(|()| None),
             other => Err(error::refusal(other, None, &body)),

@@ -1,0 +1,188 @@
+//! A directory of files comes back as it was.
+
+use std::fs;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
+use std::time::{Duration, SystemTime};
+
+use backup_objects::{DriverInfo, FORMAT_VERSION, Metadata};
+use backup_protocol::{InstanceRef, OperationState, OperationStatus, Part};
+use sha2::{Digest, Sha256};
+
+use crate::harness::{Agent, KEY, Site};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn content_modes_links_times_and_holes_survive_a_round_trip() {
+    let site = Site::files();
+    let data = site.data();
+    site.write("plain.txt", "text");
+    site.write("empty", "");
+    site.write("Überfüße/naïve ☃.txt", "snow");
+    site.write(&format!("long/{}/{}", "d".repeat(150), "f".repeat(150)), "long");
+    fs::set_permissions(data.join("plain.txt"), fs::Permissions::from_mode(0o4750)).unwrap();
+    fs::hard_link(data.join("plain.txt"), data.join("zz-second-name")).unwrap();
+    symlink("./plain.txt", data.join("link")).unwrap();
+    symlink("/does/not/exist", data.join("dangling")).unwrap();
+    symlink(format!("/{}", "x".repeat(200)), data.join("long-link")).unwrap();
+    nix::unistd::mkfifo(&data.join("pipe"), nix::sys::stat::Mode::from_bits_truncate(0o640)).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(data.join("socket")).unwrap();
+    let sparse = fs::File::create(data.join("sparse")).unwrap();
+    sparse.set_len(64 * 1024 * 1024).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&sparse, b"island", 33_000_000).unwrap();
+    fs::create_dir(data.join("closed")).unwrap();
+    site.write("closed/inside", "hidden");
+    fs::set_permissions(data.join("closed"), fs::Permissions::from_mode(0o500)).unwrap();
+    let then = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    for name in ["plain.txt", "closed"] {
+        fs::File::open(data.join(name)).unwrap().set_modified(then).unwrap();
+    }
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o750)).unwrap();
+
+    let agent = Agent::start(&site).await;
+    let backup = agent.backup("b").await;
+    assert!(backup.bytes_read < 1024 * 1024, "holes must not be read: {}", backup.bytes_read);
+    fs::remove_dir_all(&data).unwrap();
+    fs::create_dir(&data).unwrap();
+    site.write("made-later", "gone after the restore");
+    agent.restore("r", &backup).await;
+
+    let read = |name: &str| fs::read_to_string(data.join(name)).unwrap();
+    let meta = |name: &str| fs::symlink_metadata(data.join(name)).unwrap();
+    assert_eq!((read("plain.txt").as_str(), read("empty").as_str()), ("text", ""));
+    assert_eq!(read("Überfüße/naïve ☃.txt"), "snow");
+    assert_eq!(read(&format!("long/{}/{}", "d".repeat(150), "f".repeat(150))), "long");
+    assert_eq!(meta("plain.txt").mode() & 0o7777, 0o4750);
+    assert_eq!(meta("plain.txt").ino(), meta("zz-second-name").ino());
+    assert_eq!(fs::read_link(data.join("link")).unwrap().to_str(), Some("./plain.txt"));
+    assert_eq!(fs::read_link(data.join("dangling")).unwrap().to_str(), Some("/does/not/exist"));
+    assert_eq!(fs::read_link(data.join("long-link")).unwrap().as_os_str().len(), 201);
+    assert!(meta("pipe").file_type().is_fifo());
+    assert_eq!(meta("pipe").mode() & 0o7777, 0o640);
+    assert!(!data.join("socket").exists());
+    let holes = fs::read(data.join("sparse")).unwrap();
+    assert_eq!((holes.len(), &holes[33_000_000..33_000_006]), (64 * 1024 * 1024, b"island".as_slice()));
+    assert!(meta("sparse").blocks() < 2000, "holes must stay holes");
+    assert_eq!((meta("closed").mode() & 0o7777, read("closed/inside").as_str()), (0o500, "hidden"));
+    assert_eq!((meta("plain.txt").modified().unwrap(), meta("closed").modified().unwrap()), (then, then));
+    assert_eq!(fs::metadata(&data).unwrap().mode() & 0o7777, 0o750);
+    assert!(!data.join("made-later").exists());
+    let beside = fs::read_dir(data.parent().unwrap()).unwrap().count();
+    assert_eq!(beside, 3, "nothing stays beside the directory");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_that_is_gone_is_a_data_service_error() {
+    let site = Site::files();
+    fs::remove_dir(site.data()).unwrap();
+    let agent = Agent::start(&site).await;
+    let failed = agent.backup_with("b", serde_json::json!({})).await;
+    assert_eq!(
+        (failed.state, failed.error.unwrap().code.as_str()),
+        (OperationState::Failed, "data_service_error")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn leftovers_of_a_killed_restore_are_removed_at_the_start() {
+    let site = Site::files();
+    site.write("kept", "kept");
+    let leftover = site.path(".data.backup-agent-r1");
+    fs::create_dir_all(leftover.join("partial")).unwrap();
+    let _agent = Agent::start(&site).await;
+    assert!(!leftover.exists());
+    assert!(site.data().join("kept").exists());
+
+    let site = Site::files();
+    fs::rename(site.data(), site.path(".data.backup-agent-set aside")).unwrap();
+    let _agent = Agent::start(&site).await;
+    assert!(site.data().exists(), "a directory without its replacement is put back");
+}
+
+/// Stores a backup whose archive was not made by the agent.
+fn forge(site: &Site, archive: &[u8]) -> OperationStatus {
+    let mut recipient = age::scrypt::Recipient::new(KEY.to_owned().into());
+    recipient.set_work_factor(2);
+    let encryptor =
+        age::Encryptor::with_recipients(std::iter::once(&recipient as &dyn age::Recipient)).unwrap();
+    let mut stored = Vec::new();
+    let mut writer = encryptor.wrap_output(&mut stored).unwrap();
+    std::io::Write::write_all(&mut writer, &zstd::encode_all(archive, 1).unwrap()).unwrap();
+    writer.finish().unwrap();
+    let digest = hex::encode(Sha256::digest(&stored));
+    let size = u64::try_from(stored.len()).unwrap();
+    let now = chrono::Utc::now();
+    let metadata = Metadata {
+        format_version: FORMAT_VERSION,
+        backup_id: "forged".to_owned(),
+        instance: InstanceRef { guid: "g".to_owned(), data_service: "files".to_owned(), plan_guid: None },
+        parts: vec![Part { name: "data.00001".to_owned(), size, sha256: digest.clone() }],
+        checksum: digest.clone(),
+        size,
+        plain_size: 0,
+        filter_plugins: vec!["zstd".to_owned(), "age".to_owned()],
+        key_id: "key-1".to_owned(),
+        started_at: now,
+        finished_at: now,
+        driver: DriverInfo {
+            name: "files".to_owned(),
+            stream_version: 1,
+            agent_version: "0".to_owned(),
+            data_service_version: None,
+        },
+    };
+    let part = site.part("forged", 1);
+    fs::create_dir_all(part.parent().unwrap()).unwrap();
+    fs::write(&part, stored).unwrap();
+    fs::write(part.with_file_name("metadata.json"), metadata.to_bytes().unwrap()).unwrap();
+    let status = serde_json::json!({
+        "id": "forged", "epoch": 1, "state": "done", "started_at": now, "checksum": digest,
+    });
+    serde_json::from_value(status).unwrap()
+}
+
+fn entry(tar: &mut tar::Builder<Vec<u8>>, kind: tar::EntryType, path: &str, link: Option<&str>) {
+    let mut header = tar::Header::new_gnu();
+    header.as_gnu_mut().unwrap().name[..path.len()].copy_from_slice(path.as_bytes());
+    header.set_entry_type(kind);
+    header.set_mode(0o755);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(1);
+    header.set_size(0);
+    if let Some(link) = link {
+        header.set_link_name_literal(link).unwrap();
+    }
+    header.set_cksum();
+    tar.append(&header, std::io::empty()).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_that_leads_out_of_the_directory_is_refused() {
+    use tar::EntryType::{Directory, Fifo, Link, Regular, Symlink};
+    let outside = tempfile::tempdir().unwrap();
+    fs::write(outside.path().join("target"), "untouched").unwrap();
+    let out = outside.path().to_str().unwrap();
+    let escape = format!("{out}/target");
+    let attacks: [&[(tar::EntryType, &str, Option<&str>)]; 5] = [
+        &[(Regular, "../evil", None)],
+        &[(Regular, "a/../../evil", None)],
+        &[(Symlink, "way", Some(out)), (Regular, "way/evil", None)],
+        &[(Symlink, "way", Some(out)), (Fifo, "way/evil", None)],
+        &[(Link, "hard", Some(&escape))],
+    ];
+    for attack in attacks {
+        let site = Site::files();
+        site.write("kept", "kept");
+        let mut tar = tar::Builder::new(Vec::new());
+        entry(&mut tar, Directory, "./", None);
+        for (kind, path, link) in attack {
+            entry(&mut tar, *kind, path, *link);
+        }
+        let backup = forge(&site, &tar.into_inner().unwrap());
+        let agent = Agent::start(&site).await;
+        let restore = agent.restore_with("r", &backup, serde_json::json!({})).await;
+        assert_eq!(restore.state, OperationState::Failed, "{attack:?}");
+        assert!(site.data().join("kept").exists(), "{attack:?}");
+        assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 1, "{attack:?}");
+        assert!(!site.path("evil").exists());
+    }
+}

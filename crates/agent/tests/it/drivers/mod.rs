@@ -1,0 +1,5 @@
+//! The drivers with their real data services.
+
+mod files;
+mod postgresql;
+mod postgresql_unhappy;

@@ -1,0 +1,9 @@
+//! Starts agents and speaks the protocol.
+
+mod agent;
+mod client;
+mod site;
+
+pub(crate) use agent::{Agent, Process};
+pub(crate) use client::{Client, KEY, merged};
+pub(crate) use site::Site;

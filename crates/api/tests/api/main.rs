@@ -1,0 +1,24 @@
+//! The real server on port 0 over a database of its own: what clients see on the wire.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    missing_docs
+)]
+
+mod access;
+mod app;
+mod backup_agent;
+mod backups;
+mod database;
+mod download;
+mod errors;
+mod instance_config;
+mod instances;
+mod listeners;
+mod process;
+mod public_api;
+mod queues;
+mod restores;

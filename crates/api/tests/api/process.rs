@@ -1,0 +1,115 @@
+//! The program itself: its exit codes and what it says.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, Output, Stdio};
+
+use backup_testkit::Database;
+use tempfile::TempDir;
+
+use crate::app::PASSWORD;
+
+fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_backup-manager-api"));
+    command.env_remove("BACKUP_MANAGER_LOG");
+    command
+}
+
+fn configuration(url: &str, more: &str) -> (TempDir, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let hash = backup_api::hash_password(&PASSWORD.into()).unwrap();
+    let text = format!(
+        "
+backup_manager_encryption_keys: [{{id: one, key: 0123456789abcdef}}]
+listen: {{http: '127.0.0.1:0', https: null}}
+auth: {{users: [{{name: admin, password_hash: '{hash}', role: operator}}]}}
+database: {{url: '{url}', connect_timeout: 1s, acquire_timeout: 500ms}}
+service_brokers:
+  - {{name: b, static_inventory: /i.yml, agent: {{token: t0ken}}, data_service: postgresql, store: main}}
+stores: {{main: {{kind: local, directory: {}}}}}
+{more}",
+        directory.path().display()
+    );
+    let path = directory.path().join("backup-manager.yml");
+    std::fs::write(&path, text).unwrap();
+    (directory, path.display().to_string())
+}
+
+fn run(arguments: &[&str]) -> Output {
+    program().args(arguments).output().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn check_config_says_ok_or_everything_that_is_wrong() {
+    let (_directory, config) = configuration("postgres://nowhere/x", "");
+    let output = run(&["check-config", "--config", &config]);
+    assert_eq!((output.status.code(), &output.stdout[..]), (Some(0), &b"ok\n"[..]), "{}", said(&output));
+    let (_directory, config) =
+        configuration("postgres://nowhere/x", "min_backup_age: -1\nworkers: [{queues: odd_job}]");
+    let output = run(&["check-config", "--config", &config]);
+    assert_eq!(output.status.code(), Some(78));
+    assert!(
+        said(&output).contains("min_backup_age: found -1; allowed: 0 to 36500 days"),
+        "{}",
+        said(&output)
+    );
+    assert!(
+        said(&output).contains("workers[0].queues: found the queue \"odd_job\"; allowed: backup_all_job")
+    );
+}
+
+#[test]
+fn a_bad_configuration_ends_with_78_before_anything_is_started() {
+    let output = run(&["--config", "/nowhere/backup-manager.yml"]);
+    assert_eq!(output.status.code(), Some(78));
+    assert!(said(&output).contains("/nowhere/backup-manager.yml cannot be read"), "{}", said(&output));
+    assert_eq!(run(&["--no-such-option"]).status.code(), Some(2));
+}
+
+#[test]
+fn an_unreachable_database_is_tried_again_and_then_ends_with_69() {
+    let (_directory, config) = configuration("postgres://u:hunter2@127.0.0.1:9/x", "");
+    let output = run(&["serve", "--config", &config]);
+    assert_eq!(output.status.code(), Some(69), "{}", said(&output));
+    assert!(said(&output).contains("trying again"), "{}", said(&output));
+    assert!(said(&output).contains("backup-manager-api: the database is unavailable"), "{}", said(&output));
+    assert!(!said(&output).contains("hunter2"), "{}", said(&output));
+}
+
+#[test]
+fn a_password_is_hashed_so_that_the_configuration_takes_it() {
+    let mut child =
+        program().arg("hash-password").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"my password\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.stdout.starts_with(b"$argon2id$v=19$"), "{output:?}");
+}
+
+#[test]
+fn an_empty_database_is_migrated_at_the_start_and_sigterm_ends_with_0() {
+    let database = Database::empty().unwrap();
+    let (_directory, config) = configuration(&database.url(), "");
+    let mut child = program().args(["serve", "--config", &config]).stderr(Stdio::piped()).spawn().unwrap();
+    let log = wait_for(&mut child, "answering on http://127.0.0.1:");
+    assert!(log.contains("the database's schema was brought up to date"), "{log}");
+    assert_eq!(database.value("SELECT count(*) FROM backups").unwrap().unwrap(), "0");
+    let killed = Command::new("kill").arg(child.id().to_string()).status().unwrap();
+    assert!(killed.success());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+/// Reads the log up to a line that contains `words`.
+fn wait_for(child: &mut Child, words: &str) -> String {
+    let mut log = String::new();
+    for line in BufReader::new(child.stderr.take().unwrap()).lines() {
+        let line = line.unwrap();
+        log = format!("{log}{line}\n");
+        if line.contains(words) {
+            return log;
+        }
+    }
+    panic!("the program ended without saying {words:?}: {log}");
+}
