@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
+use private_postgres::OwnedDirectory;
 use private_postgres::process::free_port;
-use tempfile::TempDir;
 
 use crate::certificates::Certificates;
 use crate::daemon::Daemon;
@@ -33,8 +33,7 @@ pub struct Installation {
     password: String,
     agent_password: String,
     // Last: removed when the processes are gone.
-    directory: Option<TempDir>,
-    path: PathBuf,
+    directory: OwnedDirectory,
 }
 
 /// A real agent of the installation.
@@ -78,7 +77,7 @@ impl Installation {
     /// When a program is not built, or the plan contradicts itself.
     pub fn prepare(plan: &Plan) -> anyhow::Result<Self> {
         let programs = Programs::beside_this_one()?;
-        let directory = tempfile::Builder::new().prefix("backup-manager.").tempdir()?;
+        let directory = OwnedDirectory::create(&std::env::temp_dir(), "backup-manager.")?;
         let path = directory.path().to_owned();
         for folder in ["logs", "store", "tls"] {
             std::fs::create_dir(path.join(folder))?;
@@ -95,8 +94,7 @@ impl Installation {
             certificates: Certificates::generate(&path.join("tls"))?,
             password: random_secret(),
             agent_password: random_secret(),
-            directory: Some(directory),
-            path,
+            directory,
         };
         installation.prepare_agents(plan, &programs)?;
         let worker_program = programs.find("backup-manager-worker")?;
@@ -112,17 +110,17 @@ impl Installation {
 
     fn prepare_agents(&mut self, plan: &Plan, programs: &Programs) -> anyhow::Result<()> {
         for agent in &plan.agents {
-            let state = self.path.join(&agent.name);
+            let state = self.directory().join(&agent.name);
             std::fs::create_dir(&state)
                 .with_context(|| format!("is the agent {} there twice?", agent.name))?;
             let address = loopback(free_port()?);
-            let file = self.path.join(format!("{}.yml", agent.name));
+            let file = self.directory().join(format!("{}.yml", agent.name));
             agent_file::write(self, agent, address, &file, &state)?;
             let program = programs.find("backup-agent")?;
             let arguments = ["serve", "--config", &file.display().to_string()];
             let scheme = if agent.is_tls { "https" } else { "http" };
             self.agents.push(AgentProcess {
-                daemon: Daemon::new(&agent.name, &program, &arguments, &self.path.join("logs")),
+                daemon: Daemon::new(&agent.name, &program, &arguments, &self.directory().join("logs")),
                 name: agent.name.clone(),
                 address,
                 url: format!("{scheme}://{address}"),
@@ -192,12 +190,6 @@ impl Installation {
             }
         });
     }
-
-    /// Keeps the folder when the installation is dropped, and returns it.
-    pub fn keep_directory(&mut self) -> PathBuf {
-        drop(self.directory.take().map(TempDir::keep));
-        self.path.clone()
-    }
 }
 
 /// Where things are.
@@ -205,31 +197,31 @@ impl Installation {
     /// The folder of everything.
     #[must_use]
     pub fn directory(&self) -> &Path {
-        &self.path
+        self.directory.path()
     }
 
     /// The folder of the logs.
     #[must_use]
     pub fn log_directory(&self) -> PathBuf {
-        self.path.join("logs")
+        self.directory().join("logs")
     }
 
     /// The configuration of API and workers.
     #[must_use]
     pub fn manager_file(&self) -> PathBuf {
-        self.path.join("backup-manager.yml")
+        self.directory().join("backup-manager.yml")
     }
 
     /// The inventory of a static broker; edit it to add or delete instances.
     #[must_use]
     pub fn inventory_file(&self, broker: &str) -> PathBuf {
-        self.path.join(format!("inventory-{broker}.yml"))
+        self.directory().join(format!("inventory-{broker}.yml"))
     }
 
     /// The directory of the store that manager and agents share.
     #[must_use]
     pub fn store_directory(&self) -> PathBuf {
-        self.path.join("store")
+        self.directory().join("store")
     }
 
     /// `http://127.0.0.1:PORT` of the API.

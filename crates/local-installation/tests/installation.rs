@@ -10,7 +10,8 @@ use private_postgres::Server;
 fn an_installation_without_agents_is_healthy_and_ends_when_told() {
     let server = Server::start().unwrap();
     server.create_database("manager").unwrap();
-    let broker = BrokerPlan::static_inventory("nobody", "postgresql").instance_at("guid-1", "http://127.0.0.1:9");
+    let broker =
+        BrokerPlan::static_inventory("nobody", "postgresql").instance_at("guid-1", "http://127.0.0.1:9");
     let plan = Plan::new(server.url("manager")).broker(broker).setting("jobs.poll_interval", "200ms");
     let mut installation = Installation::prepare(&plan).unwrap();
     installation.start().unwrap();

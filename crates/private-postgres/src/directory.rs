@@ -1,63 +1,52 @@
-//! The temporary directory of a server: its own, 0700, removed with the server. Directories whose owner was killed
-//! are swept by the next one who comes along; a lock file tells the living from the dead.
+//! A temporary directory that is removed with its owner. Those whose owner was killed are swept by the next one who
+//! comes along; a lock file tells the living from the dead.
 
 use std::fs::{File, TryLockError};
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context;
 use tempfile::TempDir;
 
-use crate::user::ServerUser;
-
-const PREFIX: &str = "private-postgres.";
 const LOCK: &str = "owner.lock";
 
-/// Holds the directory until it is dropped.
+/// A directory (0700) that exists as long as this value.
 #[derive(Debug)]
-pub(crate) struct Directory {
+pub struct OwnedDirectory {
     directory: TempDir,
     _lock: File,
 }
 
-impl Directory {
-    pub(crate) fn create(user: &ServerUser) -> anyhow::Result<Self> {
-        let parent = parent(user);
-        sweep(&parent);
+impl OwnedDirectory {
+    /// Makes `<parent>/<prefix>XXXXXX`, after removing directories of the same prefix whose owner is gone.
+    ///
+    /// # Errors
+    /// When the parent is not writable.
+    pub fn create(parent: &Path, prefix: &str) -> anyhow::Result<Self> {
+        sweep(parent, prefix);
         let directory = tempfile::Builder::new()
-            .prefix(PREFIX)
-            .tempdir_in(&parent)
+            .prefix(prefix)
+            .tempdir_in(parent)
             .with_context(|| format!("no temporary directory can be made in {}", parent.display()))?;
-        // Locked under another name first: a sweeper must never see an unlocked lock file of a living server.
+        // Locked under another name first: a sweeper must never see an unlocked lock file of a living owner.
         let fresh = directory.path().join("owner.lock.new");
         let lock = File::create(&fresh)?;
         lock.lock()?;
         std::fs::rename(&fresh, directory.path().join(LOCK))?;
-        std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o700))?;
-        user.own(directory.path())?;
         Ok(Self { directory, _lock: lock })
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    /// Its path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
         self.directory.path()
     }
 }
 
-/// The usual directory for temporary files, or `/tmp` when the server's user could not enter that.
-fn parent(user: &ServerUser) -> PathBuf {
-    let usual = std::env::temp_dir();
-    let can_enter = |path: &Path| {
-        path.ancestors()
-            .all(|part| part.metadata().is_ok_and(|found| found.permissions().mode() & 0o001 != 0))
-    };
-    if user.is_other() && !can_enter(&usual) { PathBuf::from("/tmp") } else { usual }
-}
-
 /// Removes what killed owners left behind; best effort.
-fn sweep(parent: &Path) {
+fn sweep(parent: &Path, prefix: &str) {
     let Ok(entries) = std::fs::read_dir(parent) else { return };
     for entry in entries.flatten() {
-        if !entry.file_name().to_string_lossy().starts_with(PREFIX) {
+        if !entry.file_name().to_string_lossy().starts_with(prefix) {
             continue;
         }
         let Ok(lock) = File::open(entry.path().join(LOCK)) else { continue };

@@ -15,5 +15,6 @@ mod server;
 mod user;
 
 pub use binaries::Binaries;
+pub use directory::OwnedDirectory;
 pub use options::Options;
 pub use server::Server;

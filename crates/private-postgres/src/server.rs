@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use nix::sys::signal::Signal;
 
 use crate::binaries::Binaries;
-use crate::directory::Directory;
+use crate::directory::OwnedDirectory;
 use crate::options::Options;
 use crate::process::{ChildProcess, free_port};
 use crate::ready::wait_until_ready;
@@ -27,7 +27,7 @@ pub struct Server {
     port: u16,
     process: Option<ChildProcess>,
     // Last: removed after the process ended.
-    directory: Directory,
+    directory: OwnedDirectory,
 }
 
 impl Server {
@@ -46,7 +46,8 @@ impl Server {
     pub fn start_with(options: Options) -> anyhow::Result<Self> {
         let binaries = Binaries::find_or_install()?;
         let user = ServerUser::choose()?;
-        let directory = Directory::create(&user)?;
+        let directory = OwnedDirectory::create(&user.temporary_directory(), "private-postgres.")?;
+        user.own(directory.path())?;
         let mut server = Self { options, binaries, user, port: 0, process: None, directory };
         server.init()?;
         server.launch_on_free_port()?;

@@ -1,6 +1,7 @@
 //! Who the server runs as: PostgreSQL refuses to run as root, so root hands it to `postgres` or `nobody`.
 
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, bail};
@@ -38,9 +39,14 @@ impl ServerUser {
         Ok(())
     }
 
-    /// Tells whether the server runs under another account than we do.
-    pub(crate) fn is_other(&self) -> bool {
-        self.account.is_some()
+    /// The usual directory for temporary files, or `/tmp` when this user could not enter that.
+    pub(crate) fn temporary_directory(&self) -> PathBuf {
+        let usual = std::env::temp_dir();
+        let can_enter = |path: &Path| {
+            path.ancestors()
+                .all(|part| part.metadata().is_ok_and(|found| found.permissions().mode() & 0o001 != 0))
+        };
+        if self.account.is_some() && !can_enter(&usual) { PathBuf::from("/tmp") } else { usual }
     }
 
     /// A command that runs the program as this user. With `die_with_parent` the kernel kills it as soon as the

@@ -110,6 +110,19 @@ async fn a_plan_may_be_to_fail_or_to_lie() {
 }
 
 #[tokio::test]
+async fn an_operation_cancelled_before_its_start_is_never_started() {
+    let store = tempfile::tempdir().unwrap();
+    let agent = FakeAgent::start(store.path()).unwrap();
+    let url = format!("{}/v1/backups/b-1", agent.url());
+    let cancelled = client().delete(url).basic_auth("agent", Some("secret")).send().await.unwrap();
+    assert_eq!(cancelled.status(), StatusCode::OK);
+    let late = put(&agent, "b-1", &start_backup(1)).await.unwrap();
+    assert_eq!(late.status(), StatusCode::OK);
+    assert_eq!(late.json::<Value>().await.unwrap()["state"], "cancelled");
+    assert!(agent.operations().is_empty());
+}
+
+#[tokio::test]
 async fn a_broker_lists_in_pages_wants_credentials_and_fails_where_told() {
     let broker = FakeBroker::start().unwrap();
     for number in 1..=5 {

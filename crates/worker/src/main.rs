@@ -29,7 +29,7 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
 #[command(name = "backup-manager-worker", version)]
 struct Arguments {
     /// The configuration file.
-    #[arg(long, env = "BACKUP_MANAGER_CONFIG", default_value = "/etc/backup-manager/backup-manager.yml")]
+    #[arg(long, env = "BACKUP_MANAGER_CONFIG", default_value = "/etc/a9s-backup-manager/backup-manager.yml")]
     config: PathBuf,
     /// Run this entry of `workers`, counted from 1.
     #[arg(long, value_name = "N", conflicts_with = "queues")]

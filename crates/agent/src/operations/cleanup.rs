@@ -1,6 +1,7 @@
 //! Removing what operations without success have left: their objects in the store, and what an interrupted restore has
 //! left in the data service. What cannot be removed now is tried again until it can.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use backup_objects::BackupFolder;
@@ -46,6 +47,7 @@ impl Operations {
             let message = "the agent was stopped or killed during the operation".to_owned();
             let error = OperationError { code: "interrupted".to_owned(), message };
             entry.end(OperationState::Failed, Some(error), Utc::now());
+            entry.cleanup_pending = entry.owned.is_some();
             self.inner.journal.save(entry)?;
             tracing::warn!(kind = %entry.kind, id = entry.status.id, "an interrupted operation is recorded as failed");
         }
@@ -98,10 +100,13 @@ impl Operations {
 
     /// True: the driver has nothing left behind.
     async fn recover_driver(&self) -> bool {
-        let Ok(_alone) = self.inner.exclusive.try_lock() else { return false };
+        let Ok(alone) = Arc::clone(&self.inner.exclusive).try_lock_owned() else { return false };
         let driver = self.driver();
-        let recovered =
-            tokio::task::spawn_blocking(move || driver.recover(&LimitedSession::new(RECOVERY_LIMIT)));
+        let recovered = tokio::task::spawn_blocking(move || {
+            // Held by the thread, which goes on when nobody waits for it any longer.
+            let _alone = alone;
+            driver.recover(&LimitedSession::new(RECOVERY_LIMIT))
+        });
         match recovered.await {
             Ok(Ok(())) => true,
             Ok(Err(error)) => {

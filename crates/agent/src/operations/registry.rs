@@ -45,7 +45,7 @@ pub(super) struct Inner {
     pub(super) journal: Journal,
     state: Mutex<State>,
     /// Held while a restore runs or leftovers of one are removed.
-    pub(super) exclusive: tokio::sync::Mutex<()>,
+    pub(super) exclusive: Arc<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Default)]
@@ -72,9 +72,7 @@ impl Operations {
         let (journal, entries) = Journal::open(directory)?;
         let entries = entries.into_iter().map(|entry| (entry.key(), entry)).collect();
         let state = Mutex::new(State { entries, ..State::default() });
-        Ok(Self {
-            inner: Arc::new(Inner { settings, journal, state, exclusive: tokio::sync::Mutex::default() }),
-        })
+        Ok(Self { inner: Arc::new(Inner { settings, journal, state, exclusive: Arc::default() }) })
     }
 
     /// The driver all operations use.

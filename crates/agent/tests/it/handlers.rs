@@ -139,3 +139,37 @@ async fn a_delete_before_the_start_wins() {
     assert_eq!((late.status, late.operation().state), (200, OperationState::Cancelled));
     assert!(site.stored().is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mutual_tls_demands_a_client_certificate() {
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+    let site = Site::files();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(site.path("cert.pem"), made.cert.pem()).unwrap();
+    std::fs::write(site.path("key.pem"), made.signing_key.serialize_pem()).unwrap();
+    let (authority_key, client_key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+    let mut authority = CertificateParams::new(Vec::new()).unwrap();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    std::fs::write(site.path("ca.pem"), authority.self_signed(&authority_key).unwrap().pem()).unwrap();
+    let issuer = Issuer::new(authority, authority_key);
+    let client =
+        CertificateParams::new(vec!["manager".to_owned()]).unwrap().signed_by(&client_key, &issuer).unwrap();
+    let tls = json!({
+        "certificate_path": site.path("cert.pem"),
+        "key_path": site.path("key.pem"),
+        "client_ca_path": site.path("ca.pem"),
+    });
+    let site = site.set("tls", tls);
+    let agent = Agent::start(&site).await;
+    let port = agent.url().rsplit(':').next().unwrap();
+    let root = reqwest::Certificate::from_pem(made.cert.pem().as_bytes()).unwrap();
+    let info = |http: reqwest::Client| {
+        let request = http.get(format!("https://localhost:{port}/v1/info"));
+        request.basic_auth("manager", Some("agent-password")).send()
+    };
+    let builder = || reqwest::Client::builder().tls_certs_only([root.clone()]);
+    assert!(info(builder().build().unwrap()).await.is_err());
+    let identity = format!("{}{}", client_key.serialize_pem(), client.pem());
+    let identity = reqwest::Identity::from_pem(identity.as_bytes()).unwrap();
+    assert_eq!(info(builder().identity(identity).build().unwrap()).await.unwrap().status().as_u16(), 200);
+}

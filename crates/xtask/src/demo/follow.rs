@@ -40,13 +40,24 @@ impl<'a> Followed<'a> {
         })
     }
 
-    /// Waits until the status is one of these and returns the object.
-    pub(super) async fn until(&mut self, statuses: &[&str]) -> anyhow::Result<Value> {
+    /// Waits until bytes flow, or it has ended already.
+    pub(super) async fn until_moving(&mut self) -> anyhow::Result<Value> {
+        self.until(|status, bytes| is_terminal(status) || (status == "running" && bytes > 0)).await
+    }
+
+    /// Waits for a terminal status and returns the object.
+    pub(super) async fn until_ended(&mut self) -> anyhow::Result<Value> {
+        let object = self.until(|status, _| is_terminal(status)).await?;
+        self.bar.finish_and_clear();
+        Ok(object)
+    }
+
+    async fn until(&mut self, is_met: impl Fn(&str, u64) -> bool) -> anyhow::Result<Value> {
         loop {
             if let Some(object) = self.question().await? {
                 let status =
                     object.get("status").and_then(Value::as_str).context("the object has no status")?;
-                if statuses.contains(&status) {
+                if is_met(status, bytes(&object, "bytes_processed")) {
                     return Ok(object);
                 }
             }
@@ -55,13 +66,6 @@ impl<'a> Followed<'a> {
             }
             tokio::time::sleep(QUESTION_INTERVAL).await;
         }
-    }
-
-    /// Waits for a terminal status.
-    pub(super) async fn until_ended(&mut self) -> anyhow::Result<Value> {
-        let object = self.until(&["done", "failed", "deleted"]).await?;
-        self.bar.finish_and_clear();
-        Ok(object)
     }
 
     async fn question(&mut self) -> anyhow::Result<Option<Value>> {
@@ -77,8 +81,7 @@ impl<'a> Followed<'a> {
     }
 
     fn show(&mut self, object: &Value) {
-        let bytes = |key: &str| object.get(key).and_then(Value::as_u64).unwrap_or(0);
-        let (done, total) = (bytes("bytes_processed"), bytes("total_bytes_estimate"));
+        let (done, total) = (bytes(object, "bytes_processed"), bytes(object, "total_bytes_estimate"));
         self.bar.set_length(total.max(done));
         self.bar.set_position(done);
         if !std::io::stderr().is_terminal() && self.last_line.elapsed() > Duration::from_secs(2) {
@@ -87,4 +90,12 @@ impl<'a> Followed<'a> {
             println!("    {status}, {} of about {}", HumanBytes(done), HumanBytes(total.max(done)));
         }
     }
+}
+
+fn bytes(object: &Value, key: &str) -> u64 {
+    object.get(key).and_then(Value::as_u64).unwrap_or_default()
+}
+
+fn is_terminal(status: &str) -> bool {
+    matches!(status, "done" | "failed" | "deleted")
 }

@@ -101,7 +101,7 @@ async fn back_up(stage: &mut Stage, api: &Api, chaos: Option<Chaos>) -> anyhow::
         let mut followed = Followed::new(api, path, "backup")?;
         let strike = chaos.take();
         if let Some(party) = strike {
-            followed.until(&["running", "done", "failed"]).await?;
+            followed.until_moving().await?;
             println!("    kill -9 {party:?}");
             block_in_place(|| stage.kill_and_restart(party))?;
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use local_installation::{AgentPlan, BrokerPlan, Installation, Plan, random_secret};
 use private_postgres::process::ChildProcess;
 use private_postgres::{Options, Server};
@@ -14,6 +14,8 @@ use super::dataset::{self, Filled, MAIN_DATABASE};
 pub(super) const INSTANCE: &str = "3b8a0d1e-demo-4c5f-9f0a-postgresql01";
 /// How long a killed worker can delay a job.
 pub(super) const LEASE: Duration = Duration::from_secs(10);
+/// What the demo promises of its largest table.
+const BIG_TABLE_BYTES: u64 = 100 * 1024 * 1024;
 const AGENT: &str = "agent";
 
 /// Dropped in this order: first the processes, then their servers.
@@ -37,7 +39,12 @@ impl Stage {
         let (instance, manager_database) = std::thread::scope(|scope| {
             let filled = scope.spawn(|| -> anyhow::Result<_> {
                 let server = Server::start_with(Options::default().durable().password(random_secret()))?;
-                let filled = dataset::fill(&server).context("the data set cannot be loaded")?;
+                let filled =
+                    dataset::fill(&server, dataset::DEMO_EVENTS).context("the data set cannot be loaded")?;
+                ensure!(
+                    filled.big_table_bytes >= BIG_TABLE_BYTES,
+                    "the largest table is not large: {filled:?}"
+                );
                 Ok((server, filled))
             });
             let manager = Server::start_with(Options::default().durable().password(random_secret()))?;

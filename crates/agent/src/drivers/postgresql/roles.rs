@@ -24,7 +24,8 @@ pub(super) fn restore(manifest: &Manifest, target: &Server, programs: &Programs)
     let mut sql = "ALTER ROLE ALL RESET ALL;\n".to_owned();
     settings(&mut sql, "ALL", manifest, None);
     for role in manifest.server.roles.iter().filter(|role| !programs.keeps_role(&role.name)) {
-        attributes(&mut sql, role);
+        let now = target.roles.iter().find(|r| r.name == role.name);
+        attributes(&mut sql, role, now);
         let name = identifier(&role.name);
         let _ = writeln!(sql, "ALTER ROLE {name} RESET ALL;");
         settings(&mut sql, &name, manifest, Some(&role.name));
@@ -42,12 +43,12 @@ fn settings(sql: &mut String, name: &str, manifest: &Manifest, role: Option<&str
     }
 }
 
-fn attributes(sql: &mut String, role: &Role) {
+fn attributes(sql: &mut String, role: &Role, now: Option<&Role>) {
     let word = |yes: bool, word: &str| if yes { word.to_owned() } else { format!("NO{word}") };
     let name = identifier(&role.name);
     let _ = writeln!(
         sql,
-        "ALTER ROLE {name} WITH {} {} {} {} {} {} {} CONNECTION LIMIT {} PASSWORD {} VALID UNTIL {};",
+        "ALTER ROLE {name} WITH {} {} {} {} {} {} {} CONNECTION LIMIT {} PASSWORD {};",
         word(role.superuser, "SUPERUSER"),
         word(role.inherit, "INHERIT"),
         word(role.create_role, "CREATEROLE"),
@@ -57,8 +58,12 @@ fn attributes(sql: &mut String, role: &Role) {
         word(role.bypass_rls, "BYPASSRLS"),
         role.connection_limit,
         role.password.as_deref().map_or("NULL".to_owned(), literal),
-        literal(role.valid_until.as_deref().unwrap_or("infinity")),
     );
+    // A time once set cannot be taken away, only put off for ever.
+    let was_set = now.is_some_and(|now| now.valid_until.is_some());
+    if let Some(until) = role.valid_until.as_deref().or(was_set.then_some("infinity")) {
+        let _ = writeln!(sql, "ALTER ROLE {name} VALID UNTIL {};", literal(until));
+    }
     let comment = role.comment.as_deref().map_or("NULL".to_owned(), literal);
     let _ = writeln!(sql, "COMMENT ON ROLE {name} IS {comment};");
 }

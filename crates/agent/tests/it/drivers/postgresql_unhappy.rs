@@ -104,7 +104,8 @@ async fn an_agent_killed_before_the_exchange_lets_clients_in_again() {
         let close = format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false");
         server.psql("backup_agent_control", &close).unwrap();
     }
-    let _agent = Agent::start(&site(&server)).await;
+    let site = site(&server);
+    let _agent = Agent::start(&site).await;
     assert_eq!(server.psql("postgres", OURS).unwrap(), "0");
     assert_eq!(databases(&server), "postgres,shop");
     assert_eq!(server.psql("shop", "SELECT count(*) FROM pg_roles WHERE rolname = 'half'").unwrap(), "0");
@@ -120,7 +121,8 @@ async fn an_agent_killed_after_the_exchange_completes_it_at_its_return() {
          ALTER DATABASE backup_agent_old_0001 ALLOW_CONNECTIONS false"
     );
     server.psql("postgres", &prepare).unwrap();
-    let _agent = Agent::start(&site(&server)).await;
+    let site = site(&server);
+    let _agent = Agent::start(&site).await;
     assert_eq!(server.psql("postgres", OURS).unwrap(), "0");
     assert_eq!(
         server.psql("postgres", "SELECT count(*) FROM pg_roles WHERE rolname LIKE 'stray%'").unwrap(),
@@ -138,9 +140,10 @@ async fn a_dump_that_does_not_load_leaves_everything_as_it_was() {
         CREATE FUNCTION known(x int) RETURNS boolean LANGUAGE sql AS 'SELECT EXISTS (SELECT FROM public.zz WHERE n = x)';
         CREATE TABLE aa (n int CHECK (known(n))); INSERT INTO aa VALUES (1); CREATE TABLE since_then ();";
     server.psql("shop", trap).unwrap();
-    let agent = Agent::start(&site(&server)).await;
-    let site_of_backup = agent.backup("b").await;
-    let failed = agent.restore_with("r", &site_of_backup, json!({})).await;
+    let site = site(&server);
+    let agent = Agent::start(&site).await;
+    let backup = agent.backup("b").await;
+    let failed = agent.restore_with("r", &backup, json!({})).await;
     let error = failed.error.unwrap();
     assert_eq!((failed.state, error.code.as_str()), (OperationState::Failed, "data_service_error"));
     assert!(error.message.contains("database shop") && error.message.contains("aa"), "{}", error.message);
@@ -204,7 +207,8 @@ async fn a_server_that_is_away_or_dies_is_a_data_service_error() {
 async fn a_database_that_accepts_no_connections_is_not_left_out_silently() {
     let server = Server::start().unwrap();
     server.psql("postgres", "CREATE DATABASE closed; ALTER DATABASE closed ALLOW_CONNECTIONS false").unwrap();
-    let agent = Agent::start(&site(&server)).await;
+    let site = site(&server);
+    let agent = Agent::start(&site).await;
     let failed = agent.backup_with("b", json!({})).await;
     let error = failed.error.unwrap();
     assert_eq!(error.code, "data_service_error");

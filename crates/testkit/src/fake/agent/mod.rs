@@ -103,7 +103,7 @@ impl FakeAgent {
         lock(&self.state).cancel_faults.push_back(fault);
     }
 
-    /// Every operation it has heard of, in the order they were started.
+    /// Every operation that was started, in that order.
     #[must_use]
     pub fn operations(&self) -> Vec<OperationView> {
         lock(&self.state).operations.views()

@@ -17,7 +17,8 @@ pub(super) enum Start {
 
 #[derive(Debug)]
 struct Operation {
-    start: Start,
+    /// None: cancelled before it was ever started.
+    start: Option<Start>,
     plan: Plan,
     asked: u32,
     status: OperationStatus,
@@ -83,7 +84,18 @@ impl Operations {
             Start::Backup(start) => start.epoch,
             Start::Restore(start) => start.epoch,
         };
-        let status = OperationStatus {
+        let status = self.fresh(id, epoch);
+        self.all.push(Operation {
+            start: Some(start),
+            plan: self.plan.clone(),
+            asked: 0,
+            status: status.clone(),
+        });
+        status
+    }
+
+    fn fresh(&self, id: &str, epoch: i64) -> OperationStatus {
+        OperationStatus {
             id: id.to_owned(),
             epoch,
             state: OperationState::Running,
@@ -96,9 +108,7 @@ impl Operations {
             checksum: None,
             filter_plugins: vec!["zstd".into(), "age".into()],
             error: None,
-        };
-        self.all.push(Operation { start, plan: self.plan.clone(), asked: 0, status: status.clone() });
-        status
+        }
     }
 
     /// Answers a question, which brings a running operation one step on.
@@ -111,19 +121,25 @@ impl Operations {
         Some(operation.status.clone())
     }
 
-    pub(super) fn cancel(&mut self, id: &str) -> Option<OperationStatus> {
-        let operation = self.all.iter_mut().find(|operation| operation.status.id == id)?;
+    /// Cancels what runs. What was never heard of is remembered as cancelled, so that a late start starts nothing.
+    pub(super) fn cancel(&mut self, id: &str) -> OperationStatus {
+        if self.status(id).is_none() {
+            let status = self.fresh(id, 0);
+            self.all.push(Operation { start: None, plan: self.plan.clone(), asked: 0, status });
+        }
+        let known = self.all.iter_mut().find(|operation| operation.status.id == id);
+        let operation = known.expect("it was just made sure of");
         if operation.status.state == OperationState::Running {
             operation.end(OperationState::Cancelled);
-            if let Start::Backup(start) = &operation.start {
+            if let Some(Start::Backup(start)) = &operation.start {
                 objects::remove(&self.store, id, start);
             }
         }
-        Some(operation.status.clone())
+        operation.status.clone()
     }
 
     pub(super) fn views(&self) -> Vec<OperationView> {
-        self.all.iter().map(Operation::view).collect()
+        self.all.iter().filter_map(Operation::view).collect()
     }
 }
 
@@ -140,12 +156,15 @@ impl Operation {
         debug_assert!(self.asked > polls);
         match (self.plan.end.clone(), self.start.clone()) {
             (End::Failed { code, message }, _) => self.fail(&code, &message),
-            (_, Start::Backup(start)) => self.finish_backup(store, &start, total),
-            (_, Start::Restore(start)) if objects::exist(store, &start.object_prefix, &start.backup_id) => {
+            (_, None) => self.end(OperationState::Cancelled),
+            (_, Some(Start::Backup(start))) => self.finish_backup(store, &start, total),
+            (_, Some(Start::Restore(start)))
+                if objects::exist(store, &start.object_prefix, &start.backup_id) =>
+            {
                 (self.status.bytes_read, self.status.bytes_stored) = (self.plan.size, total);
                 self.end(OperationState::Done);
             }
-            (_, Start::Restore(_)) => self.fail("store_error", "the backup is not in the store"),
+            (_, Some(Start::Restore(_))) => self.fail("store_error", "the backup is not in the store"),
         }
     }
 
@@ -168,18 +187,18 @@ impl Operation {
         self.status.finished_at = Some(Utc::now());
     }
 
-    fn view(&self) -> OperationView {
-        let (is_backup, encryption, object_prefix) = match &self.start {
+    fn view(&self) -> Option<OperationView> {
+        let (is_backup, encryption, object_prefix) = match self.start.as_ref()? {
             Start::Backup(start) => (true, &start.encryption, &start.object_prefix),
             Start::Restore(start) => (false, &start.encryption, &start.object_prefix),
         };
-        OperationView {
+        Some(OperationView {
             id: self.status.id.clone(),
             is_backup,
             state: self.status.state,
             epoch: self.status.epoch,
             key: encryption.key.clone(),
             object_prefix: object_prefix.clone(),
-        }
+        })
     }
 }

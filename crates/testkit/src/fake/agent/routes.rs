@@ -44,7 +44,7 @@ impl State {
                 Err(error) => refuse(400, "BadRequest", &error.to_string(), None),
             },
             ("GET", ["v1", "backups" | "restores", id]) => found(200, self.operations.ask(id)),
-            ("DELETE", ["v1", "backups" | "restores", id]) => found(200, self.operations.cancel(id)),
+            ("DELETE", ["v1", "backups" | "restores", id]) => found(200, Some(self.operations.cancel(id))),
             _ => refuse(404, "NotFound", "no such path", None),
         }
     }

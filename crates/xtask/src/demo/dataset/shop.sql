@@ -57,13 +57,13 @@ CREATE INDEX customers_profile ON sales.customers USING gin (profile jsonb_path_
 CREATE INDEX customers_shout ON sales.customers (upper(name) COLLATE "C");
 CREATE STATISTICS sales.orders_together (dependencies) ON customer_id, sku FROM sales.orders;
 
--- More than 100 MB.
+-- More than 100 MB in the demo.
 CREATE TABLE public.events (id bigint PRIMARY KEY, at timestamptz NOT NULL, kind smallint NOT NULL, payload text NOT NULL, doc jsonb);
 INSERT INTO public.events
 SELECT i, timestamptz '2024-01-01 00:00+00' + i * interval '1 second', i % 100,
        md5(i::text) || md5((i + 1)::text) || repeat('é–', 40) || md5((i * 7)::text) || md5((i * 11)::text),
        jsonb_build_object('source', 'sensor-' || i % 977, 'value', i * 0.25)
-FROM generate_series(1, 280000) AS i;
+FROM generate_series(1, :events) AS i;
 CREATE INDEX events_at ON public.events USING brin (at);
 ALTER TABLE public.events SET (fillfactor = 95, autovacuum_vacuum_scale_factor = 0.01);
 
