@@ -35,7 +35,7 @@ impl Client {
     pub async fn send(&self, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<(StatusCode, Value)> {
         let mut request =
             self.http.request(method, format!("{}{path}", self.url)).basic_auth(&self.user, Some(&self.password));
-        if let Some(body) = body {
+        if let Some(body) = body.filter(|body| !body.is_null()) {
             request = request.json(&body);
         }
         let answer = request.send().await?;

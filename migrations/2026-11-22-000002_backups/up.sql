@@ -73,6 +73,8 @@ CREATE TABLE backups (
     reason_code           text,
     msg                   text,
     dispatch_epoch        bigint NOT NULL DEFAULT 0,
+    -- a dispatch may have reached the agent: set before the call, taken back only when no connection stood
+    may_be_at_agent       boolean NOT NULL DEFAULT false,
     -- the moment after which the agent is no longer waited for; set by the first dispatch
     deadline_at           timestamptz,
     agent_task_id         text,
@@ -98,6 +100,8 @@ CREATE TABLE backups (
 );
 CREATE INDEX backups_of_instance ON backups (service_instance_id, id DESC);
 CREATE INDEX backups_unfinished ON backups (service_instance_id, id) WHERE status IN ('queued', 'running');
+-- the search for what retention may let go, oldest first
+CREATE INDEX backups_finished ON backups (service_instance_id, triggered_at) WHERE status IN ('done', 'failed');
 CREATE INDEX backups_to_clean ON backups (service_instance_id) WHERE status = 'deleted' OR has_remains;
 CREATE UNIQUE INDEX backups_one_per_fan_out ON backups (service_instance_id, fan_out_job_id) WHERE fan_out_job_id IS NOT NULL;
 CREATE UNIQUE INDEX backups_idempotency ON backups (service_instance_id, idempotency_key) WHERE idempotency_key IS NOT NULL;
@@ -117,6 +121,7 @@ CREATE TABLE restores (
     reason_code           text,
     msg                   text,
     dispatch_epoch        bigint NOT NULL DEFAULT 0,
+    may_be_at_agent       boolean NOT NULL DEFAULT false,
     deadline_at           timestamptz,
     agent_task_id         text,
     cancel_requested_at   timestamptz,

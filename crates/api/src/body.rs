@@ -3,6 +3,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::http::{StatusCode, header};
@@ -15,6 +16,9 @@ use crate::error::ApiError;
 
 /// Largest body that is read, in bytes.
 pub(crate) const LIMIT: usize = 64 * 1024;
+
+/// A body that has not arrived by then is not waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Of a larger body so much is thrown away before the answer, so that a client that writes first and reads then
 /// gets to read it.
@@ -112,7 +116,11 @@ impl FromRequest for Fields {
         let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
         let kind = kind.and_then(|kind| kind.split(';').next()).map(|kind| kind.trim().to_ascii_lowercase());
         let payload = payload.take();
-        Box::pin(async move { Self::parse(&read(payload).await?, kind.as_deref()) })
+        Box::pin(async move {
+            let late = |_| ApiError::for_status(StatusCode::REQUEST_TIMEOUT);
+            let bytes = tokio::time::timeout(PATIENCE, read(payload)).await.map_err(late)??;
+            Self::parse(&bytes, kind.as_deref())
+        })
     }
 }
 

@@ -171,9 +171,6 @@ fn class(error: &Error) -> (StatusCode, &'static str) {
         | Error::StatusMove(_)
         | Error::Database(_)
         | Error::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError"),
-        // Goes as soon as the core's error is no longer `non_exhaustive`.
-        #[allow(unreachable_patterns, reason = "the core decides whether its errors can all be named here")]
-        _ => (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError"),
     }
 }
 

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use backup_config::{LOG_ENV, Settings};
-use backup_core::Manager;
+use backup_core::store::{Database, migrations};
+use backup_core::{Error, Manager};
 use backup_daemon::exit::{Failure, run_main};
 use backup_daemon::{logging, shutdown, systemd, tls};
 use clap::{Parser, Subcommand};
@@ -56,7 +57,7 @@ async fn serve(config: &Path) -> Result<(), Failure> {
     let stop = shutdown::token().map_err(Failure::failed)?;
     let core = settings.core()?;
     let database = tokio::select! {
-        database = backup_config::open_database(&settings) => database?,
+        database = open_database(&settings) => database?,
         () = stop.cancelled() => return Ok(()),
     };
     let manager = Manager::new(database, core);
@@ -112,7 +113,19 @@ fn check_config(config: &Path) -> Result<(), Failure> {
 
 async fn migrate(config: &Path) -> Result<(), Failure> {
     let settings = start_up(config)?;
-    backup_config::open_database(&settings).await.map(drop)
+    open_database(&settings).await.map(drop)
+}
+
+/// Waits for the database and brings its schema up to date.
+async fn open_database(settings: &Settings) -> Result<Database, Failure> {
+    let database = settings.database();
+    match migrations::run_at_start(&database, settings.database.connect_timeout.get()).await {
+        Ok(0) => {}
+        Ok(count) => tracing::info!(count, "the database's schema was brought up to date"),
+        Err(error @ Error::DatabaseUnavailable(_)) => return Err(Failure::unavailable(error)),
+        Err(error) => return Err(Failure::failed(error)),
+    }
+    Ok(database)
 }
 
 fn hash_password() -> Result<(), Failure> {

@@ -29,12 +29,9 @@ pub(crate) async fn observe(
     let span = tracing::info_span!("request", request_id = %id);
     let began = Instant::now();
     async move {
-        let http_request = request.request().clone();
-        let mut answer = match next.call(request).await {
-            Ok(answer) => answer.map_into_boxed_body(),
-            // The framework would shape the error only outside of this middleware.
-            Err(error) => ServiceResponse::new(http_request, error.error_response()),
-        };
+        // Nothing inside ends in `Err`: handlers and the authentication answer their errors themselves. The request
+        // must not be held here meanwhile, because the router writes into it.
+        let mut answer = next.call(request).await?.map_into_boxed_body();
         if is_foreign_error(&answer) {
             let shaped = ApiError::for_status(answer.status()).answer();
             answer = with_body_of(answer, shaped);

@@ -12,7 +12,6 @@ mod jobs;
 mod listen;
 mod schedules;
 mod settings;
-mod startup;
 mod workers;
 
 use std::path::Path;
@@ -25,7 +24,6 @@ pub use database::DatabaseSettings;
 pub use jobs::{AgentJobSettings, BackupSettings, JobSettings, LimitSettings, WatcherSettings};
 pub use listen::ListenSettings;
 pub use settings::{EncryptionKeySettings, Settings};
-pub use startup::open_database;
 pub use workers::{InvalidWorkerGroup, WorkerGroup, WorkerGroupSettings};
 
 /// Environment variables `BACKUP_MANAGER__A__B` override the key `a.b`.

@@ -10,7 +10,6 @@ use crate::domain::identifiers::{BackupId, RestoreId};
 
 /// Everything that can go wrong in an action. Display is one clause without its source.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum Error {
     /// No instance has this name or number.
     #[error("the instance {0} was not found")]
@@ -126,16 +125,50 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the same again may succeed without anybody changing anything.
+    /// Whether the same again may succeed without anybody changing anything. What the database refused is tried again,
+    /// since a newer program may be on its way.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::DatabaseUnavailable(_) | Self::Conflict | Self::InstanceBusy => true,
+            Self::DatabaseUnavailable(_) | Self::Database(_) | Self::Conflict | Self::InstanceBusy | Self::Broker(_) => true,
+            Self::NotConfigured { .. } | Self::AgentUnknown(_) | Self::Cipher(_) | Self::Invalid { .. } => true,
             Self::Objects(error) => error.is_retryable(),
             Self::Agent(error) => error.is_retryable(),
-            Self::Broker(_) => true,
-            _ => false,
+            Self::InstanceNotFound(_)
+            | Self::InstanceDeleted(_)
+            | Self::BackupNotFound(_)
+            | Self::RestoreNotFound(_)
+            | Self::BackupInUse
+            | Self::BackupUnfinished(_)
+            | Self::RestoreInProgress
+            | Self::BackupNotRestorable { .. }
+            | Self::DataServiceMismatch { .. }
+            | Self::NotDownloadable(_)
+            | Self::NotUndeletable(_)
+            | Self::NotCancellable(_)
+            | Self::EncryptionKeyTooShort { .. }
+            | Self::NothingToChange
+            | Self::LeaseLost
+            | Self::StatusMove(_)
+            | Self::Internal(_) => false,
         }
     }
+
+    /// The error with its causes, in one line.
+    pub fn chain(&self) -> String {
+        chain(self)
+    }
+}
+
+/// An error with its causes, in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
 }
 
 impl From<Diesel> for Error {
@@ -151,7 +184,9 @@ impl From<Diesel> for Error {
             (_, Some("backup_in_use")) => Self::BackupInUse,
             (_, Some("restores_one_unfinished")) => Self::RestoreInProgress,
             (_, Some("running_operations_pkey")) => Self::InstanceBusy,
-            (DatabaseErrorKind::SerializationFailure, _) => Self::Conflict,
+            // The backup was marked between the look at it and the insert: the same request is refused properly next time.
+            (_, Some("backup_restorable")) | (DatabaseErrorKind::SerializationFailure, _) => Self::Conflict,
+            _ if is_conflict(info.message()) => Self::Conflict,
             (DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand | DatabaseErrorKind::ReadOnlyTransaction, _) => {
                 Self::DatabaseUnavailable(info.message().to_owned())
             }
@@ -175,6 +210,11 @@ impl From<backup_queue::Error> for Error {
             other => Self::Internal(other.to_string()),
         }
     }
+}
+
+/// Diesel has no kinds for a deadlock and for a lock that was waited for too long.
+fn is_conflict(message: &str) -> bool {
+    message.contains("deadlock detected") || message.contains("due to lock timeout")
 }
 
 /// Diesel gives no SQLSTATE; these are libpq's and the server's own words for being away, starting or stopping.

@@ -37,6 +37,8 @@ pub const QUEUES: [&str; 7] = [
     UPDATE_INSTANCE_STATE,
 ];
 
+/// Watching goes first: it is quick, and what has ended frees its instance.
+const PRIORITY_WATCH: i16 = 25;
 /// Somebody waits for it.
 const PRIORITY_ON_DEMAND: i16 = 50;
 /// The schedule asked for it.
@@ -128,6 +130,7 @@ pub fn check_operation(kind: OperationKind, id: i64, delay: Duration) -> NewJob 
         OperationKind::Restore => RESTORE_WATCHER,
     };
     NewJob::new(queue, KIND_CHECK_OPERATION, operation_arguments(kind, id))
+        .priority(PRIORITY_WATCH)
         .delay(delay)
         .unique_key(check_key(kind, id))
         .max_attempts(PATIENT)

@@ -169,6 +169,6 @@ impl From<&Error> for Failure {
             Error::Objects(_) => ReasonCode::StoreError,
             _ => ReasonCode::ConfigurationError,
         };
-        Self::new(reason, error.to_string())
+        Self::new(reason, error.chain())
     }
 }

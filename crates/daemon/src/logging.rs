@@ -72,6 +72,8 @@ pub fn init(settings: &LogSettings, env_var: &str) {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(filter.0))
         .with_writer(std::io::stderr)
+        // Complaining about a closed standard error on standard error would panic.
+        .log_internal_errors(false)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
     // Only the first subscriber of a process is taken; tests start several daemons in one.
     let _ = match settings.format {

@@ -23,8 +23,8 @@ pub fn token() -> std::io::Result<CancellationToken> {
                 tracing::warn!(signal = name, "stopping at once, asked a second time");
                 std::process::exit(exit::FAILED.into());
             }
-            tracing::info!(signal = name, "stopping");
             cancelled.cancel();
+            tracing::info!(signal = name, "stopping");
         }
     });
     Ok(token)

@@ -2,6 +2,7 @@
 
 use backup_config::{Settings, WorkerGroup};
 use backup_core::Manager;
+use backup_core::store::connection_string;
 use backup_queue::{Backoff, Runner, RunnerConfig};
 use secrecy::ExposeSecret;
 
@@ -38,6 +39,6 @@ pub fn runner(manager: &Manager, settings: &Settings, group: GroupSettings) -> R
         shutdown_timeout: settings.jobs.shutdown_timeout.get(),
         backoff: Backoff::default(),
     };
-    let url = settings.database.url.expose_secret().to_owned();
+    let url = connection_string(settings.database.url.expose_secret());
     Runner::new(manager.database.pool().clone(), url, registry(manager), config)
 }

@@ -4,7 +4,7 @@
 mod authenticator;
 mod caller;
 
-use actix_web::body::MessageBody;
+use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::{Method, header};
 use actix_web::middleware::Next;
@@ -23,17 +23,17 @@ use crate::error::ApiError;
 pub(crate) async fn require(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let known = match (request.app_data::<web::Data<Authenticator>>().cloned(), credentials(&request)) {
         (Some(authenticator), Some((name, password))) => authenticator.verify(&name, password).await,
         _ => None,
     };
-    let Some(user) = known else { return Err(ApiError::unauthorized().into()) };
+    let Some(user) = known else { return Ok(request.into_response(ApiError::unauthorized().answer())) };
     if user.role == Role::Auditor && !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return Err(ApiError::forbidden("An auditor may only read.").into());
+        return Ok(request.into_response(ApiError::forbidden("An auditor may only read.").answer()));
     }
     request.extensions_mut().insert(user);
-    next.call(request).await
+    Ok(next.call(request).await?.map_into_boxed_body())
 }
 
 /// Reads `Authorization: Basic …`; none when it is absent or malformed.

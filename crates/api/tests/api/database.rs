@@ -12,7 +12,8 @@ async fn without_its_database_the_api_answers_503_in_time_and_recovers_by_itself
     app.instance("g-1");
     json(app.get("/instances/g-1").await, 200).await;
     let name = app.database.name().to_owned();
-    app.database.execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).unwrap();
+    let elsewhere = backup_testkit::Database::empty().unwrap();
+    elsewhere.execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).unwrap();
     app.database.cut_connections().unwrap();
     let began = Instant::now();
     for path in ["/instances/g-1", "/instances", "/v2/queues", "/v2/healthy", "/readyz"] {
@@ -21,7 +22,6 @@ async fn without_its_database_the_api_answers_503_in_time_and_recovers_by_itself
     }
     assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
     json(app.anonymous(Method::GET, "/livez").send().await.unwrap(), 200).await;
-    let elsewhere = backup_testkit::Database::empty().unwrap();
     elsewhere.execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).unwrap();
     let recovered = async {
         while app.get("/instances/g-1").await.status() != 200 {

@@ -1,3 +1,5 @@
+//! Downloads: resumed, verified, never half a file under its final name.
+
 use std::path::Path;
 
 use serde_json::json;

@@ -1,3 +1,5 @@
+//! What goes wrong, in words and exit codes.
+
 use serde_json::json;
 
 use crate::fake::{Answer, Fake, run};

@@ -1,3 +1,5 @@
+//! Commands that only read: tables for people, JSON for programs.
+
 use serde_json::{Value, json};
 
 use crate::fake::{Answer, Fake, run};

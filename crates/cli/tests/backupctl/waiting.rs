@@ -1,3 +1,5 @@
+//! `--wait`: progress, and what the end of an operation means for the exit code.
+
 use serde_json::{Value, json};
 
 use crate::fake::{Answer, Fake};

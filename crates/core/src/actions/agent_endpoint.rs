@@ -3,8 +3,11 @@
 use url::Url;
 
 use crate::clients::agent::{AgentClient, AgentEndpoint};
+use crate::domain::backup::Backup;
 use crate::domain::instance::ServiceInstance;
-use crate::manager::Settings;
+use crate::domain::operation::OperationKind;
+use crate::manager::{Manager, Settings};
+use crate::store::service_instances;
 use crate::{Error, Result};
 
 /// An agent's address and the client that its broker's configuration asks for.
@@ -27,4 +30,28 @@ pub(super) fn agent_of(settings: &Settings, instance: &ServiceInstance) -> Resul
         .and_then(|url| Url::parse(url).ok())
         .ok_or_else(|| Error::AgentUnknown(instance.guid.to_string()))?;
     Ok(Agent { client: broker.agent.clone(), endpoint: AgentEndpoint::new(url, broker.agent_credential.clone()) })
+}
+
+/// Tells the agent to stop a failed backup; an error unless it confirms that it no longer works on it. The agent of a
+/// deleted instance is gone with it.
+pub(super) async fn confirm_stopped(manager: &Manager, backup: &Backup) -> Result<()> {
+    let (settings, instance) = (manager.settings(), backup.instance);
+    let agent = manager
+        .database
+        .transaction(move |conn| {
+            let instance = service_instances::get_by_id(conn, instance)?;
+            Ok(instance.deleted_at.is_none().then(|| agent_of(&settings, &instance)))
+        })
+        .await?;
+    match agent {
+        None => Ok(()),
+        Some(agent) => {
+            let agent = agent?;
+            let status = agent.client.cancel(&agent.endpoint, OperationKind::Backup, &backup.backup_id).await?;
+            match status.map(|status| status.state) {
+                Some(backup_protocol::OperationState::Running) => Err(Error::InstanceBusy),
+                _ => Ok(()),
+            }
+        }
+    }
 }

@@ -39,7 +39,7 @@ struct Chunk {
 
 fn fan_out(conn: &mut PgConnection, settings: &Settings, job: &ClaimedJob, after: ServiceInstanceId) -> Result<Option<Chunk>> {
     job.lease.confirm(conn)?;
-    let candidates = service_instances::list_for_fan_out(conn, after, CHUNK)?;
+    let candidates = service_instances::lock_for_fan_out(conn, job.id.0, after, CHUNK)?;
     let Some((last, _)) = candidates.last() else { return Ok(None) };
     let last = last.id;
     let (mut new, mut delays, mut skipped) = (Vec::new(), std::collections::HashMap::new(), Vec::new());

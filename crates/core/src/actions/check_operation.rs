@@ -9,12 +9,12 @@ use chrono::{DateTime, Utc};
 
 use super::agent_endpoint::{Agent, agent_of};
 use super::finish;
-use super::start_operation::describe;
 use crate::domain::backup::Backup;
 use crate::domain::completion;
 use crate::domain::identifiers::{BackupId, RestoreId};
 use crate::domain::operation::{Answer, Failure, Operation, OperationKind, Verdict, judge};
 use crate::domain::reason::ReasonCode;
+use crate::error::chain;
 use crate::manager::Manager;
 use crate::store::backups::Completion;
 use crate::store::{self, backups, operations, restores, service_instances};
@@ -22,6 +22,8 @@ use crate::{Error, Result};
 
 /// Metadata of a backup is small; more than this is not metadata.
 const LARGEST_METADATA: u64 = 16 << 20;
+/// A backup that the agent has finished is not given up for a store that is away for some hours.
+const PATIENCE_WITH_STORE: chrono::Duration = chrono::Duration::hours(24);
 /// Between two questions while a cancellation is awaited.
 const CANCEL_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -75,7 +77,7 @@ async fn look(manager: &Manager, lease: &Lease, kind: OperationKind, id: i64) ->
 async fn ask(operation: &Operation, agent: &Result<Agent>) -> Answer {
     let agent = match agent {
         Ok(agent) => agent,
-        Err(error) => return Answer::None(describe(error)),
+        Err(error) => return Answer::None(error.chain()),
     };
     let answer = if operation.cancel_requested_at.is_some() {
         agent.client.cancel(&agent.endpoint, operation.kind, &operation.name).await
@@ -85,7 +87,7 @@ async fn ask(operation: &Operation, agent: &Result<Agent>) -> Answer {
     match answer {
         Ok(Some(status)) => Answer::Status(status),
         Ok(None) => Answer::Unknown,
-        Err(error) => Answer::None(describe(&error)),
+        Err(error) => Answer::None(chain(&error)),
     }
 }
 
@@ -146,12 +148,12 @@ async fn complete(
                     let failure = Failure::new(ReasonCode::ArtifactIncomplete, msg);
                     return fail(manager, lease, operation, failure).await;
                 }
-                Err(Unverified::Unknown(error)) if operation.deadline_at.is_some_and(|deadline| now > deadline) => {
-                    let failure = Failure::new(ReasonCode::StoreError, describe(&error));
+                Err(Unverified::Unknown(error)) if operation.deadline_at.is_some_and(|deadline| now > deadline + PATIENCE_WITH_STORE) => {
+                    let failure = Failure::new(ReasonCode::StoreError, error.chain());
                     return fail(manager, lease, operation, failure).await;
                 }
                 Err(Unverified::Unknown(error)) => {
-                    let note = format!("the agent is done; the store cannot be asked: {}", describe(&error));
+                    let note = format!("the agent is done; the store cannot be asked: {}", error.chain());
                     return wait(manager, lease, &operation, Some(status), Some(note)).await;
                 }
             }

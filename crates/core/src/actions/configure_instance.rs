@@ -39,7 +39,11 @@ pub async fn configure_instance(
             if let Some(key) = &changes.encryption_key {
                 let needed = instance.min_encryption_key_length.unwrap_or(settings.policy.min_encryption_key_length);
                 check_key(key.expose_secret(), needed)?;
-                encryption_keys::insert_current(conn, &settings.key_ring, instance.id, &guid, key, true)?;
+                // A client that repeats its request must not make the backups under this very key undownloadable.
+                let own = encryption_keys::find_current_own(conn, &settings.key_ring, instance.id, &guid)?;
+                if own.is_none_or(|own| own.expose_secret() != key.expose_secret()) {
+                    encryption_keys::insert_current(conn, &settings.key_ring, instance.id, &guid, key, true)?;
+                }
             }
             service_instances::update_configuration(conn, instance.id, &changes)?;
             audit_events::insert(conn, &actor, "configure_instance", Some(&guid), Some(fields.join(", ")))?;

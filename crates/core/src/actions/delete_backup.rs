@@ -1,7 +1,9 @@
 //! A client deletes a backup: it is removed at once, from the store first.
 
 use backup_objects::BackupFolder;
+use backup_queue::Lease;
 
+use super::agent_endpoint::confirm_stopped;
 use crate::domain::actor::Actor;
 use crate::domain::backup::{Backup, BackupStatus};
 use crate::domain::identifiers::{BackupId, ServiceInstanceGuid};
@@ -10,30 +12,36 @@ use crate::store::{audit_events, backups, service_instances};
 use crate::{Error, Result};
 
 /// Marks the backup, removes its objects, and removes the row once the store has confirmed that they are gone. When
-/// the store does not, the backup stays `deleted` with the reason, and the deleter tries again.
+/// the store does not, the backup stays `deleted` with the reason, and the deleter tries again. What a failed backup's
+/// agent may still be writing is not deleted before the agent has confirmed that it stopped.
 pub async fn delete_backup(manager: &Manager, actor: &Actor, guid: &ServiceInstanceGuid, id: BackupId) -> Result<()> {
+    let found = super::inspect::backup(manager, guid, id).await?;
+    if found.has_remains {
+        confirm_stopped(manager, &found).await?;
+    }
     let (owner, actor) = (guid.clone(), actor.clone());
     let backup = manager
         .database
         .transaction(move |conn| {
             let instance = service_instances::get(conn, &owner)?;
-            backups::find(conn, instance.id, id)?.ok_or(Error::BackupNotFound(id))?;
-            let backup = backups::lock(conn, id)?;
-            match backup.status {
-                BackupStatus::Queued | BackupStatus::Running => return Err(Error::BackupUnfinished(id)),
-                BackupStatus::Done | BackupStatus::Failed => backups::update_marked(conn, id, true)?,
-                BackupStatus::Deleted => backups::update_remove_at_once(conn, id)?,
+            // The deleter decides under this lock.
+            service_instances::lock(conn, instance.id)?;
+            let backup = backups::find(conn, instance.id, id)?.ok_or(Error::BackupNotFound(id))?;
+            if matches!(backup.status, BackupStatus::Queued | BackupStatus::Running) {
+                return Err(Error::BackupUnfinished(id));
             }
+            backups::update_marked(conn, id)?;
+            backups::update_remove_at_once(conn, id)?;
             audit_events::insert(conn, &actor, "delete_backup", Some(&owner), Some(format!("backup {id}")))?;
             Ok(backup)
         })
         .await?;
-    remove_objects(manager, &backup).await?;
+    remove_objects(manager, &backup, None).await?;
     manager.database.transaction(move |conn| backups::delete(conn, id)).await
 }
 
 /// Removes the objects of a backup; a failure is recorded in its row and returned.
-pub(super) async fn remove_objects(manager: &Manager, backup: &Backup) -> Result<()> {
+pub(super) async fn remove_objects(manager: &Manager, backup: &Backup, lease: Option<&Lease>) -> Result<()> {
     let removed = async {
         let folder = BackupFolder::parse(&backup.object_prefix, &backup.backup_id)
             .map_err(|error| Error::Internal(error.to_string()))?;
@@ -41,8 +49,21 @@ pub(super) async fn remove_objects(manager: &Manager, backup: &Backup) -> Result
     };
     let result: Result<()> = removed.await;
     if let Err(error) = &result {
-        let (id, text) = (backup.id, super::start_operation::describe(error));
-        manager.database.transaction(move |conn| backups::update_removal_error(conn, id, &text)).await?;
+        note_removal_error(manager, backup, lease, error.chain()).await?;
     }
     result
+}
+
+/// Records why a removal failed, under the lease if a job does it.
+pub(super) async fn note_removal_error(manager: &Manager, backup: &Backup, lease: Option<&Lease>, text: String) -> Result<()> {
+    let (id, lease) = (backup.id, lease.cloned());
+    manager
+        .database
+        .transaction(move |conn| {
+            if let Some(lease) = &lease {
+                lease.confirm(conn)?;
+            }
+            backups::update_removal_error(conn, id, &text)
+        })
+        .await
 }

@@ -4,12 +4,11 @@
 use backup_queue::{ClaimedJob, Outcome};
 use chrono::{DateTime, Utc};
 
-use super::agent_endpoint::agent_of;
-use super::delete_backup::remove_objects;
+use super::agent_endpoint::confirm_stopped;
+use super::delete_backup::{note_removal_error, remove_objects};
 use super::plan_deletions::decide;
 use crate::domain::backup::{Backup, BackupStatus};
 use crate::domain::identifiers::ServiceInstanceId;
-use crate::domain::operation::OperationKind;
 use crate::domain::retention::RetentionAction;
 use crate::jobs::DeletionStep;
 use crate::manager::Manager;
@@ -37,8 +36,7 @@ async fn mark(manager: &Manager, job: &ClaimedJob, instance: ServiceInstanceId) 
             lease.confirm(conn)?;
             let instance = service_instances::lock(conn, instance)?;
             for (backup, decision) in decide(conn, &settings.policy, &instance)? {
-                if decision.action == RetentionAction::Mark {
-                    backups::update_marked(conn, backup.id, false)?;
+                if decision.action == RetentionAction::Mark && backups::update_marked(conn, backup.id)? {
                     tracing::info!(
                         service_instance.guid = %instance.guid,
                         backup.id = backup.id.0,
@@ -60,9 +58,8 @@ async fn remove(manager: &Manager, job: &ClaimedJob, instance: ServiceInstanceId
             let instance = service_instances::lock(conn, instance)?;
             let (mut chosen, mut remains) = (Vec::new(), Vec::new());
             for (backup, decision) in decide(conn, &settings.policy, &instance)? {
-                if decision.action == RetentionAction::Remove {
-                    // From here on it cannot be undeleted.
-                    backups::update_remove_at_once(conn, backup.id)?;
+                // From here on it cannot be undeleted.
+                if decision.action == RetentionAction::Remove && backups::update_remove_at_once(conn, backup.id)? {
                     chosen.push((backup, decision.reason));
                 } else if backup.has_remains && backup.status == BackupStatus::Failed {
                     remains.push(backup);
@@ -73,22 +70,25 @@ async fn remove(manager: &Manager, job: &ClaimedJob, instance: ServiceInstanceId
         .await?;
     let mut first_error = None;
     for (backup, reason) in chosen {
-        match remove_one(manager, job, &backup).await {
+        match remove_one(manager, job, &backup, now).await {
             Ok(()) => tracing::info!(backup.id = backup.id.0, "removed: {reason}"),
             Err(Error::LeaseLost) => return Err(Error::LeaseLost),
             Err(error) => first_error = first_error.or(Some(error)),
         }
     }
     for backup in remains {
-        if let Err(error) = clean_up(manager, job, &backup, now).await {
-            first_error = first_error.or(Some(error));
+        match clean_up(manager, job, &backup, now).await {
+            Ok(()) => {}
+            Err(Error::LeaseLost) => return Err(Error::LeaseLost),
+            Err(error) => first_error = first_error.or(Some(error)),
         }
     }
     first_error.map_or(Ok(()), Err)
 }
 
-async fn remove_one(manager: &Manager, job: &ClaimedJob, backup: &Backup) -> Result<()> {
-    remove_objects(manager, backup).await?;
+async fn remove_one(manager: &Manager, job: &ClaimedJob, backup: &Backup, now: DateTime<Utc>) -> Result<()> {
+    await_agent(manager, job, backup, now).await?;
+    remove_objects(manager, backup, Some(&job.lease)).await?;
     let (lease, id) = (job.lease.clone(), backup.id);
     manager
         .database
@@ -101,16 +101,8 @@ async fn remove_one(manager: &Manager, job: &ClaimedJob, backup: &Backup) -> Res
 
 /// Removes the partial objects of a failed backup, once its agent has confirmed that it no longer writes.
 async fn clean_up(manager: &Manager, job: &ClaimedJob, backup: &Backup, now: DateTime<Utc>) -> Result<()> {
-    let stopped = stop_at_agent(manager, backup).await;
-    let failed_at = backup.finished_at.unwrap_or(backup.updated_at);
-    if let Err(error) = stopped
-        && now < failed_at + PATIENCE_WITH_AGENT
-    {
-        let (id, text) = (backup.id, format!("the agent has not confirmed that it stopped: {error}"));
-        manager.database.transaction(move |conn| backups::update_removal_error(conn, id, &text)).await?;
-        return Err(error);
-    }
-    remove_objects(manager, backup).await?;
+    await_agent(manager, job, backup, now).await?;
+    remove_objects(manager, backup, Some(&job.lease)).await?;
     let (lease, id) = (job.lease.clone(), backup.id);
     manager
         .database
@@ -121,25 +113,16 @@ async fn clean_up(manager: &Manager, job: &ClaimedJob, backup: &Backup, now: Dat
         .await
 }
 
-async fn stop_at_agent(manager: &Manager, backup: &Backup) -> Result<()> {
-    let (settings, instance) = (manager.settings(), backup.instance);
-    let agent = manager
-        .database
-        .transaction(move |conn| {
-            let instance = service_instances::get_by_id(conn, instance)?;
-            // The agent of a deleted instance is gone with it.
-            Ok(instance.deleted_at.is_none().then(|| agent_of(&settings, &instance)))
-        })
-        .await?;
-    match agent {
-        None => Ok(()),
-        Some(agent) => {
-            let agent = agent?;
-            let status = agent.client.cancel(&agent.endpoint, OperationKind::Backup, &backup.backup_id).await?;
-            match status.map(|status| status.state) {
-                Some(backup_protocol::OperationState::Running) => Err(Error::InstanceBusy),
-                _ => Ok(()),
-            }
-        }
+/// What an agent may still be writing is not removed before it has confirmed that it stopped, or patience is over.
+async fn await_agent(manager: &Manager, job: &ClaimedJob, backup: &Backup, now: DateTime<Utc>) -> Result<()> {
+    let failed_at = backup.finished_at.unwrap_or(backup.updated_at);
+    if !backup.has_remains || now > failed_at + PATIENCE_WITH_AGENT {
+        return Ok(());
     }
+    if let Err(error) = confirm_stopped(manager, backup).await {
+        let text = format!("the agent has not confirmed that it stopped: {}", error.chain());
+        note_removal_error(manager, backup, Some(&job.lease), text).await?;
+        return Err(error);
+    }
+    Ok(())
 }

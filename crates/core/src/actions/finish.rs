@@ -15,10 +15,13 @@ const CLEAN_UP_DELAY: Duration = Duration::from_secs(5);
 
 /// Records a failure; partial objects of a dispatched backup are removed by a job, and the next in line is woken.
 pub(super) fn fail(conn: &mut PgConnection, operation: &Operation, failure: &Failure) -> Result<()> {
-    let leaves_remains = operation.kind == OperationKind::Backup && operation.epoch > 0;
+    let leaves_remains = operation.kind == OperationKind::Backup && operation.may_be_at_agent;
     operations::update_failed(conn, operation.kind, operation.row, failure, leaves_remains)?;
     if leaves_remains {
-        let job = jobs::delete_backups(operation.instance, DeletionStep::Remove).delay(CLEAN_UP_DELAY);
+        // A key of its own: a deleter that runs at this moment may have looked already.
+        let job = jobs::delete_backups(operation.instance, DeletionStep::Remove)
+            .delay(CLEAN_UP_DELAY)
+            .unique_key(format!("clean-up-after-backup-{}", operation.row));
         backup_queue::enqueue(conn, &job)?;
     }
     tracing::warn!(

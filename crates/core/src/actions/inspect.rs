@@ -1,12 +1,11 @@
 //! What the API shows: reads only.
 
-use chrono::{DateTime, Utc};
-
 use crate::domain::backup::Backup;
 use crate::domain::identifiers::{BackupId, RestoreId, ServiceInstanceGuid, ServiceInstanceId};
 use crate::domain::instance::ServiceInstance;
 use crate::domain::restore::Restore;
 use crate::manager::Manager;
+use crate::store::service_brokers::FailedListing;
 use crate::store::{backups, migrations, restores, service_brokers, service_instances};
 use crate::{Error, Result, jobs};
 
@@ -145,7 +144,7 @@ pub struct Health {
     /// The schema lacks migrations of this program.
     pub migrations_pending: bool,
     /// Brokers whose last listing failed: name, last complete listing, error. A warning, not an outage.
-    pub broker_errors: Vec<(String, Option<DateTime<Utc>>, String)>,
+    pub broker_errors: Vec<FailedListing>,
 }
 
 impl Health {
@@ -164,10 +163,7 @@ pub async fn health(manager: &Manager) -> Result<Health> {
             if migrations_pending {
                 return Ok(Health { migrations_pending, ..Health::default() });
             }
-            let broker_errors = service_brokers::list(conn)?
-                .into_iter()
-                .filter_map(|(name, at, error)| error.map(|error| (name, at, error)))
-                .collect();
+            let broker_errors = service_brokers::list_failed(conn)?;
             let unserved_queues = backup_queue::overview::unserved(conn, &jobs::QUEUES)?;
             Ok(Health { unserved_queues, migrations_pending, broker_errors })
         })

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use backup_protocol::{
-    Compression, CompressionScheme, Encryption, EncryptionScheme, InstanceRef, OperationStatus, StartBackup, StartRestore,
+    Compression, CompressionScheme, Encryption, EncryptionScheme, InstanceRef, StartBackup, StartRestore,
 };
 use backup_queue::{ClaimedJob, Outcome};
 use diesel::PgConnection;
@@ -19,74 +19,90 @@ use crate::domain::identifiers::{BackupId, RestoreId};
 use crate::domain::instance::ServiceInstance;
 use crate::domain::operation::{Failure, Operation, OperationKind};
 use crate::domain::reason::ReasonCode;
+use crate::error::chain;
 use crate::manager::{Manager, Settings};
 use crate::store::{self, backups, encryption_keys, operations, restores, service_instances};
 use crate::{Error, Result, jobs};
 
-/// How long an operation waits that another one of its instance, or a limit, holds up. The end of the other wakes it.
+/// How long an operation waits that another one of its instance holds up; the end of the other wakes it earlier.
 const TURN_WAIT: Duration = Duration::from_secs(5);
 /// How long a busy agent is left alone if it does not say.
 const BUSY_WAIT: Duration = Duration::from_secs(10);
+/// However short a busy agent wants it: others of its group shall have their turn.
+const SHORTEST_BUSY_WAIT: Duration = Duration::from_secs(1);
+/// How long an operation waits at least that the fleet's limit holds up.
+const LIMIT_WAIT: Duration = Duration::from_secs(15);
 /// The first look at a new operation comes soon, so that short ones end soon.
 const FIRST_CHECK: Duration = Duration::from_secs(1);
 
 /// Sends one queued operation to its agent.
 pub async fn start_operation(manager: &Manager, job: &ClaimedJob, kind: OperationKind, id: i64) -> Result<Outcome> {
-    let (settings, lease) = (manager.settings(), job.lease.clone());
+    let (settings, claimed) = (manager.settings(), job.clone());
     let step = manager
         .database
         .transaction(move |conn| {
-            lease.confirm(conn)?;
-            prepare(conn, &settings, kind, id)
+            claimed.lease.confirm(conn)?;
+            prepare(conn, &settings, &claimed, kind, id)
         })
         .await?;
     let dispatch = match step {
-        Step::Ended => return Ok(Outcome::Done),
+        Step::Settled => return Ok(Outcome::Done),
         Step::WaitFor(delay) => return Ok(Outcome::Snooze(delay)),
-        Step::Withdraw(Withdrawal { operation, agent, failure }) => {
-            return end(manager, job, &operation, agent.as_ref(), failure).await;
-        }
-        Step::Send(dispatch) => dispatch,
+        Step::Send(dispatch) => *dispatch,
     };
-    let Dispatch { operation, agent, request } = *dispatch;
-    let answer = match &request {
+    let Dispatch { operation, agent, request } = &dispatch;
+    let answer = match request {
         Request::Backup(body) => agent.client.start_backup(&agent.endpoint, &operation.name, body).await,
         Request::Restore(body) => agent.client.start_restore(&agent.endpoint, &operation.name, body).await,
     };
+    let is_last_attempt = job.attempt >= job.max_attempts;
     match answer {
-        Ok(status) => accept(manager, job, operation, status).await,
-        Err(AgentError::Busy { retry_after }) => Ok(Outcome::Snooze(retry_after.unwrap_or(BUSY_WAIT))),
+        Ok(_) => {
+            conclude(manager, job, &dispatch, Conclusion::Accepted).await?;
+            tracing::info!(operation = kind.as_str(), id, "the agent accepted the operation");
+            Ok(Outcome::Done)
+        }
+        Err(AgentError::Busy { retry_after }) => {
+            conclude(manager, job, &dispatch, Conclusion::NotDelivered).await?;
+            Ok(Outcome::Snooze(retry_after.unwrap_or(BUSY_WAIT).max(SHORTEST_BUSY_WAIT)))
+        }
         // A stale epoch means that a newer dispatch is on its way, or that the database was set back: the next epoch
         // is higher in both cases.
         Err(AgentError::OtherOperationRunning { .. } | AgentError::StaleEpoch) => Ok(Outcome::Snooze(BUSY_WAIT)),
-        Err(error) if error.is_retryable() && job.attempt < job.max_attempts => Err(error.into()),
+        Err(error @ AgentError::Rejected { .. }) => {
+            let failure = Failure::new(ReasonCode::AgentRejected, chain(&error));
+            conclude(manager, job, &dispatch, Conclusion::Failed(failure)).await?;
+            Ok(Outcome::Done)
+        }
         Err(error) => {
-            let failure = Failure::new(reason_of(&error), describe(&error));
-            end(manager, job, &operation, Some(&agent), failure).await
+            let is_undelivered = error.is_undelivered() && !operation.may_be_at_agent;
+            match (is_last_attempt, is_undelivered) {
+                (false, true) => conclude(manager, job, &dispatch, Conclusion::NotDelivered).await?,
+                (false, false) => {}
+                (true, true) => {
+                    let failure = Failure::new(ReasonCode::AgentUnreachable, chain(&error));
+                    conclude(manager, job, &dispatch, Conclusion::Failed(failure)).await?;
+                }
+                // The agent may be at work on it: the watcher finds out.
+                (true, false) => conclude(manager, job, &dispatch, Conclusion::Unknown(chain(&error))).await?,
+            }
+            if is_last_attempt { Ok(Outcome::Done) } else { Err(error.into()) }
         }
     }
 }
 
-/// What is to be done, decided in one transaction.
+/// What was decided in the first transaction.
 enum Step {
-    /// Nothing: it has been started, has ended, or was removed.
-    Ended,
+    /// Nothing is left to do here: it runs, it has ended, or it was removed.
+    Settled,
     /// It is not this operation's turn.
     WaitFor(Duration),
-    /// It will not be sent (again); an earlier dispatch may have reached the agent.
-    Withdraw(Withdrawal),
     /// Send it.
     Send(Box<Dispatch>),
 }
 
-struct Withdrawal {
-    operation: Operation,
-    /// None when nothing was ever sent, or nobody knows where.
-    agent: Option<Agent>,
-    failure: Failure,
-}
-
 struct Dispatch {
+    /// As it was before this dispatch: `may_be_at_agent` speaks of the earlier ones.
     operation: Operation,
     agent: Agent,
     request: Request,
@@ -97,19 +113,17 @@ enum Request {
     Restore(StartRestore),
 }
 
-fn prepare(conn: &mut PgConnection, settings: &Settings, kind: OperationKind, id: i64) -> Result<Step> {
-    let Some(mut operation) = operations::lock(conn, kind, id)? else { return Ok(Step::Ended) };
+fn prepare(conn: &mut PgConnection, settings: &Settings, job: &ClaimedJob, kind: OperationKind, id: i64) -> Result<Step> {
+    let Some(operation) = operations::lock(conn, kind, id)? else { return Ok(Step::Settled) };
     if operation.status == "running" {
         // The watcher may be missing if an older program or an operator's hand was here.
         backup_queue::enqueue(conn, &jobs::check_operation(kind, id, Duration::ZERO))?;
-        return Ok(Step::Ended);
     }
     if operation.status != "queued" {
-        return Ok(Step::Ended);
+        return Ok(Step::Settled);
     }
     let now = store::now(conn)?;
     let instance = service_instances::get_by_id(conn, operation.instance)?;
-    let agent = agent_of(settings, &instance);
     let withdrawal = if operation.cancel_requested_at.is_some() {
         Some(Failure::new(ReasonCode::Cancelled, "cancelled before the agent had accepted it"))
     } else if instance.deleted_at.is_some() {
@@ -120,33 +134,94 @@ fn prepare(conn: &mut PgConnection, settings: &Settings, kind: OperationKind, id
         None
     };
     if let Some(failure) = withdrawal {
-        let agent = agent.ok().filter(|_| operation.epoch > 0);
-        return Ok(Step::Withdraw(Withdrawal { operation, agent, failure }));
+        return withdraw(conn, &operation, &failure);
     }
-    let is_full = match settings.policy.running_backups {
-        Some(limit) => operations::count_running(conn)? >= limit,
-        None => false,
-    };
-    if is_full || operations::is_blocked(conn, &operation)? {
+    if operations::is_blocked(conn, &operation)? {
         return Ok(Step::WaitFor(TURN_WAIT));
     }
-    let prepared = agent.and_then(|agent| Ok((agent, request(conn, settings, &operation, &instance)?)));
+    if let (OperationKind::Backup, Some(limit)) = (kind, settings.policy.running_backups)
+        && !operation.may_be_at_agent
+        && operations::count_running_backups(conn)? >= limit
+    {
+        // Spread, so that a fleet that waits does not ask in step.
+        return Ok(Step::WaitFor(LIMIT_WAIT + Duration::from_millis(id.unsigned_abs() % 15_000)));
+    }
+    let prepared =
+        agent_of(settings, &instance).and_then(|agent| Ok((agent, request(conn, settings, &operation, &instance)?)));
     let (agent, mut request) = match prepared {
         Ok(prepared) => prepared,
-        // Waiting does not bring back what left the configuration; an outage of the database is something else.
-        Err(error @ (Error::NotConfigured { .. } | Error::AgentUnknown(_) | Error::Cipher(_))) => {
-            return Ok(Step::Withdraw(Withdrawal { operation, agent: None, failure: Failure::from(&error) }));
+        // Daemons are restarted one by one: what one does not know yet, another may. In the end it is a failure.
+        Err(error @ (Error::NotConfigured { .. } | Error::AgentUnknown(_) | Error::Cipher(_)))
+            if job.attempt >= job.max_attempts =>
+        {
+            return withdraw(conn, &operation, &Failure::from(&error));
         }
         Err(error) => return Err(error),
     };
     let deadline = now + settings.policy.operation_timeout;
     let (epoch, deadline) = operations::update_dispatch(conn, kind, id, deadline)?;
-    operation.epoch = epoch;
     match &mut request {
         Request::Backup(body) => (body.epoch, body.deadline) = (epoch, deadline),
         Request::Restore(body) => (body.epoch, body.deadline) = (epoch, deadline),
     }
     Ok(Step::Send(Box::new(Dispatch { operation, agent, request })))
+}
+
+/// It will not be sent (again). What an earlier dispatch may have brought to the agent is the watcher's to end: it
+/// tells the agent, and knows what to make of silence.
+fn withdraw(conn: &mut PgConnection, operation: &Operation, failure: &Failure) -> Result<Step> {
+    if !operation.may_be_at_agent {
+        finish::fail(conn, operation, failure)?;
+        return Ok(Step::Settled);
+    }
+    match watch(conn, operation, Some(&failure.msg)) {
+        Err(Error::InstanceBusy) => Ok(Step::WaitFor(TURN_WAIT)),
+        watched => watched.map(|()| Step::Settled),
+    }
+}
+
+/// What came of a dispatch.
+enum Conclusion {
+    /// The agent has it.
+    Accepted,
+    /// The agent may have it; the text says why nobody knows.
+    Unknown(String),
+    /// The agent does not have it, and it will be tried again.
+    NotDelivered,
+    /// The agent does not have it, and it will not be tried again.
+    Failed(Failure),
+}
+
+/// Records it, unless the operation has moved on meanwhile.
+async fn conclude(manager: &Manager, job: &ClaimedJob, dispatch: &Dispatch, conclusion: Conclusion) -> Result<()> {
+    let (lease, operation) = (job.lease.clone(), dispatch.operation.clone());
+    manager
+        .database
+        .transaction(move |conn| {
+            lease.confirm(conn)?;
+            let (kind, id) = (operation.kind, operation.row);
+            if !operations::lock(conn, kind, id)?.is_some_and(|now| now.status == "queued") {
+                return Ok(());
+            }
+            match conclusion {
+                Conclusion::Accepted => watch(conn, &operation, None),
+                Conclusion::Unknown(why) => watch(conn, &operation, Some(&why)),
+                Conclusion::NotDelivered if operation.may_be_at_agent => Ok(()),
+                Conclusion::NotDelivered => operations::update_not_at_agent(conn, kind, id),
+                Conclusion::Failed(failure) => finish::fail(conn, &operation, &failure),
+            }
+        })
+        .await
+}
+
+/// `running`, and a watcher that asks soon.
+fn watch(conn: &mut PgConnection, operation: &Operation, note: Option<&str>) -> Result<()> {
+    operations::update_running(conn, operation.kind, operation.row)?;
+    if note.is_some() {
+        operations::update_progress(conn, operation.kind, operation.row, None, note)?;
+    }
+    backup_queue::enqueue(conn, &jobs::check_operation(operation.kind, operation.row, FIRST_CHECK))?;
+    Ok(())
 }
 
 /// The body of the request; epoch and deadline are filled in when they are fixed.
@@ -192,74 +267,4 @@ fn request(conn: &mut PgConnection, settings: &Settings, operation: &Operation, 
             deadline: operation.triggered_at,
         }),
     })
-}
-
-/// The agent has it: `running`, and a watcher.
-async fn accept(manager: &Manager, job: &ClaimedJob, operation: Operation, status: OperationStatus) -> Result<Outcome> {
-    let (lease, kind, id) = (job.lease.clone(), operation.kind, operation.row);
-    let first_check = FIRST_CHECK.min(manager.policy().watch_interval);
-    manager
-        .database
-        .transaction(move |conn| {
-            lease.confirm(conn)?;
-            let still_queued = operations::lock(conn, kind, id)?.is_some_and(|now| now.status == "queued");
-            if still_queued {
-                operations::update_running(conn, kind, id)?;
-                backup_queue::enqueue(conn, &jobs::check_operation(kind, id, first_check))?;
-            }
-            Ok(())
-        })
-        .await?;
-    tracing::info!(operation = kind.as_str(), id, epoch = status.epoch, "the agent accepted the operation");
-    Ok(Outcome::Done)
-}
-
-/// Ends an operation that was never seen running. An agent that may have heard of it is told to forget it first, so
-/// that no work goes on after it was declared failed; the agent's deadline is the last safeguard.
-async fn end(
-    manager: &Manager,
-    job: &ClaimedJob,
-    operation: &Operation,
-    agent: Option<&Agent>,
-    failure: Failure,
-) -> Result<Outcome> {
-    if let Some(agent) = agent
-        && let Err(error) = agent.client.cancel(&agent.endpoint, operation.kind, &operation.name).await
-    {
-        tracing::warn!(id = operation.row, "the agent could not be told to stop: {error}");
-    }
-    let (lease, operation) = (job.lease.clone(), operation.clone());
-    manager
-        .database
-        .transaction(move |conn| {
-            lease.confirm(conn)?;
-            let still_queued =
-                operations::lock(conn, operation.kind, operation.row)?.is_some_and(|now| now.status == "queued");
-            if still_queued {
-                finish::fail(conn, &operation, &failure)?;
-            }
-            Ok(())
-        })
-        .await?;
-    Ok(Outcome::Done)
-}
-
-fn reason_of(error: &AgentError) -> ReasonCode {
-    match error {
-        AgentError::Rejected { .. } => ReasonCode::AgentRejected,
-        AgentError::Protocol { .. } => ReasonCode::AgentError,
-        _ => ReasonCode::AgentUnreachable,
-    }
-}
-
-/// The error with its causes, in one line.
-pub(super) fn describe(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -39,24 +39,19 @@ pub async fn synchronise_broker(manager: &Manager, job: &ClaimedJob, name: &str)
         Ok(broker) => broker.clone(),
         Err(error) => return Ok(Outcome::Discard(error.to_string())),
     };
-    let (settings, lease) = (manager.settings(), job.lease.clone());
-    match list(&broker).await {
-        Ok(instances) => {
-            let changed = manager
-                .database
-                .transaction(move |conn| {
-                    lease.confirm(conn)?;
-                    let record = service_brokers::lock(conn, &broker.name)?;
-                    let changed = apply(conn, &settings, &broker, &record, &instances)?;
-                    service_brokers::update_outcome(conn, record.id, None)?;
-                    Ok(changed)
-                })
-                .await?;
+    let listed = list(&broker).await;
+    let applied = match listed {
+        Ok(instances) => record(manager, job, &broker, instances).await,
+        Err(error) => Err(error),
+    };
+    match applied {
+        Ok(changed) => {
             tracing::info!(service_broker = name, changed, "synchronised the instances of a broker");
             Ok(Outcome::Done)
         }
+        Err(error @ (Error::LeaseLost | Error::DatabaseUnavailable(_))) => Err(error),
         Err(error) => {
-            let text = super::start_operation::describe(&error);
+            let (lease, text) = (job.lease.clone(), error.chain());
             manager
                 .database
                 .transaction(move |conn| {
@@ -68,6 +63,21 @@ pub async fn synchronise_broker(manager: &Manager, job: &ClaimedJob, name: &str)
             Err(error)
         }
     }
+}
+
+/// Records a complete listing; returns how many instances it changed.
+async fn record(manager: &Manager, job: &ClaimedJob, broker: &Broker, instances: Vec<BrokerInstance>) -> Result<usize> {
+    let (settings, lease, broker) = (manager.settings(), job.lease.clone(), broker.clone());
+    manager
+        .database
+        .transaction(move |conn| {
+            lease.confirm(conn)?;
+            let record = service_brokers::lock(conn, &broker.name)?;
+            let changed = apply(conn, &settings, &broker, &record, &instances)?;
+            service_brokers::update_outcome(conn, record.id, None)?;
+            Ok(changed)
+        })
+        .await
 }
 
 async fn list(broker: &Broker) -> Result<Vec<BrokerInstance>> {
@@ -117,7 +127,9 @@ fn apply(
 /// A new instance gets its key; the backups of one deleted just now are dealt with.
 fn follow_up(conn: &mut PgConnection, settings: &Settings, instance: &ChangedInstance) -> Result<()> {
     if instance.was_deleted_now {
-        backup_queue::enqueue(conn, &jobs::delete_backups(instance.id, DeletionStep::Mark))?;
+        let marking = jobs::delete_backups(instance.id, DeletionStep::Mark);
+        // A key of its own: a deleter that runs at this moment may have looked already.
+        backup_queue::enqueue(conn, &marking.unique_key(format!("mark-deleted-instance-{}", instance.id)))?;
         // What is queued need not wait for its turn to learn that it will not come.
         return wake_next(conn, instance.id);
     }

@@ -14,8 +14,9 @@ pub async fn undelete_backup(manager: &Manager, actor: &Actor, guid: &ServiceIns
         .database
         .transaction(move |conn| {
             let instance = service_instances::get(conn, &guid)?;
-            backups::find(conn, instance.id, id)?.ok_or(Error::BackupNotFound(id))?;
-            let backup = backups::lock(conn, id)?;
+            // The deleter decides under this lock.
+            service_instances::lock(conn, instance.id)?;
+            let backup = backups::find(conn, instance.id, id)?.ok_or(Error::BackupNotFound(id))?;
             let was_good = backup.checksum.is_some() && backup.reason_code.is_none();
             // `remove_at_once` also says that a worker has begun to remove the objects.
             if backup.status != BackupStatus::Deleted || !was_good || backup.remove_at_once {

@@ -41,6 +41,8 @@ pub struct Operation {
     pub status: String,
     /// Newest dispatch.
     pub epoch: i64,
+    /// A dispatch may have reached the agent.
+    pub may_be_at_agent: bool,
     /// When waiting ends; set by the first dispatch.
     pub deadline_at: Option<DateTime<Utc>>,
     /// When somebody asked to cancel it.
@@ -125,9 +127,8 @@ pub fn judge(operation: &Operation, answer: Answer, now: DateTime<Utc>, cancel_w
         Answer::Unknown if operation.cancel_requested_at.is_some() => {
             fail(ReasonCode::Cancelled, "cancelled; the agent does not know it", false)
         }
-        Answer::Unknown => {
-            fail(ReasonCode::AgentLostOperation, "the agent no longer knows the operation", false)
-        }
+        // A request that is still on its way must not start it after it was declared failed.
+        Answer::Unknown => fail(ReasonCode::AgentLostOperation, "the agent does not know the operation", true),
         Answer::None(why) => match waited_for_cancel {
             Some(waited) if waited > cancel_wait => fail(
                 ReasonCode::Cancelled,

@@ -130,7 +130,9 @@ pub fn insert(conn: &mut PgConnection, new: &[NewBackup]) -> Result<Vec<(BackupI
         .collect();
     let inserted: Vec<(i64, i64)> = diesel::insert_into(backups::table)
         .values(&rows)
-        .on_conflict_do_nothing()
+        .on_conflict((backups::service_instance_id, backups::fan_out_job_id))
+        .filter_target(backups::fan_out_job_id.is_not_null())
+        .do_nothing()
         .returning((backups::id, backups::service_instance_id))
         .get_results(conn)?;
     Ok(inserted.into_iter().map(|(id, instance)| (BackupId(id), ServiceInstanceId(instance))).collect())
@@ -217,24 +219,22 @@ pub fn find_idempotent(conn: &mut PgConnection, instance: ServiceInstanceId, key
         .map(BackupId))
 }
 
-/// Marks a finished backup for removal.
-pub fn update_marked(conn: &mut PgConnection, id: BackupId, remove_at_once: bool) -> Result<()> {
-    diesel::update(backups::table.find(id.0))
-        .set((
-            backups::status.eq("deleted"),
-            backups::marked_deleted_at.eq(now),
-            backups::remove_at_once.eq(remove_at_once),
-        ))
+/// Marks a finished backup for removal; false when it is not (or no longer) `done` or `failed`.
+pub fn update_marked(conn: &mut PgConnection, id: BackupId) -> Result<bool> {
+    let changed = diesel::update(backups::table.find(id.0))
+        .filter(backups::status.eq_any(["done", "failed"]))
+        .set((backups::status.eq("deleted"), backups::marked_deleted_at.eq(now)))
         .execute(conn)?;
-    Ok(())
+    Ok(changed == 1)
 }
 
-/// A marked backup is to be removed at once after all.
-pub fn update_remove_at_once(conn: &mut PgConnection, id: BackupId) -> Result<()> {
-    diesel::update(backups::table.find(id.0))
+/// A marked backup is to be removed at once, and can no longer be undeleted; false when it is not marked (any more).
+pub fn update_remove_at_once(conn: &mut PgConnection, id: BackupId) -> Result<bool> {
+    let changed = diesel::update(backups::table.find(id.0))
+        .filter(backups::status.eq("deleted"))
         .set((backups::remove_at_once.eq(true), backups::updated_at.eq(now)))
         .execute(conn)?;
-    Ok(())
+    Ok(changed == 1)
 }
 
 /// Takes the mark back.

@@ -45,6 +45,22 @@ pub fn find_current(conn: &mut PgConnection, instance: ServiceInstanceId) -> Res
         .map(EncryptionKeyId))
 }
 
+/// The owner's own current key in the clear; none when the current key was generated.
+pub fn find_current_own(
+    conn: &mut PgConnection,
+    key_ring: &KeyRing,
+    instance: ServiceInstanceId,
+    guid: &ServiceInstanceGuid,
+) -> Result<Option<SecretString>> {
+    let id: Option<i64> = encryption_keys::table
+        .filter(encryption_keys::service_instance_id.eq(instance.0))
+        .filter(encryption_keys::is_current.and(encryption_keys::is_own))
+        .select(encryption_keys::id)
+        .first(conn)
+        .optional()?;
+    id.map(|id| get(conn, key_ring, EncryptionKeyId(id), guid)).transpose()
+}
+
 /// Decrypts a key; `guid` is the instance it was made for.
 pub fn get(conn: &mut PgConnection, key_ring: &KeyRing, id: EncryptionKeyId, guid: &ServiceInstanceGuid) -> Result<SecretString> {
     let (master_key_id, ciphertext) = encryption_keys::table

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use diesel::PgConnection;
-use diesel::RunQueryDsl;
+use diesel::connection::SimpleConnection;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use tokio::time::{Instant, sleep};
 
-use super::Database;
+use super::{Database, SESSION_SETTINGS};
 use crate::{Error, Result};
 
 /// The files of `migrations/`.
@@ -20,9 +20,10 @@ const LOCK: i64 = 0x6139_7362_6163_6b75;
 ///
 /// The lock is the session's, because a migration may not be able to run inside one transaction with others.
 pub fn run(conn: &mut PgConnection) -> Result<usize> {
-    diesel::sql_query(format!("SELECT pg_advisory_lock({LOCK})")).execute(conn)?;
+    // A migration, and the wait for another daemon's, may take longer than a statement of daily work.
+    conn.batch_execute(&format!("SET statement_timeout = 0; SET lock_timeout = 0; SELECT pg_advisory_lock({LOCK})"))?;
     let result = conn.run_pending_migrations(MIGRATIONS).map(|done| done.len());
-    diesel::sql_query(format!("SELECT pg_advisory_unlock({LOCK})")).execute(conn)?;
+    conn.batch_execute(&format!("SELECT pg_advisory_unlock({LOCK}); {SESSION_SETTINGS}"))?;
     result.map_err(|error| Error::Database(format!("a migration failed: {error}")))
 }
 

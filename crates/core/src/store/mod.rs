@@ -39,7 +39,7 @@ impl Database {
             .min_idle(Some(0))
             .connection_timeout(patience)
             .connection_customizer(Box::new(SessionSettings))
-            .build_unchecked(ConnectionManager::new(with_network_timeouts(url)));
+            .build_unchecked(ConnectionManager::new(connection_string(url)));
         Self { pool }
     }
 
@@ -71,11 +71,20 @@ pub fn now(conn: &mut PgConnection) -> Result<DateTime<Utc>> {
     Ok(diesel::select(diesel::dsl::now.into_sql::<diesel::sql_types::Timestamptz>()).get_result(conn)?)
 }
 
-/// libpq waits for ever by default; a daemon must notice a dead host.
-fn with_network_timeouts(url: &str) -> String {
+/// Adds bounds to a connection string that does not set them itself: libpq waits for ever by default, but a daemon must
+/// notice a host that lost its power, also while it waits for an answer.
+#[must_use]
+pub fn connection_string(url: &str) -> String {
+    const BOUNDS: [(&str, &str); 5] = [
+        ("connect_timeout", "5"),
+        ("tcp_user_timeout", "10000"),
+        ("keepalives_idle", "10"),
+        ("keepalives_interval", "5"),
+        ("keepalives_count", "3"),
+    ];
     let mut url = url.to_owned();
     let is_uri = url.starts_with("postgres://") || url.starts_with("postgresql://");
-    for (key, value) in [("connect_timeout", "5"), ("tcp_user_timeout", "10000")] {
+    for (key, value) in BOUNDS {
         if url.contains(key) {
             continue;
         }
@@ -93,33 +102,32 @@ fn with_network_timeouts(url: &str) -> String {
     url
 }
 
+/// See [`SessionSettings`].
+const SESSION_SETTINGS: &str = "SET statement_timeout = '30s'; SET lock_timeout = '10s'; \
+     SET idle_in_transaction_session_timeout = '60s'; SET TIME ZONE 'UTC'";
+
 /// Bounds for every statement of ours, so that a stuck one gives its connection back.
 #[derive(Debug)]
 struct SessionSettings;
 
 impl CustomizeConnection<PgConnection, diesel::r2d2::Error> for SessionSettings {
     fn on_acquire(&self, conn: &mut PgConnection) -> std::result::Result<(), diesel::r2d2::Error> {
-        conn.batch_execute(
-            "SET statement_timeout = '30s'; SET lock_timeout = '10s'; SET idle_in_transaction_session_timeout = '60s'; SET TIME ZONE 'UTC'",
-        )
-        .map_err(diesel::r2d2::Error::QueryError)
+        conn.batch_execute(SESSION_SETTINGS).map_err(diesel::r2d2::Error::QueryError)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::with_network_timeouts;
+    use super::connection_string;
 
     #[test]
-    fn both_forms_of_a_connection_string_get_time_outs_once() {
-        assert_eq!(
-            with_network_timeouts("postgres://h/d"),
-            "postgres://h/d?connect_timeout=5&tcp_user_timeout=10000"
-        );
-        assert_eq!(
-            with_network_timeouts("postgresql://h/d?connect_timeout=1"),
-            "postgresql://h/d?connect_timeout=1&tcp_user_timeout=10000"
-        );
-        assert_eq!(with_network_timeouts("host=h,i dbname=d"), "host=h,i dbname=d connect_timeout=5 tcp_user_timeout=10000");
+    fn both_forms_of_a_connection_string_get_bounds_once() {
+        let uri = connection_string("postgres://h/d");
+        assert!(uri.starts_with("postgres://h/d?connect_timeout=5&tcp_user_timeout=10000&keepalives_idle=10"), "{uri}");
+        let own = connection_string("postgresql://h/d?connect_timeout=1");
+        assert!(own.starts_with("postgresql://h/d?connect_timeout=1&tcp_user_timeout=10000"), "{own}");
+        let words = connection_string("host=h,i dbname=d");
+        assert!(words.starts_with("host=h,i dbname=d connect_timeout=5 tcp_user_timeout=10000"), "{words}");
+        assert_eq!(connection_string(&words), words);
     }
 }

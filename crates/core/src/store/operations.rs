@@ -6,7 +6,7 @@ use diesel::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text, Timestamptz};
 
-use super::schema::running_operations;
+use super::schema::{backups, running_operations};
 use crate::domain::identifiers::ServiceInstanceId;
 use crate::domain::operation::{Failure, Operation, OperationKind};
 use crate::{Error, Result};
@@ -23,6 +23,8 @@ struct OperationRow {
     status: String,
     #[diesel(sql_type = BigInt)]
     dispatch_epoch: i64,
+    #[diesel(sql_type = Bool)]
+    may_be_at_agent: bool,
     #[diesel(sql_type = Nullable<Timestamptz>)]
     deadline_at: Option<DateTime<Utc>>,
     #[diesel(sql_type = Nullable<Timestamptz>)]
@@ -48,7 +50,7 @@ fn name_column(kind: OperationKind) -> &'static str {
 /// Locks an operation's row until the end of the transaction; none when it was removed.
 pub fn lock(conn: &mut PgConnection, kind: OperationKind, id: i64) -> Result<Option<Operation>> {
     let row: Option<OperationRow> = diesel::sql_query(format!(
-        "SELECT id, {name} AS name, service_instance_id, status, dispatch_epoch, deadline_at, cancel_requested_at, triggered_at
+        "SELECT id, {name} AS name, service_instance_id, status, dispatch_epoch, may_be_at_agent, deadline_at, cancel_requested_at, triggered_at
          FROM {table} WHERE id = $1 FOR UPDATE",
         name = name_column(kind),
         table = table(kind),
@@ -63,13 +65,15 @@ pub fn lock(conn: &mut PgConnection, kind: OperationKind, id: i64) -> Result<Opt
         instance: ServiceInstanceId(row.service_instance_id),
         status: row.status,
         epoch: row.dispatch_epoch,
+        may_be_at_agent: row.may_be_at_agent,
         deadline_at: row.deadline_at,
         cancel_requested_at: row.cancel_requested_at,
         triggered_at: row.triggered_at,
     }))
 }
 
-/// Fixes the next epoch, and at the first dispatch the deadline, before the agent is called. Returns both.
+/// Fixes the next epoch, and at the first dispatch the deadline, before the agent is called; from then on the agent
+/// may have the operation. Returns both.
 pub fn update_dispatch(
     conn: &mut PgConnection,
     kind: OperationKind,
@@ -84,7 +88,7 @@ pub fn update_dispatch(
         deadline_at: DateTime<Utc>,
     }
     let row: Dispatch = diesel::sql_query(format!(
-        "UPDATE {} SET dispatch_epoch = dispatch_epoch + 1, deadline_at = coalesce(deadline_at, $2), updated_at = now()
+        "UPDATE {} SET dispatch_epoch = dispatch_epoch + 1, may_be_at_agent = true, deadline_at = coalesce(deadline_at, $2), updated_at = now()
          WHERE id = $1 RETURNING dispatch_epoch, deadline_at",
         table(kind)
     ))
@@ -92,6 +96,11 @@ pub fn update_dispatch(
     .bind::<Timestamptz, _>(deadline)
     .get_result(conn)?;
     Ok((row.dispatch_epoch, row.deadline_at))
+}
+
+/// No connection stood at any dispatch, so the agent has not heard of the operation.
+pub fn update_not_at_agent(conn: &mut PgConnection, kind: OperationKind, id: i64) -> Result<()> {
+    execute_one(conn, id, &format!("UPDATE {} SET may_be_at_agent = false WHERE id = $1", table(kind)))
 }
 
 /// `queued` → `running`. The database refuses it with [`Error::InstanceBusy`] while another operation of the
@@ -155,7 +164,8 @@ pub fn update_cancel_requested(conn: &mut PgConnection, kind: OperationKind, id:
     )
 }
 
-/// Whether another operation of the instance runs, or waits in front of this one.
+/// Whether another operation of the instance runs, or waits in front of this one; one that the agent may have goes
+/// first.
 pub fn is_blocked(conn: &mut PgConnection, operation: &Operation) -> Result<bool> {
     #[derive(QueryableByName)]
     struct Blocked {
@@ -165,14 +175,15 @@ pub fn is_blocked(conn: &mut PgConnection, operation: &Operation) -> Result<bool
     let row: Blocked = diesel::sql_query(
         "SELECT EXISTS (SELECT FROM running_operations WHERE service_instance_id = $1)
              OR EXISTS (SELECT FROM backups WHERE service_instance_id = $1 AND status = 'queued'
-                        AND (triggered_at, 'backup', id) < ($2, $3, $4))
+                        AND (NOT may_be_at_agent, triggered_at, 'backup', id) < ($5, $2, $3, $4))
              OR EXISTS (SELECT FROM restores WHERE service_instance_id = $1 AND status = 'queued'
-                        AND (triggered_at, 'restore', id) < ($2, $3, $4)) AS blocked",
+                        AND (NOT may_be_at_agent, triggered_at, 'restore', id) < ($5, $2, $3, $4)) AS blocked",
     )
     .bind::<BigInt, _>(operation.instance.0)
     .bind::<Timestamptz, _>(operation.triggered_at)
     .bind::<Text, _>(operation.kind.as_str())
     .bind::<BigInt, _>(operation.row)
+    .bind::<Bool, _>(!operation.may_be_at_agent)
     .get_result(conn)?;
     Ok(row.blocked)
 }
@@ -182,10 +193,10 @@ pub fn find_next_queued(conn: &mut PgConnection, instance: ServiceInstanceId) ->
     let rows = load_references(
         diesel::sql_query(
             "SELECT * FROM (
-                 SELECT 'backup' AS kind, id, is_scheduled, triggered_at FROM backups WHERE service_instance_id = $1 AND status = 'queued'
+                 SELECT 'backup' AS kind, id, is_scheduled, triggered_at, may_be_at_agent FROM backups WHERE service_instance_id = $1 AND status = 'queued'
                  UNION ALL
-                 SELECT 'restore', id, false, triggered_at FROM restores WHERE service_instance_id = $1 AND status = 'queued'
-             ) queued ORDER BY triggered_at, kind, id LIMIT 1",
+                 SELECT 'restore', id, false, triggered_at, may_be_at_agent FROM restores WHERE service_instance_id = $1 AND status = 'queued'
+             ) queued ORDER BY NOT may_be_at_agent, triggered_at, kind, id LIMIT 1",
         )
         .bind::<BigInt, _>(instance.0)
         .load(conn)?,
@@ -193,9 +204,11 @@ pub fn find_next_queued(conn: &mut PgConnection, instance: ServiceInstanceId) ->
     Ok(rows.into_iter().next().map(|reference| (reference.kind, reference.id)))
 }
 
-/// How many operations run, fleet-wide.
-pub fn count_running(conn: &mut PgConnection) -> Result<i64> {
-    Ok(running_operations::table.count().get_result(conn)?)
+/// How many backups run, fleet-wide, those on their way to an agent included.
+pub fn count_running_backups(conn: &mut PgConnection) -> Result<i64> {
+    let running = running_operations::table.filter(running_operations::kind.eq("backup")).count();
+    let on_the_way = backups::table.filter(backups::status.eq("queued").and(backups::may_be_at_agent)).count();
+    Ok(running.get_result::<i64>(conn)? + on_the_way.get_result::<i64>(conn)?)
 }
 
 /// An unfinished operation without the job that would move it on.

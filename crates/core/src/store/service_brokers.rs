@@ -17,6 +17,9 @@ pub struct BrokerRecord {
     pub last_synchronised_at: Option<DateTime<Utc>>,
 }
 
+/// A broker's name, the end of its last complete listing, and the error of its last one.
+pub type FailedListing = (String, Option<DateTime<Utc>>, String);
+
 /// Locks the row of the broker called `name`, creating it at first sight.
 pub fn lock(conn: &mut PgConnection, name: &str) -> Result<BrokerRecord> {
     diesel::insert_into(service_brokers::table)
@@ -50,10 +53,11 @@ pub fn update_outcome(conn: &mut PgConnection, id: ServiceBrokerId, error: Optio
     Ok(())
 }
 
-/// Name, last complete listing and last error of every broker that was ever asked.
-pub fn list(conn: &mut PgConnection) -> Result<Vec<(String, Option<DateTime<Utc>>, Option<String>)>> {
+/// Name, last complete listing and last error of every broker whose last listing failed.
+pub fn list_failed(conn: &mut PgConnection) -> Result<Vec<FailedListing>> {
     Ok(service_brokers::table
-        .select((service_brokers::name, service_brokers::last_synchronised_at, service_brokers::last_error))
+        .filter(service_brokers::last_error.is_not_null())
+        .select((service_brokers::name, service_brokers::last_synchronised_at, service_brokers::last_error.assume_not_null()))
         .order(service_brokers::name)
         .load(conn)?)
 }

@@ -102,7 +102,8 @@ pub fn lock(conn: &mut PgConnection, id: ServiceInstanceId) -> Result<ServiceIns
     service_instances::table
         .find(id.0)
         .select(service_instances::id)
-        .for_update()
+        // Not FOR UPDATE: rows that refer to the instance can be inserted meanwhile.
+        .for_no_key_update()
         .first::<i64>(conn)
         .optional()?
         .ok_or_else(|| Error::InstanceNotFound(id.to_string()))?;
@@ -138,21 +139,31 @@ pub fn count(conn: &mut PgConnection) -> Result<i64> {
     Ok(service_instances::table.count().get_result(conn)?)
 }
 
-/// Instances that are not deleted and have no backup queued or running, after `after`: the candidates of a fan-out.
-/// Comes with whether an unfinished backup stands in the way.
-pub fn list_for_fan_out(
+/// Locks the next `limit` instances after `after` that are not deleted: the candidates of the fan-out `job`. Comes with
+/// whether an unfinished backup, not of this fan-out, stands in the way.
+pub fn lock_for_fan_out(
     conn: &mut PgConnection,
+    job: i64,
     after: ServiceInstanceId,
     limit: i64,
 ) -> Result<Vec<(ServiceInstance, bool)>> {
-    let unfinished = diesel::dsl::exists(backups::table.filter(
-        backups::service_instance_id.eq(service_instances::id).and(backups::status.eq_any(["queued", "running"])),
-    ));
-    service_instances::table
-        .inner_join(service_brokers::table)
+    let locked: Vec<i64> = service_instances::table
         .filter(service_instances::id.gt(after.0).and(service_instances::deleted_at.is_null()))
         .order(service_instances::id)
         .limit(limit)
+        .select(service_instances::id)
+        .for_no_key_update()
+        .load(conn)?;
+    let unfinished = diesel::dsl::exists(backups::table.filter(
+        backups::service_instance_id
+            .eq(service_instances::id)
+            .and(backups::status.eq_any(["queued", "running"]))
+            .and(backups::fan_out_job_id.is_distinct_from(Some(job))),
+    ));
+    service_instances::table
+        .inner_join(service_brokers::table)
+        .filter(service_instances::id.eq_any(locked))
+        .order(service_instances::id)
         .select((InstanceRow::as_select(), service_brokers::name, unfinished))
         .load::<(InstanceRow, String, bool)>(conn)?
         .into_iter()

@@ -8,16 +8,30 @@ WITH listed AS (
 before AS (
     SELECT i.guid, i.deleted_at FROM service_instances i JOIN listed USING (guid)
 ),
+-- An INSERT that ends in an update locks every row it meets, so the unchanged ones are left out before. Rows are met
+-- in the order of their numbers, like everywhere else.
+changed AS (
+    SELECT listed.*, i.id FROM listed LEFT JOIN service_instances i USING (guid)
+    WHERE CASE WHEN i.id IS NULL
+        -- an instance that was deleted before it was ever seen has no backups to care for
+        THEN listed.deleted_at IS NULL
+        -- an instance of another broker is none of this one's business
+        ELSE i.service_broker_id = $1
+            AND (i.broker_resource_id, i.state, i.deployment_name, i.plan_guid, i.service_guid, i.organization_guid,
+                 i.space_guid, i.tenant_id, i.data_service, i.store, i.agent_url, i.deleted_at IS NULL)
+                IS DISTINCT FROM
+                (listed.broker_resource_id, listed.state, listed.deployment_name, listed.plan_guid, listed.service_guid,
+                 listed.organization_guid, listed.space_guid, listed.tenant_id, listed.data_service, listed.store,
+                 listed.agent_url, listed.deleted_at IS NULL)
+        END
+),
 written AS (
     INSERT INTO service_instances AS i
         (service_broker_id, guid, backup_guid, broker_resource_id, state, deployment_name, plan_guid, service_guid,
          organization_guid, space_guid, tenant_id, data_service, store, agent_url, deleted_at)
     SELECT $1, guid, backup_guid, broker_resource_id, state, deployment_name, plan_guid, service_guid,
            organization_guid, space_guid, tenant_id, data_service, store, agent_url, deleted_at
-    FROM listed
-    -- an instance that was deleted before it was ever seen has no backups to care for
-    WHERE deleted_at IS NULL OR guid IN (SELECT guid FROM before)
-    ORDER BY guid
+    FROM changed ORDER BY id NULLS LAST, guid
     ON CONFLICT (guid) DO UPDATE SET
         broker_resource_id = excluded.broker_resource_id,
         state = excluded.state,
@@ -34,12 +48,6 @@ written AS (
         deleted_at = CASE WHEN excluded.deleted_at IS NULL THEN NULL ELSE coalesce(i.deleted_at, excluded.deleted_at) END,
         updated_at = now()
     WHERE i.service_broker_id = $1
-      AND (i.broker_resource_id, i.state, i.deployment_name, i.plan_guid, i.service_guid, i.organization_guid, i.space_guid,
-           i.tenant_id, i.data_service, i.store, i.agent_url, i.deleted_at IS NULL)
-          IS DISTINCT FROM
-          (excluded.broker_resource_id, excluded.state, excluded.deployment_name, excluded.plan_guid, excluded.service_guid,
-           excluded.organization_guid, excluded.space_guid, excluded.tenant_id, excluded.data_service, excluded.store,
-           excluded.agent_url, excluded.deleted_at IS NULL)
     RETURNING id, guid, deleted_at
 )
 SELECT written.id, written.guid, written.deleted_at, before.deleted_at AS was_deleted_at

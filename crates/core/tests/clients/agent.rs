@@ -1,3 +1,5 @@
+//! The client of backup agents against hostile ones.
+
 use std::time::Duration;
 
 use backup_core::clients::agent::{AgentClient, AgentCredential, AgentEndpoint, AgentError, OperationKind};

@@ -1,3 +1,5 @@
+//! The client of service brokers against hostile ones.
+
 use std::time::Duration;
 
 use backup_core::clients::broker::{BrokerClient, BrokerEndpoint, BrokerError};

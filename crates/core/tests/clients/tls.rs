@@ -1,3 +1,5 @@
+//! Certificates, server names and authorities of both clients.
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;

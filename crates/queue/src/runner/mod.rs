@@ -35,10 +35,16 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Runs the jobs of some queues, several at a time.
-#[derive(Debug)]
 pub struct Runner {
     engine: Arc<Engine>,
     database_url: String,
+}
+
+impl std::fmt::Debug for Runner {
+    /// Leaves the URL out: it may hold a password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runner").field("engine", &self.engine).finish_non_exhaustive()
+    }
 }
 
 impl Runner {

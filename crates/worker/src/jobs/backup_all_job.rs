@@ -5,5 +5,5 @@ use backup_core::actions::back_up_all::back_up_all;
 use backup_queue::{ClaimedJob, JobError, Outcome};
 
 pub(super) async fn run(manager: Manager, job: ClaimedJob) -> Result<Outcome, JobError> {
-    back_up_all(&manager, &job).await.map_err(super::retry)
+    back_up_all(&manager, &job).await.map_err(super::failed)
 }

@@ -7,5 +7,5 @@ use backup_queue::{ClaimedJob, JobError, Outcome};
 
 pub(super) async fn run(manager: Manager, job: ClaimedJob) -> Result<Outcome, JobError> {
     let arguments: DeleteBackupsArguments = super::arguments(&job)?;
-    delete_backups(&manager, &job, arguments.instance, arguments.step).await.map_err(super::retry)
+    delete_backups(&manager, &job, arguments.instance, arguments.step).await.map_err(super::failed)
 }

@@ -7,5 +7,5 @@ use backup_queue::{ClaimedJob, JobError, Outcome};
 
 pub(super) async fn run(manager: Manager, job: ClaimedJob) -> Result<Outcome, JobError> {
     let arguments: InitializeDeletionArguments = super::arguments(&job)?;
-    plan_deletions(&manager, &job, arguments.step).await.map_err(super::retry)
+    plan_deletions(&manager, &job, arguments.step).await.map_err(super::failed)
 }

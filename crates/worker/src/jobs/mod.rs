@@ -50,8 +50,8 @@ fn arguments<T: DeserializeOwned>(job: &ClaimedJob) -> Result<T, JobError> {
         .map_err(|error| JobError::give_up(format!("the arguments cannot be read: {error}")))
 }
 
-/// An error of an action is worth another attempt: what cannot be helped by one, the actions record as the outcome of
-/// the operation.
-fn retry(error: Error) -> JobError {
-    JobError::from(error)
+/// An action's error, with whether another attempt can help.
+fn failed(error: Error) -> JobError {
+    let retry = error.is_retryable();
+    JobError { retry, ..JobError::from(error) }
 }

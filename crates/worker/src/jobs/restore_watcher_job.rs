@@ -8,5 +8,5 @@ use backup_queue::{ClaimedJob, JobError, Outcome};
 
 pub(super) async fn run(manager: Manager, job: ClaimedJob) -> Result<Outcome, JobError> {
     let arguments: OperationArguments = super::arguments(&job)?;
-    check_operation(&manager, &job, OperationKind::Restore, arguments.id).await.map_err(super::retry)
+    check_operation(&manager, &job, OperationKind::Restore, arguments.id).await.map_err(super::failed)
 }

@@ -11,5 +11,5 @@ pub(super) async fn run(manager: Manager, job: ClaimedJob) -> Result<Outcome, Jo
         Some(broker) => synchronise_broker(&manager, &job, broker).await,
         None => synchronise_all(&manager, &job).await,
     };
-    outcome.map_err(super::retry)
+    outcome.map_err(super::failed)
 }

@@ -60,12 +60,8 @@ pub(super) async fn play(
     let act = report.begin("restoring through the API, while somebody is connected");
     block_in_place(|| stage.connect_client())?;
     let restore = restore(&api, number(&backup, "id")).await?;
-    let processed = number(&restore, "bytes_processed");
-    report.end(
-        "restore",
-        act,
-        format!("{} loaded, {}", HumanBytes(processed), rate(processed, act.elapsed())),
-    );
+    let remark = format!("{} read from the store", HumanBytes(number(&restore, "bytes_processed")));
+    report.end("restore", act, remark);
 
     let act = report.begin("comparing everything with what was there before");
     let after = block_in_place(|| Fingerprint::take(&stage.instance))?;

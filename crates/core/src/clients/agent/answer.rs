@@ -21,7 +21,11 @@ pub(super) fn never_heard(body: &[u8]) -> Result<(), AgentError> {
 
 /// Parses and judges the status of operation `id`.
 pub(super) fn operation(id: &str, body: &[u8]) -> Result<OperationStatus, AgentError> {
-    let status: OperationStatus = parse(body)?;
+    let mut status: OperationStatus = parse(body)?;
+    if let Some(error) = &mut status.error {
+        error.code = tame(&error.code);
+        error.message = tame(&error.message);
+    }
     match fault(id, &status) {
         Some(detail) => Err(AgentError::protocol(detail)),
         None => Ok(status),
@@ -34,6 +38,9 @@ fn fault(id: &str, status: &OperationStatus) -> Option<String> {
     }
     if status.epoch < 0 {
         return Some("the epoch is negative".to_owned());
+    }
+    if status.filter_plugins.len() > 16 || !status.filter_plugins.iter().all(|name| is_word(name)) {
+        return Some("the filter_plugins are no list of short words".to_owned());
     }
     match status.state {
         OperationState::Running if status.finished_at.is_some() => {
@@ -52,6 +59,11 @@ fn fault(id: &str, status: &OperationStatus) -> Option<String> {
     None
 }
 
+fn is_word(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    (1..=64).contains(&text.len()) && text.chars().all(plain)
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
@@ -62,7 +74,7 @@ mod tests {
 
     fn done() -> Value {
         json!({"id": "b-1", "epoch": 1, "state": "done", "bytes_read": 9, "bytes_stored": 7,
-            "started_at": "2026-01-01T00:00:00Z", "finished_at": "2026-01-01T00:01:00Z", "checksum": SHA,
+            "started_at": "2026-01-01T00:00:00Z", "finished_at": "2026-01-01T00:01:00Z", "checksum": SHA, "filter_plugins": ["zstd", "age"],
             "parts": [{"name": "data.00001", "size": 7, "sha256": SHA}], "of_tomorrow": true})
     }
 
@@ -83,6 +95,7 @@ mod tests {
             ("/state", json!("running")),
             ("/state", json!("finished")),
             ("/finished_at", Value::Null),
+            ("/filter_plugins", json!(["\u{0}"])),
             ("/parts/0/size", json!(-1)),
         ];
         for (path, value) in cases {
@@ -98,6 +111,14 @@ mod tests {
         let mut status = done();
         status["error"] = json!({"code": "internal", "message": "?"});
         assert!(judge(&status).is_err());
+    }
+
+    #[test]
+    fn control_characters_in_a_failures_words_are_taken_out() {
+        let mut status = done();
+        status["state"] = json!("failed");
+        status["error"] = json!({"code": "internal", "message": "a\u{0}b\nc"});
+        assert_eq!(judge(&status).unwrap().error.unwrap().message, "a b c");
     }
 
     #[test]

@@ -78,6 +78,12 @@ impl AgentError {
         }
     }
 
+    /// Tells whether the request certainly did not reach the agent: no connection stood.
+    #[must_use]
+    pub fn is_undelivered(&self) -> bool {
+        matches!(self, Self::Unreachable { source } if source.is_connect())
+    }
+
     pub(super) fn unreachable(source: reqwest::Error) -> Self {
         Self::Unreachable { source: source.without_url() }
     }

@@ -23,8 +23,8 @@ pub enum AgentUrlError {
     #[error("the instance's {0} has characters that do not belong into a URL")]
     UnsafeValue(&'static str),
     /// Not an http or https URL, or one with user information.
-    #[error("{0:?} is not a usable http or https URL")]
-    NotAUrl(String),
+    #[error("the address is not a usable http or https URL without user information")]
+    NotAUrl,
 }
 
 /// Returns the explicit address of an instance, else the expanded template.
@@ -66,7 +66,8 @@ fn value<'a>(name: &str, instance: &'a BrokerInstance) -> Result<&'a str, AgentU
 }
 
 fn parse(text: &str) -> Result<Url, AgentUrlError> {
-    let refused = || AgentUrlError::NotAUrl(text.to_owned());
+    // The text is not shown: it may hold a password.
+    let refused = || AgentUrlError::NotAUrl;
     let url = Url::parse(text).map_err(|_| refused())?;
     let usable = matches!(url.scheme(), "http" | "https")
         && url.host().is_some()

@@ -53,22 +53,23 @@ impl BrokerInstance {
                 parse_time(text).ok_or_else(|| bad(format!("{guid} has the deleted_at {:?}", tame(text))))?,
             ),
         };
-        let state = resource.state.unwrap_or_default();
+        let state = tame(&resource.state.unwrap_or_default());
+        let word = |text: Option<String>| text.map(|text| tame(&text));
         let context = resource.context.unwrap_or_default();
         Ok(Self {
             broker_resource_id: resource.id,
             deleted: state == "deleted" || deleted_at.is_some(),
             deleted_at,
             guid,
-            plan_guid: resource.plan_guid,
-            service_guid: resource.service_guid,
-            organization_guid: context.organization_guid,
-            space_guid: context.space_guid,
-            tenant_id: resource.tenant_id,
-            deployment_name: resource.deployment_name,
+            plan_guid: word(resource.plan_guid),
+            service_guid: word(resource.service_guid),
+            organization_guid: word(context.organization_guid),
+            space_guid: word(context.space_guid),
+            tenant_id: word(resource.tenant_id),
+            deployment_name: word(resource.deployment_name),
             state,
             backup_agent_url: resource.backup_agent_url.filter(|url| !url.is_empty()),
-            data_service: resource.data_service,
+            data_service: word(resource.data_service),
         })
     }
 }
