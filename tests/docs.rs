@@ -72,7 +72,8 @@ fn every_link_between_pages_leads_somewhere() {
         let text = fs::read_to_string(&page).unwrap();
         for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             let target = target.split('#').next().unwrap_or_default();
-            if !target.is_empty() && !target.contains("://") && !page.parent().unwrap().join(target).exists() {
+            if !target.is_empty() && !target.contains("://") && !page.parent().unwrap().join(target).exists()
+            {
                 broken.push(format!("{}: {target}", page.display()));
             }
         }

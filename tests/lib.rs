@@ -32,16 +32,27 @@ impl Client {
     ///
     /// # Errors
     /// When there is no answer, or one that is not JSON.
-    pub async fn send(&self, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<(StatusCode, Value)> {
-        let mut request =
-            self.http.request(method, format!("{}{path}", self.url)).basic_auth(&self.user, Some(&self.password));
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> anyhow::Result<(StatusCode, Value)> {
+        let mut request = self
+            .http
+            .request(method, format!("{}{path}", self.url))
+            .basic_auth(&self.user, Some(&self.password));
         if let Some(body) = body.filter(|body| !body.is_null()) {
             request = request.json(&body);
         }
         let answer = request.send().await?;
         let status = answer.status();
         let text = answer.text().await?;
-        let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).with_context(|| text.clone())? };
+        let body = if text.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_str(&text).with_context(|| text.clone())?
+        };
         Ok((status, body))
     }
 
@@ -105,7 +116,8 @@ impl Client {
     /// # Errors
     /// When the API refuses, or it does not end in time.
     pub async fn restore(&self, instance: &str, backup: i64) -> anyhow::Result<Value> {
-        let answer = self.post(&format!("/instances/{instance}/backups/{backup}/restore"), Value::Null).await?;
+        let answer =
+            self.post(&format!("/instances/{instance}/backups/{backup}/restore"), Value::Null).await?;
         let id = answer["id"].as_i64().context("no id")?;
         self.wait(&format!("/instances/{instance}/restores/{id}"), has_ended).await
     }

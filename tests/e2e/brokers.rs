@@ -26,7 +26,8 @@ async fn a_backup_of_everything_fans_out_over_two_brokers() {
     broker.add(Resource::available(9, "http-stopped").agent(&pretender.agent.url()).with("state", "stopped"));
     let inventory = pretender.broker("inventory").instance_at("static-1", &pretender.agent.url());
     let house =
-        House::start(|plan| pretender.store(plan).broker(inventory).broker(http(&broker, &pretender)), 7).await;
+        House::start(|plan| pretender.store(plan).broker(inventory).broker(http(&broker, &pretender)), 7)
+            .await;
     house.api.post("/backup_agent/backup_all", json!({})).await.unwrap();
     house.until("SELECT count(*) FROM backups WHERE status = 'done'", "6").await;
     assert_eq!(house.value("SELECT count(DISTINCT service_instance_id) FROM backups"), "6");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use backup_testkit::Plan;
 use backup_tests::Client;
 use local_installation::{AgentPlan, BrokerPlan, Installation};
-use private_postgres::Server;
+use private_postgres::{Options, Server};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -17,7 +17,11 @@ async fn running(pretender: &Pretender) -> (House, i64) {
     let house = House::start(|plan| pretender.plan(plan, &["i-1"]), 1).await;
     pretender.agent.plan(Plan::running());
     let id = house.api.request_backup("i-1").await.unwrap();
-    house.api.wait(&format!("/instances/i-1/backups/{id}"), |backup| backup["status"] == "running").await.unwrap();
+    house
+        .api
+        .wait(&format!("/instances/i-1/backups/{id}"), |backup| backup["status"] == "running")
+        .await
+        .unwrap();
     (house, id)
 }
 
@@ -93,13 +97,15 @@ async fn a_killed_agent_reports_its_backup_as_interrupted_and_makes_the_next_one
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_may_restart_under_running_daemons() {
     let pretender = Pretender::new();
-    let mut server = Server::start().unwrap();
+    let mut server = Server::start_with(Options::default().durable()).unwrap();
     server.create_database("manager").unwrap();
     let plan = pretender.plan(quick(&server.url("manager")), &["i-1"]);
     let mut installation = Installation::prepare(&plan).unwrap();
     installation.start().unwrap();
     let api = Client::new(&installation.http_url(), installation.user(), installation.password()).unwrap();
-    server.psql("manager", "UPDATE schedules SET next_run_at = now() WHERE name = 'update_instance_state'").unwrap();
+    server
+        .psql("manager", "UPDATE schedules SET next_run_at = now() WHERE name = 'update_instance_state'")
+        .unwrap();
     api.wait("/instances", |list| list.as_array().is_some_and(|list| !list.is_empty())).await.unwrap();
     pretender.agent.plan(Plan::running());
     let id = api.request_backup("i-1").await.unwrap();

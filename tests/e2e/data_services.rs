@@ -43,11 +43,15 @@ async fn a_running_postgresql_is_backed_up_and_restored() {
     let restore = house.api.restore("pg-1", id).await.unwrap();
     assert_eq!(restore["status"], "done", "{restore}\n{}", house.logs());
     assert_eq!(server.psql("app", FINGERPRINT).unwrap(), before);
-    let databases = server.psql("postgres", "SELECT string_agg(datname, ',' ORDER BY datname) FROM pg_database WHERE NOT datistemplate");
+    let databases = server.psql(
+        "postgres",
+        "SELECT string_agg(datname, ',' ORDER BY datname) FROM pg_database WHERE NOT datistemplate",
+    );
     assert_eq!(databases.unwrap().trim(), "app,postgres");
 
     // No secret of the instance is in any log or answer.
-    let key_is_logged = house.installation.daemons().any(|daemon| daemon.log().contains(house.installation.agent_password()));
+    let key_is_logged =
+        house.installation.daemons().any(|daemon| daemon.log().contains(house.installation.agent_password()));
     assert!(!key_is_logged);
 }
 

@@ -12,7 +12,9 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 async fn deletion_respects_count_and_age_and_shows_its_plan_first() {
     let pretender = Pretender::new();
     let house = House::start(
-        |plan| pretender.plan(plan, &["i-1"]).setting("min_backups_per_instance", 2).setting("min_backup_age", 3),
+        |plan| {
+            pretender.plan(plan, &["i-1"]).setting("min_backups_per_instance", 2).setting("min_backup_age", 3)
+        },
         1,
     )
     .await;

@@ -19,7 +19,8 @@ impl House {
         let database = Database::empty().unwrap();
         let mut installation = Installation::prepare(&plan(quick(&database.url()))).unwrap();
         installation.start().unwrap();
-        let api = Client::new(&installation.http_url(), installation.user(), installation.password()).unwrap();
+        let api =
+            Client::new(&installation.http_url(), installation.user(), installation.password()).unwrap();
         let house = Self { api, installation, database };
         house.synchronise().await;
         let known = |list: &serde_json::Value| list.as_array().is_some_and(|list| list.len() >= instances);
@@ -35,9 +36,12 @@ impl House {
     /// Brings a schedule forward to now and waits until it has fired and its jobs are over.
     pub(crate) async fn fire(&self, schedule: &str) {
         self.database
-            .execute(&format!("UPDATE schedules SET next_run_at = now() - interval '1 second' WHERE name = '{schedule}'"))
+            .execute(&format!(
+                "UPDATE schedules SET next_run_at = now() - interval '1 second' WHERE name = '{schedule}'"
+            ))
             .unwrap();
-        let pending = format!("SELECT count(*) FROM schedules WHERE name = '{schedule}' AND next_run_at < now()");
+        let pending =
+            format!("SELECT count(*) FROM schedules WHERE name = '{schedule}' AND next_run_at < now()");
         self.until(&pending, "0").await;
         let busy = "SELECT count(*) FROM jobs WHERE state <> 'scheduled'
                     AND queue IN ('update_instance_state_job', 'initialize_backup_deletion_job', 'backup_deleter_job', 'backup_all_job')";
@@ -52,7 +56,11 @@ impl House {
             if found == wanted {
                 return;
             }
-            assert!(since.elapsed() < backup_tests::PATIENCE, "{query}: {found}, not {wanted}\n{}", self.logs());
+            assert!(
+                since.elapsed() < backup_tests::PATIENCE,
+                "{query}: {found}, not {wanted}\n{}",
+                self.logs()
+            );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -63,13 +71,19 @@ impl House {
 
     /// The end of every log, for the message of a failed test.
     pub(crate) fn logs(&self) -> String {
-        self.installation.daemons().map(|daemon| format!("--- {}\n{}\n", daemon.name(), daemon.log_tail(15))).collect()
+        self.installation
+            .daemons()
+            .map(|daemon| format!("--- {}\n{}\n", daemon.name(), daemon.log_tail(15)))
+            .collect()
     }
 }
 
 /// A plan whose waits are short.
 pub(crate) fn quick(database_url: &str) -> Plan {
     Plan::new(database_url)
+        // A moved clock shall make none of these due; tests fire them.
+        .setting("full_backup_repeat", "0 0 29 2 *")
+        .setting("delete_backup_repeat", "0 0 29 2 *")
         .setting("jobs.watcher.interval", "300ms")
         .setting("jobs.poll_interval", "300ms")
         .setting("jobs.lease", "3s")

@@ -32,7 +32,12 @@ fn prepared(setting: &str, value: serde_json::Value) -> (Installation, String) {
 #[test]
 fn a_wrong_configuration_stops_every_daemon_with_the_key_what_was_found_and_what_is_allowed() {
     let cases = [
-        ("workers", json!([{"queues": "backup_all_job, backups"}]), "workers[0].queues", "backup_deleter_job"),
+        (
+            "workers",
+            json!([{"queues": "backup_all_job, backups"}]),
+            "workers[0].queues",
+            "backup_deleter_job",
+        ),
         ("workers", json!([{"count": 0}]), "workers[0].count", "1"),
         ("min_backup_age", json!(-1), "min_backup_age", "0"),
         ("full_backup_repeat", json!("61 * * * *"), "full_backup_repeat", "cron"),
@@ -56,7 +61,11 @@ fn an_unknown_queue_or_group_on_the_command_line_is_named() {
     let (_installation, file) = prepared("min_backup_age", json!(7));
     let output = run("backup-manager-worker", &["--config", &file, "--queues", "backup_all_job, nonsense"]);
     assert_eq!(output.status.code(), Some(78));
-    assert!(said(&output).contains("nonsense") && said(&output).contains("restore_watcher_job"), "{}", said(&output));
+    assert!(
+        said(&output).contains("nonsense") && said(&output).contains("restore_watcher_job"),
+        "{}",
+        said(&output)
+    );
     let output = run("backup-manager-worker", &["--config", &file, "--group", "9"]);
     assert_eq!(output.status.code(), Some(78));
     assert!(said(&output).contains("1 to 4"), "{}", said(&output));
@@ -98,7 +107,11 @@ async fn sigterm_ends_every_daemon_in_time_with_0_and_hands_running_jobs_back() 
     let mut house = House::start(|plan| pretender.plan(plan, &["i-1"]), 1).await;
     pretender.agent.plan(Plan::running());
     let id = house.api.request_backup("i-1").await.unwrap();
-    house.api.wait(&format!("/instances/i-1/backups/{id}"), |backup| backup["status"] == "running").await.unwrap();
+    house
+        .api
+        .wait(&format!("/instances/i-1/backups/{id}"), |backup| backup["status"] == "running")
+        .await
+        .unwrap();
     for worker in &mut house.installation.workers {
         let status = worker.terminate(Duration::from_secs(20)).unwrap();
         assert_eq!(status.code(), Some(0), "{}", worker.log_tail(20));

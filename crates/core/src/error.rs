@@ -129,8 +129,14 @@ impl Error {
     /// since a newer program may be on its way.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::DatabaseUnavailable(_) | Self::Database(_) | Self::Conflict | Self::InstanceBusy | Self::Broker(_) => true,
-            Self::NotConfigured { .. } | Self::AgentUnknown(_) | Self::Cipher(_) | Self::Invalid { .. } => true,
+            Self::DatabaseUnavailable(_)
+            | Self::Database(_)
+            | Self::Conflict
+            | Self::InstanceBusy
+            | Self::Broker(_) => true,
+            Self::NotConfigured { .. } | Self::AgentUnknown(_) | Self::Cipher(_) | Self::Invalid { .. } => {
+                true
+            }
             Self::Objects(error) => error.is_retryable(),
             Self::Agent(error) => error.is_retryable(),
             Self::InstanceNotFound(_)
@@ -187,9 +193,12 @@ impl From<Diesel> for Error {
             // The backup was marked between the look at it and the insert: the same request is refused properly next time.
             (_, Some("backup_restorable")) | (DatabaseErrorKind::SerializationFailure, _) => Self::Conflict,
             _ if is_conflict(info.message()) => Self::Conflict,
-            (DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand | DatabaseErrorKind::ReadOnlyTransaction, _) => {
-                Self::DatabaseUnavailable(info.message().to_owned())
-            }
+            (
+                DatabaseErrorKind::ClosedConnection
+                | DatabaseErrorKind::UnableToSendCommand
+                | DatabaseErrorKind::ReadOnlyTransaction,
+                _,
+            ) => Self::DatabaseUnavailable(info.message().to_owned()),
             _ if is_outage(info.message()) => Self::DatabaseUnavailable(info.message().to_owned()),
             _ => Self::Database(info.message().to_owned()),
         }

@@ -58,7 +58,9 @@ pub struct OperationArguments {
 impl OperationArguments {
     /// The kind; none when the row was written by a newer version that knows more kinds.
     pub fn kind(&self) -> Option<OperationKind> {
-        [OperationKind::Backup, OperationKind::Restore].into_iter().find(|kind| kind.as_str() == self.operation)
+        [OperationKind::Backup, OperationKind::Restore]
+            .into_iter()
+            .find(|kind| kind.as_str() == self.operation)
     }
 }
 
@@ -115,7 +117,13 @@ pub fn backup_all() -> NewJob {
 }
 
 /// Sends an operation to its agent, `delay` from now.
-pub fn start_operation(kind: OperationKind, id: i64, is_scheduled: bool, delay: Duration, policy: &Policy) -> NewJob {
+pub fn start_operation(
+    kind: OperationKind,
+    id: i64,
+    is_scheduled: bool,
+    delay: Duration,
+    policy: &Policy,
+) -> NewJob {
     NewJob::new(BACKUP_AGENT_BACKUPS, KIND_START_OPERATION, operation_arguments(kind, id))
         .priority(if is_scheduled { PRIORITY_SCHEDULED } else { PRIORITY_ON_DEMAND })
         .delay(delay)
@@ -138,9 +146,13 @@ pub fn check_operation(kind: OperationKind, id: i64, delay: Duration) -> NewJob 
 
 /// Finds the instances for which `step` has something to do.
 pub fn initialize_backup_deletion(step: DeletionStep) -> NewJob {
-    NewJob::new(INITIALIZE_BACKUP_DELETION, KIND_INITIALIZE_BACKUP_DELETION, to_value(&InitializeDeletionArguments { step }))
-        .unique_key(format!("initialize-deletion-{}", step_word(step)))
-        .max_attempts(PATIENT)
+    NewJob::new(
+        INITIALIZE_BACKUP_DELETION,
+        KIND_INITIALIZE_BACKUP_DELETION,
+        to_value(&InitializeDeletionArguments { step }),
+    )
+    .unique_key(format!("initialize-deletion-{}", step_word(step)))
+    .max_attempts(PATIENT)
 }
 
 /// Does `step` for the backups of one instance.
@@ -192,9 +204,17 @@ pub fn schedules(settings: &ScheduleSettings) -> Vec<Schedule> {
     };
     vec![
         schedule("full_backup", &settings.full_backup_repeat, backup_all()),
-        schedule("delete_backup_mark", &settings.delete_backup_repeat, initialize_backup_deletion(DeletionStep::Mark)),
+        schedule(
+            "delete_backup_mark",
+            &settings.delete_backup_repeat,
+            initialize_backup_deletion(DeletionStep::Mark),
+        ),
         schedule("delete_backup_remove", "0 * * * *", initialize_backup_deletion(DeletionStep::Remove)),
-        schedule("update_instance_state", &settings.update_instance_state_repeat, update_instance_state(None)),
+        schedule(
+            "update_instance_state",
+            &settings.update_instance_state_repeat,
+            update_instance_state(None),
+        ),
     ]
 }
 

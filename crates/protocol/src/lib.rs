@@ -147,7 +147,7 @@ pub struct OperationStatus {
     /// Bytes written to the store (backup) or to the data service (restore) so far.
     #[serde(default)]
     pub bytes_stored: u64,
-    /// Estimate of `bytes_read` at the end.
+    /// Estimate, for a backup, of `bytes_read` at the end; for a restore, of `bytes_stored`: plain bytes in both cases.
     #[serde(default)]
     pub total_bytes_estimate: Option<u64>,
     /// When the agent began.

@@ -21,7 +21,8 @@ impl GroupSettings {
     /// Names a group after host, process and number, so that an operator finds the process that holds a job. The
     /// random end keeps a restarted process from taking the leases of its predecessor for its own.
     pub fn new(number: usize, group: WorkerGroup) -> Self {
-        let host = nix::unistd::gethostname().map(|host| host.to_string_lossy().into_owned()).unwrap_or_default();
+        let host =
+            nix::unistd::gethostname().map(|host| host.to_string_lossy().into_owned()).unwrap_or_default();
         let random = uuid::Uuid::new_v4().simple().to_string();
         let random = random.get(..6).unwrap_or_default().to_owned();
         Self { name: format!("{host}/{}/group-{number}/{random}", std::process::id()), group }

@@ -69,7 +69,12 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let mut runners = JoinSet::new();
     for (number, group) in groups {
         let group = GroupSettings::new(number, group);
-        tracing::info!(worker = group.name, count = group.group.count, queues = group.group.queues.join(", "), "working");
+        tracing::info!(
+            worker = group.name,
+            count = group.group.count,
+            queues = group.group.queues.join(", "),
+            "working"
+        );
         let (runner, stop) = (runner(&manager, &settings, group), stop.clone());
         runners.spawn(async move { runner.run(stop).await });
     }
@@ -107,7 +112,8 @@ fn chosen_groups(arguments: &Arguments, settings: &Settings) -> Result<Vec<(usiz
     match arguments.group {
         None => Ok(groups),
         Some(number) => {
-            let (found, allowed) = (number.to_string(), format!("1 to {}, the entries of workers", groups.len()));
+            let (found, allowed) =
+                (number.to_string(), format!("1 to {}, the entries of workers", groups.len()));
             match groups.into_iter().find(|(candidate, _)| *candidate == number) {
                 Some(group) => Ok(vec![group]),
                 None => Err(wrong("--group", found, allowed).into()),

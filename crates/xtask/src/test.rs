@@ -38,19 +38,19 @@ pub fn main(filters: &[String]) -> anyhow::Result<()> {
             cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], &[])
         }));
     }
-    // The programs that the end-to-end tests start.
-    ended.push(step("build", None, || cargo(&["build", "--workspace"], &[])));
-    ended.push(step("tests", None, || tests(filters)));
     if filters.is_empty() {
+        ended.push(step("documentation", None, || {
+            cargo(&["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")])
+        }));
         if has_nextest() {
             ended.push(step("examples in the documentation", None, || {
                 cargo(&["test", "--workspace", "--doc"], &[])
             }));
         }
-        ended.push(step("documentation", None, || {
-            cargo(&["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")])
-        }));
     }
+    // The programs that the end-to-end tests start.
+    ended.push(step("build", None, || cargo(&["build", "--workspace"], &[])));
+    ended.push(step("tests", None, || tests(filters)));
     summarise(&ended, begin.elapsed())
 }
 

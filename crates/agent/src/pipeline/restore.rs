@@ -46,7 +46,7 @@ pub(crate) async fn run(run: Run, order: RestoreOrder) -> Result<Metadata, Failu
 async fn check(run: &Run, order: &RestoreOrder) -> Result<Metadata, Failure> {
     let metadata = verify::metadata(run, &order.backup_id, &order.checksum).await?;
     // All bytes are read twice: once to check, once to load.
-    run.progress.set_estimate(metadata.size.saturating_mul(2));
+    run.progress.set_estimate(metadata.plain_size);
     verify::key(run, &metadata, &order.encryption).await?;
     verify::stored_bytes(run, &metadata).await?;
     Ok(metadata)

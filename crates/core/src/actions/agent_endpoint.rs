@@ -19,17 +19,19 @@ pub(super) struct Agent {
 
 /// Finds the agent of an instance. Fails when its address is unknown or its broker has left the configuration.
 pub(super) fn agent_of(settings: &Settings, instance: &ServiceInstance) -> Result<Agent> {
-    let broker = settings
-        .brokers
-        .iter()
-        .find(|broker| broker.name == instance.service_broker)
-        .ok_or_else(|| Error::NotConfigured { what: "service broker", name: instance.service_broker.clone() })?;
+    let broker =
+        settings.brokers.iter().find(|broker| broker.name == instance.service_broker).ok_or_else(|| {
+            Error::NotConfigured { what: "service broker", name: instance.service_broker.clone() }
+        })?;
     let url = instance
         .agent_url
         .as_deref()
         .and_then(|url| Url::parse(url).ok())
         .ok_or_else(|| Error::AgentUnknown(instance.guid.to_string()))?;
-    Ok(Agent { client: broker.agent.clone(), endpoint: AgentEndpoint::new(url, broker.agent_credential.clone()) })
+    Ok(Agent {
+        client: broker.agent.clone(),
+        endpoint: AgentEndpoint::new(url, broker.agent_credential.clone()),
+    })
 }
 
 /// Tells the agent to stop a failed backup; an error unless it confirms that it no longer works on it. The agent of a
@@ -47,7 +49,8 @@ pub(super) async fn confirm_stopped(manager: &Manager, backup: &Backup) -> Resul
         None => Ok(()),
         Some(agent) => {
             let agent = agent?;
-            let status = agent.client.cancel(&agent.endpoint, OperationKind::Backup, &backup.backup_id).await?;
+            let status =
+                agent.client.cancel(&agent.endpoint, OperationKind::Backup, &backup.backup_id).await?;
             match status.map(|status| status.state) {
                 Some(backup_protocol::OperationState::Running) => Err(Error::InstanceBusy),
                 _ => Ok(()),

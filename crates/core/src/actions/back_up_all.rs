@@ -37,20 +37,29 @@ struct Chunk {
     skipped: usize,
 }
 
-fn fan_out(conn: &mut PgConnection, settings: &Settings, job: &ClaimedJob, after: ServiceInstanceId) -> Result<Option<Chunk>> {
+fn fan_out(
+    conn: &mut PgConnection,
+    settings: &Settings,
+    job: &ClaimedJob,
+    after: ServiceInstanceId,
+) -> Result<Option<Chunk>> {
     job.lease.confirm(conn)?;
     let candidates = service_instances::lock_for_fan_out(conn, job.id.0, after, CHUNK)?;
     let Some((last, _)) = candidates.last() else { return Ok(None) };
     let last = last.id;
     let (mut new, mut delays, mut skipped) = (Vec::new(), std::collections::HashMap::new(), Vec::new());
     for (instance, has_unfinished_backup) in candidates {
-        let reason = skip_reason(&instance.state, instance.agent_url.as_deref(), instance.exclude_from_auto_backup)
-            .or_else(|| has_unfinished_backup.then(|| "a backup is queued or running already".to_owned()));
+        let reason =
+            skip_reason(&instance.state, instance.agent_url.as_deref(), instance.exclude_from_auto_backup)
+                .or_else(|| {
+                    has_unfinished_backup.then(|| "a backup is queued or running already".to_owned())
+                });
         if let Some(reason) = reason {
             skipped.push((instance.id, reason));
             continue;
         }
-        delays.insert(instance.id, spread::offset(instance.guid.as_str(), settings.policy.full_backup_spread));
+        delays
+            .insert(instance.id, spread::offset(instance.guid.as_str(), settings.policy.full_backup_spread));
         let mut backup = new_backup(conn, settings, &instance)?;
         backup.is_scheduled = true;
         backup.fan_out_job = Some(job.id.0);

@@ -9,16 +9,32 @@ use crate::store::{audit_events, backups, operations, restores, service_instance
 use crate::{Error, Result, jobs};
 
 /// Asks for the cancellation of a queued or running backup.
-pub async fn cancel_backup(manager: &Manager, actor: &Actor, guid: &ServiceInstanceGuid, id: BackupId) -> Result<()> {
+pub async fn cancel_backup(
+    manager: &Manager,
+    actor: &Actor,
+    guid: &ServiceInstanceGuid,
+    id: BackupId,
+) -> Result<()> {
     cancel(manager, actor, guid, OperationKind::Backup, id.0).await
 }
 
 /// Asks for the cancellation of a queued or running restore.
-pub async fn cancel_restore(manager: &Manager, actor: &Actor, guid: &ServiceInstanceGuid, id: RestoreId) -> Result<()> {
+pub async fn cancel_restore(
+    manager: &Manager,
+    actor: &Actor,
+    guid: &ServiceInstanceGuid,
+    id: RestoreId,
+) -> Result<()> {
     cancel(manager, actor, guid, OperationKind::Restore, id.0).await
 }
 
-async fn cancel(manager: &Manager, actor: &Actor, guid: &ServiceInstanceGuid, kind: OperationKind, id: i64) -> Result<()> {
+async fn cancel(
+    manager: &Manager,
+    actor: &Actor,
+    guid: &ServiceInstanceGuid,
+    kind: OperationKind,
+    id: i64,
+) -> Result<()> {
     let (actor, guid) = (actor.clone(), guid.clone());
     manager
         .database
@@ -42,7 +58,13 @@ async fn cancel(manager: &Manager, actor: &Actor, guid: &ServiceInstanceGuid, ki
             operations::update_cancel_requested(conn, kind, id)?;
             backup_queue::run_now(conn, &jobs::start_key(kind, id))?;
             backup_queue::run_now(conn, &jobs::check_key(kind, id))?;
-            audit_events::insert(conn, &actor, &format!("cancel_{}", kind.as_str()), Some(&guid), Some(id.to_string()))
+            audit_events::insert(
+                conn,
+                &actor,
+                &format!("cancel_{}", kind.as_str()),
+                Some(&guid),
+                Some(id.to_string()),
+            )
         })
         .await
 }

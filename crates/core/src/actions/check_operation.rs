@@ -28,7 +28,12 @@ const PATIENCE_WITH_STORE: chrono::Duration = chrono::Duration::hours(24);
 const CANCEL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Asks once; snoozes while the operation runs.
-pub async fn check_operation(manager: &Manager, job: &ClaimedJob, kind: OperationKind, id: i64) -> Result<Outcome> {
+pub async fn check_operation(
+    manager: &Manager,
+    job: &ClaimedJob,
+    kind: OperationKind,
+    id: i64,
+) -> Result<Outcome> {
     let Some(watched) = look(manager, &job.lease, kind, id).await? else { return Ok(Outcome::Done) };
     let Watched { operation, agent, now } = watched;
     let answer = ask(&operation, &agent).await;
@@ -64,7 +69,8 @@ async fn look(manager: &Manager, lease: &Lease, kind: OperationKind, id: i64) ->
         .database
         .transaction(move |conn| {
             lease.confirm(conn)?;
-            let Some(operation) = operations::lock(conn, kind, id)?.filter(|found| found.status == "running") else {
+            let Some(operation) = operations::lock(conn, kind, id)?.filter(|found| found.status == "running")
+            else {
                 return Ok(None);
             };
             let instance = service_instances::get_by_id(conn, operation.instance)?;
@@ -107,8 +113,8 @@ async fn wait(
         .database
         .transaction(move |conn| {
             lease.confirm(conn)?;
-            let bytes = progress
-                .map(|status| (to_i64(status.bytes_read), status.total_bytes_estimate.map(to_i64)));
+            let bytes =
+                progress.map(|status| (plain_bytes(kind, &status), status.total_bytes_estimate.map(to_i64)));
             operations::update_progress(conn, kind, id, bytes, note.as_deref())
         })
         .await?;
@@ -148,7 +154,9 @@ async fn complete(
                     let failure = Failure::new(ReasonCode::ArtifactIncomplete, msg);
                     return fail(manager, lease, operation, failure).await;
                 }
-                Err(Unverified::Unknown(error)) if operation.deadline_at.is_some_and(|deadline| now > deadline + PATIENCE_WITH_STORE) => {
+                Err(Unverified::Unknown(error))
+                    if operation.deadline_at.is_some_and(|deadline| now > deadline + PATIENCE_WITH_STORE) =>
+                {
                     let failure = Failure::new(ReasonCode::StoreError, error.chain());
                     return fail(manager, lease, operation, failure).await;
                 }
@@ -172,7 +180,11 @@ async fn complete(
                     backups::update_done(conn, BackupId(operation.row), completion)?;
                     service_instances::update_last_done(conn, operation.instance)?;
                 }
-                None => restores::update_done(conn, RestoreId(operation.row), to_i64(status.bytes_read))?,
+                None => restores::update_done(
+                    conn,
+                    RestoreId(operation.row),
+                    plain_bytes(operation.kind, &status),
+                )?,
             }
             tracing::info!(operation = operation.kind.as_str(), id = operation.row, "operation done");
             finish::wake_next(conn, operation.instance)
@@ -189,10 +201,15 @@ enum Unverified {
 }
 
 /// The completion contract of spec 1.4: size, checksum, and objects of exactly the reported sizes in the store.
-async fn verify(manager: &Manager, backup: &Backup, status: &OperationStatus) -> std::result::Result<Completion, Unverified> {
+async fn verify(
+    manager: &Manager,
+    backup: &Backup,
+    status: &OperationStatus,
+) -> std::result::Result<Completion, Unverified> {
     let wrong = |msg: String| Unverified::Wrong(msg);
     let store = manager.store(&backup.store).map_err(Unverified::Unknown)?;
-    let folder = BackupFolder::parse(&backup.object_prefix, &backup.backup_id).map_err(|error| wrong(error.to_string()))?;
+    let folder = BackupFolder::parse(&backup.object_prefix, &backup.backup_id)
+        .map_err(|error| wrong(error.to_string()))?;
     if let Some(fault) = completion::fault(status) {
         return Err(wrong(format!("the agent reported success, but {fault}")));
     }
@@ -202,7 +219,12 @@ async fn verify(manager: &Manager, backup: &Backup, status: &OperationStatus) ->
         let path = folder.part(&part.name).map_err(|error| wrong(error.to_string()))?;
         match store.size(&path).await.map_err(|error| Unverified::Unknown(error.into()))? {
             Some(found) if found == part.size => {}
-            Some(found) => return Err(wrong(format!("{path} has {found} bytes in the store, {} were reported", part.size))),
+            Some(found) => {
+                return Err(wrong(format!(
+                    "{path} has {found} bytes in the store, {} were reported",
+                    part.size
+                )));
+            }
             None => return Err(wrong(format!("{path} is not in the store"))),
         }
     }
@@ -210,21 +232,33 @@ async fn verify(manager: &Manager, backup: &Backup, status: &OperationStatus) ->
     if store.size(&path).await.map_err(|error| Unverified::Unknown(error.into()))?.is_none() {
         return Err(wrong(format!("{path} is not in the store")));
     }
-    let bytes = store.get_bytes(&path, LARGEST_METADATA).await.map_err(|error| Unverified::Unknown(error.into()))?;
+    let bytes =
+        store.get_bytes(&path, LARGEST_METADATA).await.map_err(|error| Unverified::Unknown(error.into()))?;
     let metadata = Metadata::parse(&bytes).map_err(|error| wrong(error.to_string()))?;
-    if metadata.backup_id != backup.backup_id || metadata.parts != status.parts || metadata.checksum != checksum {
+    if metadata.backup_id != backup.backup_id
+        || metadata.parts != status.parts
+        || metadata.checksum != checksum
+    {
         return Err(wrong(format!("{path} does not say what the agent reported")));
     }
     Ok(Completion {
         size: to_i64(size),
         checksum,
         filter_plugins: status.filter_plugins.clone(),
-        bytes_processed: to_i64(status.bytes_read),
+        bytes_processed: plain_bytes(OperationKind::Backup, status),
     })
 }
 
 fn is_running(operation: Option<Operation>) -> bool {
     operation.is_some_and(|found| found.status == "running")
+}
+
+/// Bytes on the data service's side, before compression and encryption.
+fn plain_bytes(kind: OperationKind, status: &OperationStatus) -> i64 {
+    to_i64(match kind {
+        OperationKind::Backup => status.bytes_read,
+        OperationKind::Restore => status.bytes_stored,
+    })
 }
 
 fn to_i64(bytes: u64) -> i64 {

@@ -37,7 +37,8 @@ pub async fn configure_instance(
                 return Err(Error::InstanceDeleted(guid.to_string()));
             }
             if let Some(key) = &changes.encryption_key {
-                let needed = instance.min_encryption_key_length.unwrap_or(settings.policy.min_encryption_key_length);
+                let needed =
+                    instance.min_encryption_key_length.unwrap_or(settings.policy.min_encryption_key_length);
                 check_key(key.expose_secret(), needed)?;
                 // A client that repeats its request must not make the backups under this very key undownloadable.
                 let own = encryption_keys::find_current_own(conn, &settings.key_ring, instance.id, &guid)?;

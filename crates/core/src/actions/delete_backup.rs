@@ -14,7 +14,12 @@ use crate::{Error, Result};
 /// Marks the backup, removes its objects, and removes the row once the store has confirmed that they are gone. When
 /// the store does not, the backup stays `deleted` with the reason, and the deleter tries again. What a failed backup's
 /// agent may still be writing is not deleted before the agent has confirmed that it stopped.
-pub async fn delete_backup(manager: &Manager, actor: &Actor, guid: &ServiceInstanceGuid, id: BackupId) -> Result<()> {
+pub async fn delete_backup(
+    manager: &Manager,
+    actor: &Actor,
+    guid: &ServiceInstanceGuid,
+    id: BackupId,
+) -> Result<()> {
     let found = super::inspect::backup(manager, guid, id).await?;
     if found.has_remains {
         confirm_stopped(manager, &found).await?;
@@ -55,7 +60,12 @@ pub(super) async fn remove_objects(manager: &Manager, backup: &Backup, lease: Op
 }
 
 /// Records why a removal failed, under the lease if a job does it.
-pub(super) async fn note_removal_error(manager: &Manager, backup: &Backup, lease: Option<&Lease>, text: String) -> Result<()> {
+pub(super) async fn note_removal_error(
+    manager: &Manager,
+    backup: &Backup,
+    lease: Option<&Lease>,
+    text: String,
+) -> Result<()> {
     let (id, lease) = (backup.id, lease.cloned());
     manager
         .database

@@ -20,7 +20,12 @@ const PATIENCE_WITH_AGENT: chrono::Duration = chrono::Duration::hours(24);
 
 /// Does one step for one instance. A backup whose removal fails stays visible with the reason and holds up no other;
 /// the error returned at the end makes the job run again.
-pub async fn delete_backups(manager: &Manager, job: &ClaimedJob, instance: ServiceInstanceId, step: DeletionStep) -> Result<Outcome> {
+pub async fn delete_backups(
+    manager: &Manager,
+    job: &ClaimedJob,
+    instance: ServiceInstanceId,
+    step: DeletionStep,
+) -> Result<Outcome> {
     match step {
         DeletionStep::Mark => mark(manager, job, instance).await?,
         DeletionStep::Remove => remove(manager, job, instance).await?,
@@ -59,7 +64,9 @@ async fn remove(manager: &Manager, job: &ClaimedJob, instance: ServiceInstanceId
             let (mut chosen, mut remains) = (Vec::new(), Vec::new());
             for (backup, decision) in decide(conn, &settings.policy, &instance)? {
                 // From here on it cannot be undeleted.
-                if decision.action == RetentionAction::Remove && backups::update_remove_at_once(conn, backup.id)? {
+                if decision.action == RetentionAction::Remove
+                    && backups::update_remove_at_once(conn, backup.id)?
+                {
                     chosen.push((backup, decision.reason));
                 } else if backup.has_remains && backup.status == BackupStatus::Failed {
                     remains.push(backup);

@@ -21,7 +21,12 @@ pub struct Download {
 }
 
 /// Checks that the backup may be downloaded and finds its parts.
-pub async fn download_backup(manager: &Manager, actor: &Actor, guid: &ServiceInstanceGuid, id: BackupId) -> Result<Download> {
+pub async fn download_backup(
+    manager: &Manager,
+    actor: &Actor,
+    guid: &ServiceInstanceGuid,
+    id: BackupId,
+) -> Result<Download> {
     let (owner, actor, is_allowed) = (guid.clone(), actor.clone(), manager.policy().allow_backup_download);
     let backup = manager
         .database
@@ -31,7 +36,13 @@ pub async fn download_backup(manager: &Manager, actor: &Actor, guid: &ServiceIns
             if !(is_allowed && backup.is_downloadable()) {
                 return Err(Error::NotDownloadable(id));
             }
-            audit_events::insert(conn, &actor, "download_backup", Some(&owner), Some(format!("backup {id}")))?;
+            audit_events::insert(
+                conn,
+                &actor,
+                "download_backup",
+                Some(&owner),
+                Some(format!("backup {id}")),
+            )?;
             Ok(backup)
         })
         .await?;

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use diesel::PgConnection;
 
+use crate::Result;
 use crate::domain::identifiers::ServiceInstanceId;
 use crate::domain::operation::{Failure, Operation, OperationKind};
 use crate::jobs::{self, DeletionStep};
 use crate::store::operations;
-use crate::Result;
 
 /// An agent that was told to stop needs a moment before its remains can be removed.
 const CLEAN_UP_DELAY: Duration = Duration::from_secs(5);

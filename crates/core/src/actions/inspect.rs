@@ -46,7 +46,11 @@ pub async fn instance_details(manager: &Manager, guid: &ServiceInstanceGuid) -> 
 }
 
 /// The next `limit` instances after `after`, in the order of their numbers; empty at the end.
-pub async fn instances_after(manager: &Manager, after: ServiceInstanceId, limit: i64) -> Result<Vec<InstanceDetails>> {
+pub async fn instances_after(
+    manager: &Manager,
+    after: ServiceInstanceId,
+    limit: i64,
+) -> Result<Vec<InstanceDetails>> {
     manager
         .database
         .transaction(move |conn| {
@@ -57,7 +61,11 @@ pub async fn instances_after(manager: &Manager, after: ServiceInstanceId, limit:
 }
 
 /// One page of instances and how many instances there are; `page` counts from 0.
-pub async fn instances_page(manager: &Manager, page: i64, per_page: i64) -> Result<(Vec<InstanceDetails>, i64)> {
+pub async fn instances_page(
+    manager: &Manager,
+    page: i64,
+    per_page: i64,
+) -> Result<(Vec<InstanceDetails>, i64)> {
     manager
         .database
         .transaction(move |conn| {
@@ -67,7 +75,10 @@ pub async fn instances_page(manager: &Manager, page: i64, per_page: i64) -> Resu
         .await
 }
 
-fn with_details(conn: &mut diesel::PgConnection, instances: Vec<ServiceInstance>) -> Result<Vec<InstanceDetails>> {
+fn with_details(
+    conn: &mut diesel::PgConnection,
+    instances: Vec<ServiceInstance>,
+) -> Result<Vec<InstanceDetails>> {
     let ids: Vec<_> = instances.iter().map(|instance| instance.id).collect();
     let mut details: Vec<_> = instances
         .into_iter()

@@ -50,8 +50,10 @@ pub async fn request_backup(
             let mut new = new_backup(conn, &settings, &instance)?;
             new.idempotency_key = idempotency_key;
             let inserted = backups::insert(conn, &[new])?;
-            let (id, _) = inserted.first().ok_or_else(|| Error::Internal("the backup was not inserted".into()))?;
-            let job = jobs::start_operation(OperationKind::Backup, id.0, false, Duration::ZERO, &settings.policy);
+            let (id, _) =
+                inserted.first().ok_or_else(|| Error::Internal("the backup was not inserted".into()))?;
+            let job =
+                jobs::start_operation(OperationKind::Backup, id.0, false, Duration::ZERO, &settings.policy);
             backup_queue::enqueue(conn, &job)?;
             audit_events::insert(conn, &actor, "request_backup", Some(&guid), Some(format!("backup {id}")))?;
             Ok(RequestedBackup { backup: backups::get(conn, *id)?, is_new: true })
@@ -60,12 +62,23 @@ pub async fn request_backup(
 }
 
 /// Names a new backup of a locked instance. An instance without a key (its first sight was interrupted) gets one.
-pub(super) fn new_backup(conn: &mut PgConnection, settings: &Settings, instance: &ServiceInstance) -> Result<backups::NewBackup> {
+pub(super) fn new_backup(
+    conn: &mut PgConnection,
+    settings: &Settings,
+    instance: &ServiceInstance,
+) -> Result<backups::NewBackup> {
     let encryption_key = match encryption_keys::find_current(conn, instance.id)? {
         Some(key) => key,
         None => {
             let key = crate::domain::cipher::generate_instance_key();
-            encryption_keys::insert_current(conn, &settings.key_ring, instance.id, &instance.guid, &key, false)?
+            encryption_keys::insert_current(
+                conn,
+                &settings.key_ring,
+                instance.id,
+                &instance.guid,
+                &key,
+                false,
+            )?
         }
     };
     let millis = backups::next_name_millis(conn, instance.id, &instance.backup_guid)?;

@@ -63,11 +63,20 @@ pub async fn request_restore(
                 return Err(Error::BackupNotRestorable { id, status: backup.status.as_str() });
             }
             if source.data_service != target.data_service {
-                return Err(Error::DataServiceMismatch { found: source.data_service, wanted: target.data_service });
+                return Err(Error::DataServiceMismatch {
+                    found: source.data_service,
+                    wanted: target.data_service,
+                });
             }
             let name = format!("{}-restore-{}", target.backup_guid, uuid::Uuid::new_v4());
             let restore = restores::insert(conn, target.id, &backup, &name)?;
-            let job = jobs::start_operation(OperationKind::Restore, restore.0, false, Duration::ZERO, &settings.policy);
+            let job = jobs::start_operation(
+                OperationKind::Restore,
+                restore.0,
+                false,
+                Duration::ZERO,
+                &settings.policy,
+            );
             backup_queue::enqueue(conn, &job)?;
             let subject = format!("restore {restore} of backup {id} of {}", source.guid);
             audit_events::insert(conn, &actor, "request_restore", Some(&target.guid), Some(subject))?;

@@ -36,7 +36,12 @@ const LIMIT_WAIT: Duration = Duration::from_secs(15);
 const FIRST_CHECK: Duration = Duration::from_secs(1);
 
 /// Sends one queued operation to its agent.
-pub async fn start_operation(manager: &Manager, job: &ClaimedJob, kind: OperationKind, id: i64) -> Result<Outcome> {
+pub async fn start_operation(
+    manager: &Manager,
+    job: &ClaimedJob,
+    kind: OperationKind,
+    id: i64,
+) -> Result<Outcome> {
     let (settings, claimed) = (manager.settings(), job.clone());
     let step = manager
         .database
@@ -68,7 +73,9 @@ pub async fn start_operation(manager: &Manager, job: &ClaimedJob, kind: Operatio
         }
         // A stale epoch means that a newer dispatch is on its way, or that the database was set back: the next epoch
         // is higher in both cases.
-        Err(AgentError::OtherOperationRunning { .. } | AgentError::StaleEpoch) => Ok(Outcome::Snooze(BUSY_WAIT)),
+        Err(AgentError::OtherOperationRunning { .. } | AgentError::StaleEpoch) => {
+            Ok(Outcome::Snooze(BUSY_WAIT))
+        }
         Err(error @ AgentError::Rejected { .. }) => {
             let failure = Failure::new(ReasonCode::AgentRejected, chain(&error));
             conclude(manager, job, &dispatch, Conclusion::Failed(failure)).await?;
@@ -84,7 +91,9 @@ pub async fn start_operation(manager: &Manager, job: &ClaimedJob, kind: Operatio
                     conclude(manager, job, &dispatch, Conclusion::Failed(failure)).await?;
                 }
                 // The agent may be at work on it: the watcher finds out.
-                (true, false) => conclude(manager, job, &dispatch, Conclusion::Unknown(chain(&error))).await?,
+                (true, false) => {
+                    conclude(manager, job, &dispatch, Conclusion::Unknown(chain(&error))).await?
+                }
             }
             if is_last_attempt { Ok(Outcome::Done) } else { Err(error.into()) }
         }
@@ -113,7 +122,13 @@ enum Request {
     Restore(StartRestore),
 }
 
-fn prepare(conn: &mut PgConnection, settings: &Settings, job: &ClaimedJob, kind: OperationKind, id: i64) -> Result<Step> {
+fn prepare(
+    conn: &mut PgConnection,
+    settings: &Settings,
+    job: &ClaimedJob,
+    kind: OperationKind,
+    id: i64,
+) -> Result<Step> {
     let Some(operation) = operations::lock(conn, kind, id)? else { return Ok(Step::Settled) };
     if operation.status == "running" {
         // The watcher may be missing if an older program or an operator's hand was here.
@@ -146,8 +161,8 @@ fn prepare(conn: &mut PgConnection, settings: &Settings, job: &ClaimedJob, kind:
         // Spread, so that a fleet that waits does not ask in step.
         return Ok(Step::WaitFor(LIMIT_WAIT + Duration::from_millis(id.unsigned_abs() % 15_000)));
     }
-    let prepared =
-        agent_of(settings, &instance).and_then(|agent| Ok((agent, request(conn, settings, &operation, &instance)?)));
+    let prepared = agent_of(settings, &instance)
+        .and_then(|agent| Ok((agent, request(conn, settings, &operation, &instance)?)));
     let (agent, mut request) = match prepared {
         Ok(prepared) => prepared,
         // Daemons are restarted one by one: what one does not know yet, another may. In the end it is a failure.
@@ -193,7 +208,12 @@ enum Conclusion {
 }
 
 /// Records it, unless the operation has moved on meanwhile.
-async fn conclude(manager: &Manager, job: &ClaimedJob, dispatch: &Dispatch, conclusion: Conclusion) -> Result<()> {
+async fn conclude(
+    manager: &Manager,
+    job: &ClaimedJob,
+    dispatch: &Dispatch,
+    conclusion: Conclusion,
+) -> Result<()> {
     let (lease, operation) = (job.lease.clone(), dispatch.operation.clone());
     manager
         .database
@@ -225,7 +245,12 @@ fn watch(conn: &mut PgConnection, operation: &Operation, note: Option<&str>) -> 
 }
 
 /// The body of the request; epoch and deadline are filled in when they are fixed.
-fn request(conn: &mut PgConnection, settings: &Settings, operation: &Operation, target: &ServiceInstance) -> Result<Request> {
+fn request(
+    conn: &mut PgConnection,
+    settings: &Settings,
+    operation: &Operation,
+    target: &ServiceInstance,
+) -> Result<Request> {
     let row = match operation.kind {
         OperationKind::Backup => BackupId(operation.row),
         OperationKind::Restore => restores::get(conn, RestoreId(operation.row))?.backup,
@@ -252,7 +277,10 @@ fn request(conn: &mut PgConnection, settings: &Settings, operation: &Operation, 
                 plan_guid: target.plan_guid.clone(),
             },
             encryption,
-            compression: Compression { scheme: CompressionScheme::Zstd, level: settings.policy.compression_level },
+            compression: Compression {
+                scheme: CompressionScheme::Zstd,
+                level: settings.policy.compression_level,
+            },
             rate_limit_bytes_per_second: None,
             deadline: operation.triggered_at,
             part_size_limit: settings.policy.part_size_limit,
@@ -262,7 +290,9 @@ fn request(conn: &mut PgConnection, settings: &Settings, operation: &Operation, 
             backup_id: backup.backup_id,
             store: backup.store,
             object_prefix: backup.object_prefix,
-            checksum: backup.checksum.ok_or_else(|| Error::Internal("a done backup has no checksum".into()))?,
+            checksum: backup
+                .checksum
+                .ok_or_else(|| Error::Internal("a done backup has no checksum".into()))?,
             encryption,
             deadline: operation.triggered_at,
         }),

@@ -25,8 +25,11 @@ pub async fn synchronise_all(manager: &Manager, job: &ClaimedJob) -> Result<Outc
         .database
         .transaction(move |conn| {
             lease.confirm(conn)?;
-            let brokers: Vec<_> =
-                settings.brokers.iter().map(|broker| jobs::update_instance_state(Some(&broker.name))).collect();
+            let brokers: Vec<_> = settings
+                .brokers
+                .iter()
+                .map(|broker| jobs::update_instance_state(Some(&broker.name)))
+                .collect();
             backup_queue::enqueue_many(conn, &brokers)?;
             Ok(Outcome::Done)
         })
@@ -66,7 +69,12 @@ pub async fn synchronise_broker(manager: &Manager, job: &ClaimedJob, name: &str)
 }
 
 /// Records a complete listing; returns how many instances it changed.
-async fn record(manager: &Manager, job: &ClaimedJob, broker: &Broker, instances: Vec<BrokerInstance>) -> Result<usize> {
+async fn record(
+    manager: &Manager,
+    job: &ClaimedJob,
+    broker: &Broker,
+    instances: Vec<BrokerInstance>,
+) -> Result<usize> {
     let (settings, lease, broker) = (manager.settings(), job.lease.clone(), broker.clone());
     manager
         .database
@@ -142,7 +150,9 @@ fn follow_up(conn: &mut PgConnection, settings: &Settings, instance: &ChangedIns
 
 fn listed_instance(broker: &Broker, instance: &BrokerInstance) -> Result<ListedInstance> {
     let guid = ServiceInstanceGuid::parse(&instance.guid).ok_or_else(|| {
-        Error::Broker(BrokerError::BadInstance { detail: format!("{:?} is not a usable GUID", instance.guid) })
+        Error::Broker(BrokerError::BadInstance {
+            detail: format!("{:?} is not a usable GUID", instance.guid),
+        })
     })?;
     let address = agent_url(broker.agent_url_template.as_deref(), instance);
     if let Err(error) = &address

@@ -8,7 +8,12 @@ use crate::store::{audit_events, backups, service_instances};
 use crate::{Error, Result};
 
 /// `deleted` → `done`, for a backup that was good and whose removal has not begun.
-pub async fn undelete_backup(manager: &Manager, actor: &Actor, guid: &ServiceInstanceGuid, id: BackupId) -> Result<Backup> {
+pub async fn undelete_backup(
+    manager: &Manager,
+    actor: &Actor,
+    guid: &ServiceInstanceGuid,
+    id: BackupId,
+) -> Result<Backup> {
     let (actor, guid) = (actor.clone(), guid.clone());
     manager
         .database

@@ -98,7 +98,12 @@ pub enum Verdict {
 ///
 /// A silent agent is waited for until the deadline; a wish to cancel shortens that to `cancel_wait` after the wish.
 /// Success wins over a wish to cancel that came too late.
-pub fn judge(operation: &Operation, answer: Answer, now: DateTime<Utc>, cancel_wait: chrono::Duration) -> Verdict {
+pub fn judge(
+    operation: &Operation,
+    answer: Answer,
+    now: DateTime<Utc>,
+    cancel_wait: chrono::Duration,
+) -> Verdict {
     let is_overdue = operation.deadline_at.is_some_and(|deadline| now > deadline);
     let waited_for_cancel = operation.cancel_requested_at.map(|wish| now - wish);
     match answer {
@@ -120,7 +125,9 @@ pub fn judge(operation: &Operation, answer: Answer, now: DateTime<Utc>, cancel_w
                     fail(ReasonCode::Cancelled, "cancelled, but the agent has not stopped in time", true)
                 }
                 Some(_) => Verdict::Wait(Some("waiting for the agent to stop".into())),
-                None if is_overdue => fail(ReasonCode::TimedOut, "the agent had not finished at the deadline", true),
+                None if is_overdue => {
+                    fail(ReasonCode::TimedOut, "the agent had not finished at the deadline", true)
+                }
                 None => Verdict::Wait(None),
             },
         },
@@ -128,16 +135,20 @@ pub fn judge(operation: &Operation, answer: Answer, now: DateTime<Utc>, cancel_w
             fail(ReasonCode::Cancelled, "cancelled; the agent does not know it", false)
         }
         // A request that is still on its way must not start it after it was declared failed.
-        Answer::Unknown => fail(ReasonCode::AgentLostOperation, "the agent does not know the operation", true),
+        Answer::Unknown => {
+            fail(ReasonCode::AgentLostOperation, "the agent does not know the operation", true)
+        }
         Answer::None(why) => match waited_for_cancel {
             Some(waited) if waited > cancel_wait => fail(
                 ReasonCode::Cancelled,
                 format!("cancelled, but the agent could not confirm it: {why}"),
                 true,
             ),
-            _ if is_overdue => {
-                fail(ReasonCode::TimedOut, format!("the agent was not reachable at the deadline: {why}"), true)
-            }
+            _ if is_overdue => fail(
+                ReasonCode::TimedOut,
+                format!("the agent was not reachable at the deadline: {why}"),
+                true,
+            ),
             _ => Verdict::Wait(Some(format!("the agent gives no usable answer: {why}"))),
         },
     }

@@ -79,7 +79,9 @@ impl ReasonCode {
         match code {
             "interrupted" => Self::AgentInterrupted,
             "bad_request" => Self::AgentRejected,
-            other => Self::ALL.into_iter().find(|reason| reason.as_str() == other).unwrap_or(Self::AgentError),
+            other => {
+                Self::ALL.into_iter().find(|reason| reason.as_str() == other).unwrap_or(Self::AgentError)
+            }
         }
     }
 }

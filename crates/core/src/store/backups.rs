@@ -81,10 +81,9 @@ macro_rules! select_backups {
         backups::table.inner_join(encryption_keys::table).select((
             BackupRow::as_select(),
             (encryption_keys::is_own, encryption_keys::is_current),
-            exists(
-                restores::table
-                    .filter(restores::backup_row_id.eq(backups::id).and(restores::status.eq_any(["queued", "running"]))),
-            ),
+            exists(restores::table.filter(
+                restores::backup_row_id.eq(backups::id).and(restores::status.eq_any(["queued", "running"])),
+            )),
         ))
     };
 }
@@ -139,7 +138,11 @@ pub fn insert(conn: &mut PgConnection, new: &[NewBackup]) -> Result<Vec<(BackupI
 }
 
 /// Milliseconds since the epoch for the next backup's name: the database's time, and always after the newest one's.
-pub fn next_name_millis(conn: &mut PgConnection, instance: ServiceInstanceId, backup_guid: &str) -> Result<i64> {
+pub fn next_name_millis(
+    conn: &mut PgConnection,
+    instance: ServiceInstanceId,
+    backup_guid: &str,
+) -> Result<i64> {
     let millis = super::now(conn)?.timestamp_millis();
     let newest: Option<String> = backups::table
         .filter(backups::service_instance_id.eq(instance.0))
@@ -199,7 +202,11 @@ pub fn list(conn: &mut PgConnection, instances: &[ServiceInstanceId]) -> Result<
 }
 
 /// The backup a client's `Idempotency-Key` stands for, while the key is remembered: 24 hours.
-pub fn find_idempotent(conn: &mut PgConnection, instance: ServiceInstanceId, key: &str) -> Result<Option<BackupId>> {
+pub fn find_idempotent(
+    conn: &mut PgConnection,
+    instance: ServiceInstanceId,
+    key: &str,
+) -> Result<Option<BackupId>> {
     let remembered_since = super::now(conn)? - chrono::Duration::hours(24);
     // An older use of the key is forgotten first, so that the key can be used again.
     diesel::update(backups::table)
@@ -306,7 +313,12 @@ pub fn update_done(conn: &mut PgConnection, id: BackupId, completion: &Completio
 }
 
 /// Instances that have something to mark (finished backups older than `days`, or a deleted instance's), after `after`.
-pub fn list_instances_to_mark(conn: &mut PgConnection, after: ServiceInstanceId, limit: i64, default_days: i32) -> Result<Vec<ServiceInstanceId>> {
+pub fn list_instances_to_mark(
+    conn: &mut PgConnection,
+    after: ServiceInstanceId,
+    limit: i64,
+    default_days: i32,
+) -> Result<Vec<ServiceInstanceId>> {
     use diesel::sql_types::{BigInt, Integer};
     let rows: Vec<IdRow> = diesel::sql_query(
         "SELECT i.id FROM service_instances i
@@ -324,7 +336,11 @@ pub fn list_instances_to_mark(conn: &mut PgConnection, after: ServiceInstanceId,
 }
 
 /// Instances that have marked backups or remains of failed ones, after `after`.
-pub fn list_instances_to_clean(conn: &mut PgConnection, after: ServiceInstanceId, limit: i64) -> Result<Vec<ServiceInstanceId>> {
+pub fn list_instances_to_clean(
+    conn: &mut PgConnection,
+    after: ServiceInstanceId,
+    limit: i64,
+) -> Result<Vec<ServiceInstanceId>> {
     let ids: Vec<i64> = backups::table
         .filter(backups::service_instance_id.gt(after.0))
         .filter(backups::status.eq("deleted").or(backups::has_remains))

@@ -62,7 +62,12 @@ pub fn find_current_own(
 }
 
 /// Decrypts a key; `guid` is the instance it was made for.
-pub fn get(conn: &mut PgConnection, key_ring: &KeyRing, id: EncryptionKeyId, guid: &ServiceInstanceGuid) -> Result<SecretString> {
+pub fn get(
+    conn: &mut PgConnection,
+    key_ring: &KeyRing,
+    id: EncryptionKeyId,
+    guid: &ServiceInstanceGuid,
+) -> Result<SecretString> {
     let (master_key_id, ciphertext) = encryption_keys::table
         .find(id.0)
         .select((encryption_keys::master_key_id, encryption_keys::ciphertext))

@@ -21,7 +21,9 @@ const LOCK: i64 = 0x6139_7362_6163_6b75;
 /// The lock is the session's, because a migration may not be able to run inside one transaction with others.
 pub fn run(conn: &mut PgConnection) -> Result<usize> {
     // A migration, and the wait for another daemon's, may take longer than a statement of daily work.
-    conn.batch_execute(&format!("SET statement_timeout = 0; SET lock_timeout = 0; SELECT pg_advisory_lock({LOCK})"))?;
+    conn.batch_execute(&format!(
+        "SET statement_timeout = 0; SET lock_timeout = 0; SELECT pg_advisory_lock({LOCK})"
+    ))?;
     let result = conn.run_pending_migrations(MIGRATIONS).map(|done| done.len());
     conn.batch_execute(&format!("SELECT pg_advisory_unlock({LOCK}); {SESSION_SETTINGS}"))?;
     result.map_err(|error| Error::Database(format!("a migration failed: {error}")))

@@ -123,7 +123,10 @@ mod tests {
     #[test]
     fn both_forms_of_a_connection_string_get_bounds_once() {
         let uri = connection_string("postgres://h/d");
-        assert!(uri.starts_with("postgres://h/d?connect_timeout=5&tcp_user_timeout=10000&keepalives_idle=10"), "{uri}");
+        assert!(
+            uri.starts_with("postgres://h/d?connect_timeout=5&tcp_user_timeout=10000&keepalives_idle=10"),
+            "{uri}"
+        );
         let own = connection_string("postgresql://h/d?connect_timeout=1");
         assert!(own.starts_with("postgresql://h/d?connect_timeout=1&tcp_user_timeout=10000"), "{own}");
         let words = connection_string("host=h,i dbname=d");

@@ -109,7 +109,11 @@ pub fn update_running(conn: &mut PgConnection, kind: OperationKind, id: i64) -> 
     execute_one(
         conn,
         id,
-        &format!("UPDATE {} SET status = 'running', msg = NULL, agent_task_id = {} WHERE id = $1", table(kind), name_column(kind)),
+        &format!(
+            "UPDATE {} SET status = 'running', msg = NULL, agent_task_id = {} WHERE id = $1",
+            table(kind),
+            name_column(kind)
+        ),
     )
 }
 
@@ -138,7 +142,13 @@ pub fn update_progress(
 }
 
 /// `queued` or `running` → `failed`. `leaves_remains`: a backup's partial objects may be in the store.
-pub fn update_failed(conn: &mut PgConnection, kind: OperationKind, id: i64, failure: &Failure, leaves_remains: bool) -> Result<()> {
+pub fn update_failed(
+    conn: &mut PgConnection,
+    kind: OperationKind,
+    id: i64,
+    failure: &Failure,
+    leaves_remains: bool,
+) -> Result<()> {
     // A restore writes nothing to the store, so it has no such column.
     let remains = match kind {
         OperationKind::Backup if leaves_remains => ", has_remains = true",
@@ -160,7 +170,10 @@ pub fn update_cancel_requested(conn: &mut PgConnection, kind: OperationKind, id:
     execute_one(
         conn,
         id,
-        &format!("UPDATE {} SET cancel_requested_at = coalesce(cancel_requested_at, now()), updated_at = now() WHERE id = $1", table(kind)),
+        &format!(
+            "UPDATE {} SET cancel_requested_at = coalesce(cancel_requested_at, now()), updated_at = now() WHERE id = $1",
+            table(kind)
+        ),
     )
 }
 
@@ -189,7 +202,10 @@ pub fn is_blocked(conn: &mut PgConnection, operation: &Operation) -> Result<bool
 }
 
 /// The queued operation of the instance whose turn is next.
-pub fn find_next_queued(conn: &mut PgConnection, instance: ServiceInstanceId) -> Result<Option<(OperationKind, i64)>> {
+pub fn find_next_queued(
+    conn: &mut PgConnection,
+    instance: ServiceInstanceId,
+) -> Result<Option<(OperationKind, i64)>> {
     let rows = load_references(
         diesel::sql_query(
             "SELECT * FROM (
@@ -207,7 +223,8 @@ pub fn find_next_queued(conn: &mut PgConnection, instance: ServiceInstanceId) ->
 /// How many backups run, fleet-wide, those on their way to an agent included.
 pub fn count_running_backups(conn: &mut PgConnection) -> Result<i64> {
     let running = running_operations::table.filter(running_operations::kind.eq("backup")).count();
-    let on_the_way = backups::table.filter(backups::status.eq("queued").and(backups::may_be_at_agent)).count();
+    let on_the_way =
+        backups::table.filter(backups::status.eq("queued").and(backups::may_be_at_agent)).count();
     Ok(running.get_result::<i64>(conn)? + on_the_way.get_result::<i64>(conn)?)
 }
 
@@ -223,7 +240,12 @@ pub struct Reference {
 }
 
 /// Operations in `status` (`queued` or `running`) for which the queue holds no job with the key `<verb>-<kind>-<id>`.
-pub fn list_without_job(conn: &mut PgConnection, status: &str, verb: &str, limit: i64) -> Result<Vec<Reference>> {
+pub fn list_without_job(
+    conn: &mut PgConnection,
+    status: &str,
+    verb: &str,
+    limit: i64,
+) -> Result<Vec<Reference>> {
     load_references(
         diesel::sql_query(
             "SELECT * FROM (

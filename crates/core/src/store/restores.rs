@@ -30,8 +30,9 @@ struct RestoreRow {
 }
 
 fn into_domain(row: RestoreRow) -> Result<Restore> {
-    let status = RestoreStatus::parse(&row.status)
-        .ok_or_else(|| Error::Internal(format!("restore {} has the unknown status {}", row.id, row.status)))?;
+    let status = RestoreStatus::parse(&row.status).ok_or_else(|| {
+        Error::Internal(format!("restore {} has the unknown status {}", row.id, row.status))
+    })?;
     Ok(Restore {
         id: RestoreId(row.id),
         instance: ServiceInstanceId(row.service_instance_id),
@@ -52,7 +53,12 @@ fn into_domain(row: RestoreRow) -> Result<Restore> {
 
 /// Inserts a queued restore of `backup` into `target`; the database refuses it unless the backup is `done` and no
 /// other restore of the target is unfinished.
-pub fn insert(conn: &mut PgConnection, target: ServiceInstanceId, backup: &Backup, restore_id: &str) -> Result<RestoreId> {
+pub fn insert(
+    conn: &mut PgConnection,
+    target: ServiceInstanceId,
+    backup: &Backup,
+    restore_id: &str,
+) -> Result<RestoreId> {
     let id = diesel::insert_into(restores::table)
         .values((
             restores::service_instance_id.eq(target.0),

@@ -57,7 +57,11 @@ pub fn update_outcome(conn: &mut PgConnection, id: ServiceBrokerId, error: Optio
 pub fn list_failed(conn: &mut PgConnection) -> Result<Vec<FailedListing>> {
     Ok(service_brokers::table
         .filter(service_brokers::last_error.is_not_null())
-        .select((service_brokers::name, service_brokers::last_synchronised_at, service_brokers::last_error.assume_not_null()))
+        .select((
+            service_brokers::name,
+            service_brokers::last_synchronised_at,
+            service_brokers::last_error.assume_not_null(),
+        ))
         .order(service_brokers::name)
         .load(conn)?)
 }

@@ -154,12 +154,14 @@ pub fn lock_for_fan_out(
         .select(service_instances::id)
         .for_no_key_update()
         .load(conn)?;
-    let unfinished = diesel::dsl::exists(backups::table.filter(
-        backups::service_instance_id
-            .eq(service_instances::id)
-            .and(backups::status.eq_any(["queued", "running"]))
-            .and(backups::fan_out_job_id.is_distinct_from(Some(job))),
-    ));
+    let unfinished = diesel::dsl::exists(
+        backups::table.filter(
+            backups::service_instance_id
+                .eq(service_instances::id)
+                .and(backups::status.eq_any(["queued", "running"]))
+                .and(backups::fan_out_job_id.is_distinct_from(Some(job))),
+        ),
+    );
     service_instances::table
         .inner_join(service_brokers::table)
         .filter(service_instances::id.eq_any(locked))
@@ -198,7 +200,11 @@ pub fn update_last_done(conn: &mut PgConnection, id: ServiceInstanceId) -> Resul
 }
 
 /// Applies an owner's changes, the encryption key excepted; bounds were checked by the action.
-pub fn update_configuration(conn: &mut PgConnection, id: ServiceInstanceId, changes: &InstanceChanges) -> Result<()> {
+pub fn update_configuration(
+    conn: &mut PgConnection,
+    id: ServiceInstanceId,
+    changes: &InstanceChanges,
+) -> Result<()> {
     #[derive(AsChangeset)]
     #[diesel(table_name = service_instances)]
     struct Row {
@@ -266,7 +272,11 @@ pub struct ChangedInstance {
 
 /// Inserts new instances and updates changed ones, in one statement; unchanged rows are not written. A GUID that
 /// another broker provisioned is left alone. Returns the rows that were written.
-pub fn upsert(conn: &mut PgConnection, broker: ServiceBrokerId, listed: &[ListedInstance]) -> Result<Vec<ChangedInstance>> {
+pub fn upsert(
+    conn: &mut PgConnection,
+    broker: ServiceBrokerId,
+    listed: &[ListedInstance],
+) -> Result<Vec<ChangedInstance>> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = BigInt)]
@@ -278,7 +288,10 @@ pub fn upsert(conn: &mut PgConnection, broker: ServiceBrokerId, listed: &[Listed
         #[diesel(sql_type = Nullable<Timestamptz>)]
         was_deleted_at: Option<DateTime<Utc>>,
     }
-    fn texts<'a>(listed: &'a [ListedInstance], of: fn(&'a ListedInstance) -> Option<&'a str>) -> Vec<Option<&'a str>> {
+    fn texts<'a>(
+        listed: &'a [ListedInstance],
+        of: fn(&'a ListedInstance) -> Option<&'a str>,
+    ) -> Vec<Option<&'a str>> {
         listed.iter().map(of).collect()
     }
     let rows: Vec<Row> = diesel::sql_query(include_str!("upsert_instances.sql"))

@@ -20,7 +20,9 @@ fn one_instance_runs_one_operation_at_a_time_across_backups_and_restores() {
     run_backup(&database, first.id).unwrap();
     assert!(run_backup(&database, second.id).is_err());
     assert!(move_restore(&database, restore, "running").is_err());
-    database.execute(&format!("UPDATE backups SET status = 'failed', reason_code = 'r' WHERE id = {}", first.id)).unwrap();
+    database
+        .execute(&format!("UPDATE backups SET status = 'failed', reason_code = 'r' WHERE id = {}", first.id))
+        .unwrap();
     move_restore(&database, restore, "running").unwrap();
     assert!(run_backup(&database, second.id).is_err());
     move_restore(&database, restore, "done").unwrap();
@@ -48,7 +50,8 @@ fn only_a_done_backup_can_be_restored_and_none_in_use_can_be_marked() {
     }
     let backup = database.seed_backup(&instance, "done", 0).unwrap();
     let restore = insert_restore(&database, &instance, backup.id).unwrap();
-    let mark = format!("UPDATE backups SET status = 'deleted', marked_deleted_at = now() WHERE id = {}", backup.id);
+    let mark =
+        format!("UPDATE backups SET status = 'deleted', marked_deleted_at = now() WHERE id = {}", backup.id);
     assert!(database.execute(&mark).is_err());
     move_restore(&database, restore, "failed").unwrap();
     database.execute(&mark).unwrap();
@@ -69,7 +72,9 @@ fn a_row_goes_only_after_its_objects() {
     let backup = database.seed_backup(&instance, "deleted", 0).unwrap();
     let delete = format!("DELETE FROM backups WHERE id = {}", backup.id);
     assert!(database.execute(&delete).is_err());
-    database.execute(&format!("UPDATE backups SET objects_gone_at = now() WHERE id = {}; {delete}", backup.id)).unwrap();
+    database
+        .execute(&format!("UPDATE backups SET objects_gone_at = now() WHERE id = {}; {delete}", backup.id))
+        .unwrap();
 }
 
 #[test]
@@ -79,10 +84,16 @@ fn done_needs_size_and_checksum_and_failed_needs_a_reason() {
     let backup = database.seed_backup(&instance, "running", 0).unwrap();
     let id = backup.id;
     for incomplete in ["size = 0, checksum = 'c'", "size = 1, checksum = NULL"] {
-        assert!(database.execute(&format!("UPDATE backups SET status = 'done', {incomplete} WHERE id = {id}")).is_err());
+        assert!(
+            database
+                .execute(&format!("UPDATE backups SET status = 'done', {incomplete} WHERE id = {id}"))
+                .is_err()
+        );
     }
     assert!(database.execute(&format!("UPDATE backups SET status = 'failed' WHERE id = {id}")).is_err());
-    database.execute(&format!("UPDATE backups SET status = 'done', size = 1, checksum = 'c' WHERE id = {id}")).unwrap();
+    database
+        .execute(&format!("UPDATE backups SET status = 'done', size = 1, checksum = 'c' WHERE id = {id}"))
+        .unwrap();
 }
 
 #[test]

@@ -17,7 +17,8 @@ fn the_database_and_the_domain_allow_the_same_moves() {
     let database = Database::create().unwrap();
     for from in BackupStatus::ALL {
         for to in BackupStatus::ALL {
-            let instance = database.seed_instance("b", &format!("{}-{}", from.as_str(), to.as_str())).unwrap();
+            let instance =
+                database.seed_instance("b", &format!("{}-{}", from.as_str(), to.as_str())).unwrap();
             let backup = database.seed_backup(&instance, from.as_str(), 0).unwrap();
             let moved = move_backup(&database, backup.id, to.as_str());
             assert_eq!(moved.is_ok(), from == to || from.can_become(to), "{from:?} -> {to:?}: {moved:?}");
@@ -30,7 +31,8 @@ fn restores_move_only_along_their_arrows() {
     let database = Database::create().unwrap();
     for from in RestoreStatus::ALL {
         for to in RestoreStatus::ALL {
-            let instance = database.seed_instance("b", &format!("{}-{}", from.as_str(), to.as_str())).unwrap();
+            let instance =
+                database.seed_instance("b", &format!("{}-{}", from.as_str(), to.as_str())).unwrap();
             let backup = database.seed_backup(&instance, "done", 0).unwrap();
             let id = insert_restore(&database, &instance, backup.id).unwrap();
             let path: &[&str] = match from {
@@ -65,7 +67,11 @@ fn a_backup_starts_as_queued_and_nothing_else() {
     }
 }
 
-pub(crate) fn insert_restore(database: &Database, target: &SeededInstance, backup: i64) -> anyhow::Result<i64> {
+pub(crate) fn insert_restore(
+    database: &Database,
+    target: &SeededInstance,
+    backup: i64,
+) -> anyhow::Result<i64> {
     let sql = format!(
         "INSERT INTO restores (service_instance_id, backup_row_id, backup_id, restored_from, restore_id)
          VALUES ({}, {backup}, 'b', now(), gen_random_uuid()::text)",
@@ -76,5 +82,6 @@ pub(crate) fn insert_restore(database: &Database, target: &SeededInstance, backu
 }
 
 pub(crate) fn move_restore(database: &Database, id: i64, to: &str) -> anyhow::Result<()> {
-    database.execute(&format!("UPDATE restores SET status = '{to}', reason_code = 'cancelled' WHERE id = {id}"))
+    database
+        .execute(&format!("UPDATE restores SET status = '{to}', reason_code = 'cancelled' WHERE id = {id}"))
 }

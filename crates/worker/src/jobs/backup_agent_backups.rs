@@ -7,6 +7,7 @@ use backup_queue::{ClaimedJob, JobError, Outcome};
 
 pub(super) async fn run(manager: Manager, job: ClaimedJob) -> Result<Outcome, JobError> {
     let arguments: OperationArguments = super::arguments(&job)?;
-    let kind = arguments.kind().ok_or_else(|| JobError::retry("this worker does not know such operations"))?;
+    let kind =
+        arguments.kind().ok_or_else(|| JobError::retry("this worker does not know such operations"))?;
     start_operation(&manager, &job, kind, arguments.id).await.map_err(super::failed)
 }

@@ -20,7 +20,12 @@ pub fn registry(manager: &Manager) -> Registry {
     register(&mut registry, manager, jobs::KIND_BACKUP_ALL, backup_all_job::run);
     register(&mut registry, manager, jobs::KIND_START_OPERATION, backup_agent_backups::run);
     register(&mut registry, manager, jobs::KIND_CHECK_OPERATION, check_operation);
-    register(&mut registry, manager, jobs::KIND_INITIALIZE_BACKUP_DELETION, initialize_backup_deletion_job::run);
+    register(
+        &mut registry,
+        manager,
+        jobs::KIND_INITIALIZE_BACKUP_DELETION,
+        initialize_backup_deletion_job::run,
+    );
     register(&mut registry, manager, jobs::KIND_DELETE_BACKUPS, backup_deleter_job::run);
     register(&mut registry, manager, jobs::KIND_UPDATE_INSTANCE_STATE, update_instance_state_job::run);
     registry

@@ -32,7 +32,8 @@ async fn an_accepted_backup_runs_and_its_request_carries_what_the_agent_needs() 
     assert!(body["encryption"]["key"].as_str().unwrap().len() >= 32);
     // The key is nowhere in the clear.
     let key = body["encryption"]["key"].as_str().unwrap().to_owned();
-    let leaked = format!("SELECT count(*) FROM encryption_keys WHERE encode(ciphertext, 'escape') LIKE '%{key}%'");
+    let leaked =
+        format!("SELECT count(*) FROM encryption_keys WHERE encode(ciphertext, 'escape') LIKE '%{key}%'");
     assert_eq!(world.value(&leaked), "0");
 }
 
@@ -40,7 +41,10 @@ async fn an_accepted_backup_runs_and_its_request_carries_what_the_agent_needs() 
 async fn a_refused_backup_fails_at_once_with_the_agents_words() {
     let world = World::new();
     let guid = world.instance("i-1").await;
-    world.agent.fail_start(AgentFault::Instead(Answer::Json(422, json!({"error": "BadRequest", "description": "no such store"}))));
+    world.agent.fail_start(AgentFault::Instead(Answer::Json(
+        422,
+        json!({"error": "BadRequest", "description": "no such store"}),
+    )));
     let id = world.request(&guid).await;
     world.settle().await;
     let backup = world.backup(&guid, id).await;
@@ -90,8 +94,13 @@ async fn a_lost_answer_starts_the_operation_once() {
     world.pass(12).await;
     assert_eq!(world.backup(&guid, id).await.status.as_str(), "done");
     assert_eq!(world.agent.operations().len(), 1);
-    let epochs: Vec<_> =
-        world.agent.requests().iter().filter(|r| r.method == "PUT").map(|r| r.json()["epoch"].as_i64().unwrap()).collect();
+    let epochs: Vec<_> = world
+        .agent
+        .requests()
+        .iter()
+        .filter(|r| r.method == "PUT")
+        .map(|r| r.json()["epoch"].as_i64().unwrap())
+        .collect();
     assert_eq!(epochs, [1, 2]);
 }
 
@@ -124,7 +133,11 @@ async fn a_busy_agent_costs_no_attempt() {
     let world = World::new();
     let guid = world.instance("i-1").await;
     for _ in 0..8 {
-        world.agent.fail_start(AgentFault::Instead(Answer::RetryAfter(429, 5, json!({"error": "Busy", "description": "later"}))));
+        world.agent.fail_start(AgentFault::Instead(Answer::RetryAfter(
+            429,
+            5,
+            json!({"error": "Busy", "description": "later"}),
+        )));
     }
     let id = world.request(&guid).await;
     world.settle().await;

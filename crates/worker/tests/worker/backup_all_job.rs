@@ -15,17 +15,23 @@ async fn one_backup_per_eligible_instance_of_every_broker() {
         let guid = format!("i-{number}");
         world.brokers[number % 2].add(Resource::available(number as i64, &guid).agent(&world.agent.url()));
     }
-    world.brokers[0].add(Resource::available(10, "stopped").agent(&world.agent.url()).with("state", "stopped"));
+    world.brokers[0]
+        .add(Resource::available(10, "stopped").agent(&world.agent.url()).with("state", "stopped"));
     world.brokers[1].add(Resource::available(11, "unreachable"));
     world.brokers[1].add(Resource::available(12, "excluded").agent(&world.agent.url()));
     world.synchronise().await;
-    world.database.execute("UPDATE service_instances SET exclude_from_auto_backup = true WHERE guid = 'excluded'").unwrap();
+    world
+        .database
+        .execute("UPDATE service_instances SET exclude_from_auto_backup = true WHERE guid = 'excluded'")
+        .unwrap();
 
     request_backup_all(&world.manager, &Actor::worker()).await.unwrap();
     world.settle().await;
     assert_eq!(world.value("SELECT count(*) FROM backups WHERE is_scheduled"), "5");
     assert_eq!(world.value("SELECT count(DISTINCT service_instance_id) FROM backups"), "5");
-    let reason = |guid: &str| world.value(&format!("SELECT last_skip_reason FROM service_instances WHERE guid = '{guid}'"));
+    let reason = |guid: &str| {
+        world.value(&format!("SELECT last_skip_reason FROM service_instances WHERE guid = '{guid}'"))
+    };
     assert!(reason("stopped").contains("stopped"));
     assert!(reason("unreachable").contains("address"));
     assert!(reason("excluded").contains("excluded"));

@@ -96,7 +96,13 @@ async fn the_deadline_ends_what_the_agent_never_ends() {
     world.leap(Duration::from_secs(25 * 3600)).await;
     let backup = world.backup(&guid, id).await;
     assert_eq!(backup.reason_code.as_deref(), Some("timed_out"));
-    assert!(world.agent.requests().iter().any(|request| request.method == "DELETE" && request.path.ends_with(&name)));
+    assert!(
+        world
+            .agent
+            .requests()
+            .iter()
+            .any(|request| request.method == "DELETE" && request.path.ends_with(&name))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -164,7 +170,8 @@ async fn a_worker_that_lost_its_lease_writes_nothing() {
     // Another worker rescues the job and takes it.
     world.database.execute("UPDATE jobs SET claim = claim + 1").unwrap();
     let kind = backup_core::domain::operation::OperationKind::Backup;
-    let outcome = backup_core::actions::check_operation::check_operation(&world.manager, &job, kind, id.0).await;
+    let outcome =
+        backup_core::actions::check_operation::check_operation(&world.manager, &job, kind, id.0).await;
     assert!(matches!(outcome, Err(backup_core::Error::LeaseLost)), "{outcome:?}");
     assert_eq!(world.backup(&guid, id).await.status.as_str(), "running");
 }

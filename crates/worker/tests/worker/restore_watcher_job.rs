@@ -13,8 +13,14 @@ use backup_testkit::Plan;
 
 use crate::world::World;
 
-async fn restore(world: &World, target: &ServiceInstanceGuid, source: RestoreSource, backup: &Backup) -> Result<RestoreId> {
-    request_restore(&world.manager, &Actor::worker(), RestoreTarget::Guid(target.clone()), source, backup.id).await
+async fn restore(
+    world: &World,
+    target: &ServiceInstanceGuid,
+    source: RestoreSource,
+    backup: &Backup,
+) -> Result<RestoreId> {
+    request_restore(&world.manager, &Actor::worker(), RestoreTarget::Guid(target.clone()), source, backup.id)
+        .await
 }
 
 async fn shown(world: &World, guid: &ServiceInstanceGuid, id: RestoreId) -> Restore {
@@ -77,12 +83,14 @@ async fn a_backup_is_restored_into_another_instance_with_the_key_it_was_made_wit
     let source = world.instance("i-1").await;
     let target = world.instance("i-2").await;
     let backup = world.done_backup(&source).await;
-    let made_with = world.agent.requests().into_iter().rfind(|r| r.method == "PUT").unwrap().json()["encryption"].clone();
+    let made_with =
+        world.agent.requests().into_iter().rfind(|r| r.method == "PUT").unwrap().json()["encryption"].clone();
     let id = restore(&world, &target, RestoreSource::Instance(source), &backup).await.unwrap();
     world.settle().await;
     world.pass(15).await;
     assert_eq!(shown(&world, &target, id).await.status.as_str(), "done");
-    let asked = world.agent.requests().into_iter().rfind(|r| r.method == "PUT").unwrap().json()["encryption"].clone();
+    let asked =
+        world.agent.requests().into_iter().rfind(|r| r.method == "PUT").unwrap().json()["encryption"].clone();
     assert_eq!(asked, made_with);
 }
 

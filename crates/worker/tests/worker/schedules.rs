@@ -26,6 +26,11 @@ async fn each_schedule_fires_its_queue_and_a_missed_run_fires_once() {
     // Everything is down for three days; then one full backup is made up for.
     world.leap(Duration::from_secs(3 * 24 * 3600)).await;
     assert_eq!(world.value("SELECT count(*) FROM backups"), "1", "full_backup_repeat");
-    let fired = "SELECT count(*) FROM finished_jobs WHERE queue = 'initialize_backup_deletion_job'";
-    assert_eq!(world.value(fired), "2", "marking and removing");
+    let fired = |step: &str| {
+        world.value(&format!(
+            "SELECT count(*) FROM finished_jobs WHERE arguments = '{{\"step\": \"{step}\"}}'"
+        ))
+    };
+    assert_eq!(fired("mark"), "1", "delete_backup_repeat");
+    assert_ne!(fired("remove"), "0", "the hourly removal");
 }

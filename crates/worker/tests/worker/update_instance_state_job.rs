@@ -66,7 +66,11 @@ async fn a_broker_that_fails_half_way_changes_nothing_and_holds_up_no_other() {
         world.brokers[0].fail_page(2, failure.clone());
         world.synchronise().await;
         assert_eq!(guids(&world), "i-0,i-1,i-2,other", "{failure:?}");
-        assert_ne!(world.value("SELECT last_error FROM service_brokers WHERE name = 'broker-0'"), "", "{failure:?}");
+        assert_ne!(
+            world.value("SELECT last_error FROM service_brokers WHERE name = 'broker-0'"),
+            "",
+            "{failure:?}"
+        );
         world.brokers[0].heal();
         world.leap(Duration::from_secs(300)).await;
         world.synchronise().await;

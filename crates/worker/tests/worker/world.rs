@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use backup_core::actions::{inspect, request_backup::request_backup};
+use backup_core::clients::TlsOptions;
 use backup_core::clients::agent::{AgentClient, AgentCredential};
 use backup_core::clients::broker::{BrokerClient, BrokerEndpoint};
-use backup_core::clients::TlsOptions;
 use backup_core::domain::actor::Actor;
 use backup_core::domain::backup::Backup;
 use backup_core::domain::cipher::KeyRing;
@@ -43,12 +43,18 @@ impl World {
         let store = TempDir::new().unwrap();
         let agent = FakeAgent::start(store.path()).unwrap();
         let brokers: Vec<_> = (0..brokers).map(|_| FakeBroker::start().unwrap()).collect();
-        let opened = Store::open("local", &StoreConfig::Local { directory: store.path().to_owned() }).unwrap();
+        let opened =
+            Store::open("local", &StoreConfig::Local { directory: store.path().to_owned() }).unwrap();
         let settings = Settings {
             policy,
-            brokers: brokers.iter().enumerate().map(|(number, broker)| configured(number, broker, &agent)).collect(),
+            brokers: brokers
+                .iter()
+                .enumerate()
+                .map(|(number, broker)| configured(number, broker, &agent))
+                .collect(),
             stores: HashMap::from([("local".to_owned(), opened)]),
-            key_ring: KeyRing::new(vec![("k1".into(), "an operator's key of good length".to_owned().into())]).unwrap(),
+            key_ring: KeyRing::new(vec![("k1".into(), "an operator's key of good length".to_owned().into())])
+                .unwrap(),
         };
         let manager = Manager::new(CoreDatabase::from_pool(database.pool().unwrap()), settings);
         let config = RunnerConfig {
@@ -56,7 +62,8 @@ impl World {
             backoff: Backoff { first: Duration::from_secs(1), cap: Duration::from_secs(60) },
             ..RunnerConfig::new("test", QUEUES)
         };
-        let runner = Runner::new(database.pool().unwrap(), database.url(), backup_worker::registry(&manager), config);
+        let runner =
+            Runner::new(database.pool().unwrap(), database.url(), backup_worker::registry(&manager), config);
         Self { database, agent, brokers, store, manager, runner }
     }
 
@@ -81,7 +88,8 @@ impl World {
     /// Claims the one job that is due, as another worker would.
     pub(crate) fn claim_due(&self, conn: &mut PgConnection) -> ClaimedJob {
         promote(conn, 100).unwrap();
-        let claimer = Claimer { worker: "another", queues: &QUEUES.map(str::to_owned), lease: Duration::from_secs(60) };
+        let claimer =
+            Claimer { worker: "another", queues: &QUEUES.map(str::to_owned), lease: Duration::from_secs(60) };
         claim(conn, &claimer, 1).unwrap().pop().expect("a due job")
     }
 
