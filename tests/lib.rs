@@ -100,7 +100,7 @@ impl Client {
     /// When the API refuses.
     pub async fn request_backup(&self, instance: &str) -> anyhow::Result<i64> {
         let answer = self.post(&format!("/instances/{instance}/backups"), Value::Null).await?;
-        answer["id"].as_i64().context("no id")
+        answer.get("id").and_then(Value::as_i64).context("no id")
     }
 
     /// Waits until a backup is `done` or `failed`.
@@ -118,7 +118,7 @@ impl Client {
     pub async fn restore(&self, instance: &str, backup: i64) -> anyhow::Result<Value> {
         let answer =
             self.post(&format!("/instances/{instance}/backups/{backup}/restore"), Value::Null).await?;
-        let id = answer["id"].as_i64().context("no id")?;
+        let id = answer.get("id").and_then(Value::as_i64).context("no id")?;
         self.wait(&format!("/instances/{instance}/restores/{id}"), has_ended).await
     }
 }

@@ -220,7 +220,7 @@ async fn conclude(
         .transaction(move |conn| {
             lease.confirm(conn)?;
             let (kind, id) = (operation.kind, operation.row);
-            if !operations::lock(conn, kind, id)?.is_some_and(|now| now.status == "queued") {
+            if operations::lock(conn, kind, id)?.is_none_or(|now| now.status != "queued") {
                 return Ok(());
             }
             match conclusion {

@@ -115,3 +115,40 @@ impl Backup {
         self.status == BackupStatus::Done && self.has_current_own_key
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::BackupStatus::{self, Deleted, Done, Failed, Queued, Running};
+
+    proptest! {
+        /// However a backup is pushed about, it never leaves the arrows: it cannot be good without having run, and
+        /// nothing that ended is begun again.
+        #[test]
+        fn no_sequence_of_moves_leaves_the_arrows(wishes in prop::collection::vec(0_usize..5, 0..30)) {
+            let (mut status, mut history) = (Queued, vec![Queued]);
+            for wish in wishes {
+                let next = BackupStatus::ALL[wish];
+                if status.can_become(next) {
+                    status = next;
+                    history.push(next);
+                }
+            }
+            let first = |wanted| history.iter().position(|status| *status == wanted);
+            prop_assert!(first(Done).is_none_or(|done| first(Running) < Some(done)) || first(Deleted) < first(Done));
+            let ended = history.iter().position(|status| matches!(status, Done | Failed | Deleted));
+            if let Some(ended) = ended {
+                prop_assert!(history[ended..].iter().all(|status| !matches!(status, Queued | Running)));
+            }
+        }
+    }
+
+    #[test]
+    fn every_status_is_read_back_from_its_word() {
+        for status in BackupStatus::ALL {
+            assert_eq!(BackupStatus::parse(status.as_str()), Some(status));
+        }
+        assert_eq!(BackupStatus::parse("available"), None);
+    }
+}

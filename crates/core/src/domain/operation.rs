@@ -157,3 +157,134 @@ pub fn judge(
 fn fail(reason: ReasonCode, msg: impl Into<String>, tell_agent: bool) -> Verdict {
     Verdict::Fail { failure: Failure::new(reason, msg), tell_agent }
 }
+
+#[cfg(test)]
+mod tests {
+    use backup_protocol::OperationError;
+    use chrono::{Duration, TimeZone};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const CANCEL_WAIT: Duration = Duration::seconds(60);
+
+    fn at(second: i64) -> DateTime<Utc> {
+        Utc.timestamp_opt(1_700_000_000 + second, 0).unwrap()
+    }
+
+    fn operation(deadline: Option<i64>, cancelled: Option<i64>) -> Operation {
+        Operation {
+            kind: OperationKind::Backup,
+            row: 1,
+            name: "b-1".into(),
+            instance: ServiceInstanceId(1),
+            status: "running".into(),
+            epoch: 1,
+            may_be_at_agent: true,
+            deadline_at: deadline.map(at),
+            cancel_requested_at: cancelled.map(at),
+            triggered_at: at(0),
+        }
+    }
+
+    fn status(state: OperationState, code: Option<&str>) -> Answer {
+        Answer::Status(OperationStatus {
+            id: "b-1".into(),
+            epoch: 1,
+            state,
+            bytes_read: 0,
+            bytes_stored: 0,
+            total_bytes_estimate: None,
+            started_at: at(0),
+            finished_at: None,
+            parts: Vec::new(),
+            checksum: None,
+            filter_plugins: Vec::new(),
+            error: code.map(|code| OperationError { code: code.into(), message: "m".into() }),
+        })
+    }
+
+    fn reason(verdict: &Verdict) -> Option<ReasonCode> {
+        match verdict {
+            Verdict::Fail { failure, .. } => Some(failure.reason),
+            Verdict::Wait(_) | Verdict::Complete(_) => None,
+        }
+    }
+
+    #[test]
+    fn every_answer_has_its_verdict() {
+        use OperationState::{Cancelled, Done, Failed, Running};
+        let silent = || Answer::None("no route".into());
+        // Deadline, wish to cancel, now, answer, reason of the failure.
+        let cases = [
+            (Some(100), None, 50, status(Running, None), None),
+            (Some(100), None, 101, status(Running, None), Some(ReasonCode::TimedOut)),
+            (Some(100), None, 50, status(Done, None), None),
+            (Some(100), None, 101, status(Done, None), None),
+            (Some(100), None, 50, status(Failed, Some("store_error")), Some(ReasonCode::StoreError)),
+            (Some(100), None, 50, status(Failed, None), Some(ReasonCode::AgentError)),
+            (Some(100), None, 50, status(Cancelled, None), Some(ReasonCode::Cancelled)),
+            (Some(100), None, 50, Answer::Unknown, Some(ReasonCode::AgentLostOperation)),
+            (Some(100), None, 50, silent(), None),
+            (Some(100), None, 101, silent(), Some(ReasonCode::TimedOut)),
+            (None, None, 1_000_000, silent(), None),
+            (Some(100), Some(40), 50, status(Running, None), None),
+            (Some(1000), Some(40), 101, status(Running, None), Some(ReasonCode::Cancelled)),
+            (Some(1000), Some(40), 101, status(Done, None), None),
+            (Some(1000), Some(40), 50, status(Failed, Some("store_error")), Some(ReasonCode::Cancelled)),
+            (Some(1000), Some(40), 50, Answer::Unknown, Some(ReasonCode::Cancelled)),
+            (Some(1000), Some(40), 50, silent(), None),
+            (Some(1000), Some(40), 101, silent(), Some(ReasonCode::Cancelled)),
+        ];
+        for (deadline, cancelled, now, answer, expected) in cases {
+            let verdict = judge(&operation(deadline, cancelled), answer.clone(), at(now), CANCEL_WAIT);
+            assert_eq!(reason(&verdict), expected, "{deadline:?} {cancelled:?} {now} {answer:?}");
+            let is_success = matches!(&answer, Answer::Status(status) if status.state == Done);
+            assert_eq!(matches!(verdict, Verdict::Complete(_)), is_success, "{answer:?}");
+        }
+    }
+
+    fn any_answer() -> impl Strategy<Value = Answer> {
+        use OperationState::{Cancelled, Done, Failed, Running};
+        prop_oneof![
+            Just(Answer::Unknown),
+            Just(Answer::None("silence".into())),
+            prop::sample::select(vec![Running, Done, Failed, Cancelled])
+                .prop_map(|state| status(state, None)),
+        ]
+    }
+
+    proptest! {
+        /// Invariant 3: failed only when the agent says so, no longer knows it, the deadline passed, or a person gave up.
+        #[test]
+        fn a_healthy_operation_is_never_failed(
+            deadline in prop::option::of(0_i64..1000),
+            cancelled in prop::option::of(0_i64..1000),
+            now in -1000_i64..2000,
+            answer in any_answer(),
+        ) {
+            let verdict = judge(&operation(deadline, cancelled), answer.clone(), at(now), CANCEL_WAIT);
+            let agent_ended_it = match &answer {
+                Answer::Status(status) => matches!(status.state, OperationState::Failed | OperationState::Cancelled),
+                Answer::Unknown => true,
+                Answer::None(_) => false,
+            };
+            let is_overdue = deadline.is_some_and(|deadline| now > deadline);
+            let given_up = cancelled.is_some_and(|wish| now - wish > CANCEL_WAIT.num_seconds());
+            if reason(&verdict).is_some() {
+                prop_assert!(agent_ended_it || is_overdue || given_up);
+            }
+        }
+
+        /// Invariant 1: whatever the agent answers, past the deadline and the wait for a cancellation nothing waits on.
+        #[test]
+        fn nothing_waits_for_ever(
+            deadline in 0_i64..1000,
+            cancelled in prop::option::of(0_i64..1000),
+            answer in any_answer(),
+        ) {
+            let verdict = judge(&operation(Some(deadline), cancelled), answer, at(2000), CANCEL_WAIT);
+            prop_assert!(!matches!(verdict, Verdict::Wait(_)), "{verdict:?}");
+        }
+    }
+}
