@@ -8,7 +8,7 @@ use crate::domain::actor::Actor;
 use crate::domain::backup::{Backup, BackupStatus};
 use crate::domain::identifiers::{BackupId, ServiceInstanceGuid};
 use crate::manager::Manager;
-use crate::store::{audit_events, backups, service_instances};
+use crate::store::{audit_events, backups, deletions, service_instances};
 use crate::{Error, Result};
 
 /// Marks the backup, removes its objects, and removes the row once the store has confirmed that they are gone. When
@@ -35,14 +35,14 @@ pub async fn delete_backup(
             if matches!(backup.status, BackupStatus::Queued | BackupStatus::Running) {
                 return Err(Error::BackupUnfinished(id));
             }
-            backups::update_marked(conn, id)?;
-            backups::update_remove_at_once(conn, id)?;
+            deletions::update_marked(conn, id)?;
+            deletions::update_remove_at_once(conn, id)?;
             audit_events::insert(conn, &actor, "delete_backup", Some(&owner), Some(format!("backup {id}")))?;
             Ok(backup)
         })
         .await?;
     remove_objects(manager, &backup, None).await?;
-    manager.database.transaction(move |conn| backups::delete(conn, id)).await
+    manager.database.transaction(move |conn| deletions::delete(conn, id)).await
 }
 
 /// Removes the objects of a backup; a failure is recorded in its row and returned.
@@ -73,7 +73,7 @@ pub(super) async fn note_removal_error(
             if let Some(lease) = &lease {
                 lease.confirm(conn)?;
             }
-            backups::update_removal_error(conn, id, &text)
+            deletions::update_removal_error(conn, id, &text)
         })
         .await
 }

@@ -3,16 +3,17 @@
 
 use backup_queue::{ClaimedJob, Outcome};
 use chrono::{DateTime, Utc};
+use diesel::PgConnection;
 
 use super::agent_endpoint::confirm_stopped;
 use super::delete_backup::{note_removal_error, remove_objects};
 use super::plan_deletions::decide;
 use crate::domain::backup::{Backup, BackupStatus};
-use crate::domain::identifiers::ServiceInstanceId;
+use crate::domain::identifiers::{BackupId, ServiceInstanceId};
 use crate::domain::retention::RetentionAction;
 use crate::jobs::DeletionStep;
 use crate::manager::Manager;
-use crate::store::{self, backups, service_instances};
+use crate::store::{self, deletions, service_instances};
 use crate::{Error, Result};
 
 /// An agent that cannot be asked whether it has stopped gets this long before its remains are removed all the same.
@@ -41,7 +42,7 @@ async fn mark(manager: &Manager, job: &ClaimedJob, instance: ServiceInstanceId) 
             lease.confirm(conn)?;
             let instance = service_instances::lock(conn, instance)?;
             for (backup, decision) in decide(conn, &settings.policy, &instance)? {
-                if decision.action == RetentionAction::Mark && backups::update_marked(conn, backup.id)? {
+                if decision.action == RetentionAction::Mark && deletions::update_marked(conn, backup.id)? {
                     tracing::info!(
                         service_instance.guid = %instance.guid,
                         backup.id = backup.id.0,
@@ -65,7 +66,7 @@ async fn remove(manager: &Manager, job: &ClaimedJob, instance: ServiceInstanceId
             for (backup, decision) in decide(conn, &settings.policy, &instance)? {
                 // From here on it cannot be undeleted.
                 if decision.action == RetentionAction::Remove
-                    && backups::update_remove_at_once(conn, backup.id)?
+                    && deletions::update_remove_at_once(conn, backup.id)?
                 {
                     chosen.push((backup, decision.reason));
                 } else if backup.has_remains && backup.status == BackupStatus::Failed {
@@ -75,25 +76,32 @@ async fn remove(manager: &Manager, job: &ClaimedJob, instance: ServiceInstanceId
             Ok((chosen, remains, store::now(conn)?))
         })
         .await?;
+    let removals = chosen.into_iter().map(|(backup, reason)| (backup, Some(reason)));
+    let clean_ups = remains.into_iter().map(|backup| (backup, None));
     let mut first_error = None;
-    for (backup, reason) in chosen {
-        match remove_one(manager, job, &backup, now).await {
-            Ok(()) => tracing::info!(backup.id = backup.id.0, "removed: {reason}"),
-            Err(Error::LeaseLost) => return Err(Error::LeaseLost),
-            Err(error) => first_error = first_error.or(Some(error)),
-        }
-    }
-    for backup in remains {
-        match clean_up(manager, job, &backup, now).await {
-            Ok(()) => {}
-            Err(Error::LeaseLost) => return Err(Error::LeaseLost),
-            Err(error) => first_error = first_error.or(Some(error)),
+    for (backup, reason) in removals.chain(clean_ups) {
+        // A failed backup that stays only loses its partial objects.
+        let record = if reason.is_some() { deletions::delete } else { deletions::update_remains_gone };
+        match (remove_one(manager, job, &backup, now, record).await, reason) {
+            (Ok(()), Some(reason)) => tracing::info!(backup.id = backup.id.0, "removed: {reason}"),
+            (Ok(()), None) => {
+                tracing::info!(backup.id = backup.id.0, "removed what a failed backup had left")
+            }
+            (Err(Error::LeaseLost), _) => return Err(Error::LeaseLost),
+            (Err(error), _) => first_error = first_error.or(Some(error)),
         }
     }
     first_error.map_or(Ok(()), Err)
 }
 
-async fn remove_one(manager: &Manager, job: &ClaimedJob, backup: &Backup, now: DateTime<Utc>) -> Result<()> {
+/// Removes a backup's objects and then records it with `record`, under the lease.
+async fn remove_one(
+    manager: &Manager,
+    job: &ClaimedJob,
+    backup: &Backup,
+    now: DateTime<Utc>,
+    record: fn(&mut PgConnection, BackupId) -> Result<()>,
+) -> Result<()> {
     await_agent(manager, job, backup, now).await?;
     remove_objects(manager, backup, Some(&job.lease)).await?;
     let (lease, id) = (job.lease.clone(), backup.id);
@@ -101,21 +109,7 @@ async fn remove_one(manager: &Manager, job: &ClaimedJob, backup: &Backup, now: D
         .database
         .transaction(move |conn| {
             lease.confirm(conn)?;
-            backups::delete(conn, id)
-        })
-        .await
-}
-
-/// Removes the partial objects of a failed backup, once its agent has confirmed that it no longer writes.
-async fn clean_up(manager: &Manager, job: &ClaimedJob, backup: &Backup, now: DateTime<Utc>) -> Result<()> {
-    await_agent(manager, job, backup, now).await?;
-    remove_objects(manager, backup, Some(&job.lease)).await?;
-    let (lease, id) = (job.lease.clone(), backup.id);
-    manager
-        .database
-        .transaction(move |conn| {
-            lease.confirm(conn)?;
-            backups::update_remains_gone(conn, id)
+            record(conn, id)
         })
         .await
 }

@@ -11,7 +11,7 @@ use crate::domain::instance::ServiceInstance;
 use crate::domain::retention::{self, RetentionDecision, RetentionFacts, RetentionRule};
 use crate::jobs::{self, DeletionStep};
 use crate::manager::{Manager, Policy};
-use crate::store::{self, backups, service_instances};
+use crate::store::{self, backups, deletions, service_instances};
 
 /// Instances per transaction.
 const CHUNK: i64 = 1000;
@@ -26,8 +26,8 @@ pub async fn plan_deletions(manager: &Manager, job: &ClaimedJob, step: DeletionS
             .transaction(move |conn| {
                 lease.confirm(conn)?;
                 let instances = match step {
-                    DeletionStep::Mark => backups::list_instances_to_mark(conn, after, CHUNK, days)?,
-                    DeletionStep::Remove => backups::list_instances_to_clean(conn, after, CHUNK)?,
+                    DeletionStep::Mark => deletions::list_instances_to_mark(conn, after, CHUNK, days)?,
+                    DeletionStep::Remove => deletions::list_instances_to_clean(conn, after, CHUNK)?,
                 };
                 let deleters: Vec<_> = instances.iter().map(|id| jobs::delete_backups(*id, step)).collect();
                 backup_queue::enqueue_many(conn, &deleters)?;

@@ -10,9 +10,9 @@ use crate::domain::cipher::generate_instance_key;
 use crate::domain::identifiers::ServiceInstanceGuid;
 use crate::jobs::{self, DeletionStep};
 use crate::manager::{Broker, BrokerSource, Manager, Settings};
+use crate::store::listings::{self, ChangedInstance, ListedInstance};
 use crate::store::service_brokers::BrokerRecord;
-use crate::store::service_instances::{ChangedInstance, ListedInstance};
-use crate::store::{self, encryption_keys, service_brokers, service_instances};
+use crate::store::{self, encryption_keys, service_brokers};
 use crate::{Error, Result};
 
 /// Instances per statement.
@@ -124,7 +124,7 @@ fn apply(
             }
             listed.push(entry);
         }
-        changed.extend(service_instances::upsert(conn, record.id, &listed)?);
+        changed.extend(listings::upsert(conn, record.id, &listed)?);
     }
     for instance in &changed {
         follow_up(conn, settings, instance)?;

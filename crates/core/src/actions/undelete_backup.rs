@@ -4,7 +4,7 @@ use crate::domain::actor::Actor;
 use crate::domain::backup::{Backup, BackupStatus};
 use crate::domain::identifiers::{BackupId, ServiceInstanceGuid};
 use crate::manager::Manager;
-use crate::store::{audit_events, backups, service_instances};
+use crate::store::{audit_events, backups, deletions, service_instances};
 use crate::{Error, Result};
 
 /// `deleted` → `done`, for a backup that was good and whose removal has not begun.
@@ -27,7 +27,7 @@ pub async fn undelete_backup(
             if backup.status != BackupStatus::Deleted || !was_good || backup.remove_at_once {
                 return Err(Error::NotUndeletable(id));
             }
-            backups::update_undeleted(conn, id)?;
+            deletions::update_undeleted(conn, id)?;
             audit_events::insert(conn, &actor, "undelete_backup", Some(&guid), Some(format!("backup {id}")))?;
             backups::get(conn, id)
         })

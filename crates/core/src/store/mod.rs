@@ -4,7 +4,9 @@
 
 pub mod audit_events;
 pub mod backups;
+pub mod deletions;
 pub mod encryption_keys;
+pub mod listings;
 pub mod migrations;
 pub mod operations;
 pub mod restores;
