@@ -7,6 +7,7 @@ use backup_agent::{Config, ServeError, serve};
 use backup_daemon::exit::{Failure, run_main};
 use backup_daemon::{logging, shutdown, systemd};
 use clap::{Parser, Subcommand};
+use tokio_util::sync::CancellationToken;
 
 /// Backs up and restores one service instance on behalf of the backup manager.
 #[derive(Parser)]
@@ -67,7 +68,8 @@ async fn run(config: Config) -> Result<(), Failure> {
     })?;
     tracing::info!(address = %agent.address(), "serving");
     systemd::ready();
-    systemd::watchdog(stop.clone());
+    // To the very end: a restore whose exchange has begun is waited for, and must not look hung meanwhile.
+    systemd::watchdog(CancellationToken::new());
     stop.cancelled().await;
     systemd::stopping();
     agent.stop().await.map_err(Failure::failed)

@@ -25,7 +25,8 @@ use crate::operations::{JournalError, Operations, Settings};
 use crate::routes;
 
 const WORKERS: usize = 2;
-/// How long a stopping agent waits for its operations to clean up, and for requests to end.
+/// How long a stopping agent waits for its operations to clean up, and for requests to end. A restore whose exchange has
+/// begun is waited for without this limit; `TimeoutStopSec` of the unit ends that.
 const GRACE: Duration = Duration::from_secs(30);
 const REQUESTS_END_SECONDS: u64 = 5;
 
@@ -166,12 +167,18 @@ impl RunningAgent {
                 let _ = ended.wait_for(|ended| *ended).await;
             }
         };
-        if tokio::time::timeout(GRACE, all).await.is_err() {
-            tracing::warn!("operations did not end in time; the next start cleans up after them");
+        tokio::pin!(all);
+        while tokio::time::timeout(GRACE, &mut all).await.is_err() {
+            if !self.operations.is_exchanging() {
+                tracing::warn!("operations did not end in time; the next start cleans up after them");
+                break;
+            }
+            tracing::info!("waiting for a restore whose exchange has begun");
         }
         self.background.cancel();
         self.handle.stop(true).await;
         let served = self.served.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+        self.operations.let_go().await;
         served.map_err(io("the listener failed".to_owned()))
     }
 }

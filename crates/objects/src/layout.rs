@@ -1,4 +1,5 @@
-//! The names of stored objects: `<prefix>/<backup_guid>/<backup_id>/data.00001` and, beside it, `metadata.json`.
+//! The names of stored objects: `<prefix>/<backup_guid>/<backup_id>/data.00001` and, beside it, `metadata.json` and
+//! `owner`.
 //! Every piece of a name that came from outside is checked here, so that no request can reach another backup's folder.
 
 use crate::metadata::METADATA_NAME;
@@ -12,6 +13,7 @@ pub struct InvalidName {
     rule: &'static str,
 }
 
+const OWNER_NAME: &str = "owner";
 const LONGEST_PIECE: usize = 200;
 const PIECE_RULE: &str = "use 1 to 200 of the characters A-Z a-z 0-9 . _ - = + @, and not only dots";
 
@@ -40,6 +42,11 @@ impl BackupFolder {
     /// The full path of the backup's metadata.
     pub fn metadata(&self) -> String {
         format!("{}/{METADATA_NAME}", self.path)
+    }
+
+    /// The full path of the object that says whose the folder is, see [`crate::Store::claim`].
+    pub fn owner(&self) -> String {
+        format!("{}/{OWNER_NAME}", self.path)
     }
 
     /// The name of the part with this number, counted from 1: `data.00001`.
@@ -106,6 +113,7 @@ mod tests {
         let folder = BackupFolder::parse("p/q/guid", "id-1").unwrap();
         assert_eq!(folder.path(), "p/q/guid/id-1");
         assert_eq!(folder.metadata(), "p/q/guid/id-1/metadata.json");
+        assert_eq!(folder.owner(), "p/q/guid/id-1/owner");
         assert_eq!(folder.part(&BackupFolder::part_name(1)).unwrap(), "p/q/guid/id-1/data.00001");
         assert_eq!(BackupFolder::part_name(123_456), "data.123456");
     }

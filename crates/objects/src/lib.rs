@@ -6,6 +6,7 @@ mod config;
 mod error;
 mod layout;
 mod metadata;
+mod owner;
 mod read;
 mod store;
 mod upload;

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::entry::{Entry, Key, Kind};
 use super::journal::JournalError;
 use super::registry::Operations;
+use crate::drivers::DriverError;
 use crate::session::LimitedSession;
 
 const AGAIN_AFTER: Duration = Duration::from_secs(30);
@@ -35,8 +36,9 @@ impl Operations {
             self.recover_driver().await
         };
         match tokio::time::timeout(START_WAITS, work).await {
-            Ok(true) => {}
-            _ => tracing::warn!(
+            Ok(Some(Ok(()))) => {}
+            outcome => tracing::warn!(
+                ?outcome,
                 was_restoring,
                 "not everything is cleaned up yet; it goes on while the agent serves"
             ),
@@ -57,8 +59,13 @@ impl Operations {
 
     /// Tries again what could not be cleaned up, until the token is cancelled.
     pub(crate) async fn keep_clean(self, until: CancellationToken) {
-        let mut driver_is_clean = false;
-        while tokio::time::timeout(AGAIN_AFTER, until.cancelled()).await.is_err() {
+        self.keep_clean_every(AGAIN_AFTER, until).await;
+    }
+
+    /// The driver is asked every time nothing runs: a data service may fall over in the middle of anything.
+    async fn keep_clean_every(self, pause: Duration, until: CancellationToken) {
+        let mut complaint = None;
+        while tokio::time::timeout(pause, until.cancelled()).await.is_err() {
             let pending: Vec<Key> = {
                 let mut state = self.state();
                 self.forget_expired(&mut state);
@@ -67,19 +74,44 @@ impl Operations {
             for key in pending {
                 self.remove_objects(&key).await;
             }
-            if !driver_is_clean {
-                driver_is_clean = self.recover_driver().await;
+            if !self.state().running.is_empty() {
+                continue;
             }
+            let Some(recovered) = self.recover_driver().await else { continue };
+            let failed = recovered.err().map(|error| error.to_string());
+            if let Some(error) = failed.as_ref().filter(|_| failed != complaint) {
+                tracing::warn!(error, "leftovers of an interrupted restore cannot be removed yet");
+            }
+            complaint = failed;
         }
     }
 
-    /// Removes the objects of an operation and records whether that is still to be done.
+    /// Waits, but not for long, until nobody else holds the journal: tasks and threads that have ended their work let go
+    /// of it a moment later.
+    pub(crate) async fn let_go(&self) {
+        let alone = async {
+            while Arc::strong_count(&self.inner) > 1 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        // Whoever still holds it keeps it until this process ends.
+        let _ = tokio::time::timeout(Duration::from_secs(2), alone).await;
+    }
+
+    /// Whether a restore is beyond the point up to which it can be stopped.
+    pub(crate) fn is_exchanging(&self) -> bool {
+        self.state().running.values().any(|running| running.session.is_exchanging())
+    }
+
+    /// Removes the objects of an operation, if its folder is still ours, and records whether that is still to be done.
     pub(super) async fn remove_objects(&self, key: &Key) {
         let owned = self.state().entries.get(key).and_then(|entry| entry.owned.clone());
         let Some(objects) = owned else { return };
         let folder = BackupFolder::parse(&objects.object_prefix, &objects.backup_id);
         let removed = match (self.inner.settings.stores.get(&objects.store), folder) {
-            (Some(store), Ok(folder)) => store.delete_prefix(folder.path()).await.map_err(|e| e.to_string()),
+            (Some(store), Ok(folder)) => {
+                store.delete_owned(&folder, &objects.owner).await.map_err(|e| e.to_string())
+            }
             (None, _) => Err(format!("the store {} is no longer configured", objects.store)),
             (_, Err(error)) => Err(error.to_string()),
         };
@@ -98,22 +130,86 @@ impl Operations {
         }
     }
 
-    /// True: the driver has nothing left behind.
-    async fn recover_driver(&self) -> bool {
-        let Ok(alone) = Arc::clone(&self.inner.exclusive).try_lock_owned() else { return false };
+    /// None: a restore or another recovery is at work.
+    async fn recover_driver(&self) -> Option<Result<(), DriverError>> {
+        let alone = Arc::clone(&self.inner.exclusive).try_lock_owned().ok()?;
         let driver = self.driver();
         let recovered = tokio::task::spawn_blocking(move || {
             // Held by the thread, which goes on when nobody waits for it any longer.
             let _alone = alone;
             driver.recover(&LimitedSession::new(RECOVERY_LIMIT))
         });
-        match recovered.await {
-            Ok(Ok(())) => true,
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "leftovers of an interrupted restore cannot be looked for yet");
-                false
-            }
-            Err(_) => false,
+        let broken = |error| Err(DriverError::DataService(format!("looking for leftovers failed: {error}")));
+        Some(recovered.await.unwrap_or_else(broken))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::drivers::{Driver, Loaded};
+    use crate::operations::Settings;
+    use crate::session::Session;
+
+    /// Counts how often it is asked to recover.
+    #[derive(Default)]
+    struct Counting(AtomicUsize);
+
+    impl Driver for Counting {
+        fn name(&self) -> &'static str {
+            "counting"
         }
+
+        fn stream_version(&self) -> u32 {
+            1
+        }
+
+        fn version(&self, _: &Session) -> Result<Option<String>, DriverError> {
+            Ok(None)
+        }
+
+        fn estimate(&self, _: &Session) -> Result<Option<u64>, DriverError> {
+            Ok(None)
+        }
+
+        fn backup(&self, _: &Session, _: &mut dyn Write) -> Result<(), DriverError> {
+            Ok(())
+        }
+
+        fn load(&self, _: &Session, _: &str, _: &mut dyn Read) -> Result<Box<dyn Loaded>, DriverError> {
+            Err(DriverError::Stopped)
+        }
+
+        fn recover(&self, _: &Session) -> Result<(), DriverError> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_driver_that_was_clean_once_is_asked_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let driver = Arc::new(Counting::default());
+        let settings = Settings {
+            driver: driver.clone(),
+            stores: std::collections::BTreeMap::new(),
+            concurrency: 1,
+            chunk_size: 1,
+            runtime: tokio::runtime::Handle::current(),
+        };
+        let operations = Operations::open(settings, directory.path()).unwrap();
+        let until = CancellationToken::new();
+        let keeping = tokio::spawn(operations.keep_clean_every(Duration::from_millis(1), until.clone()));
+        let thrice = async {
+            while driver.0.load(Ordering::Relaxed) < 3 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), thrice).await.unwrap();
+        until.cancel();
+        keeping.await.unwrap();
     }
 }

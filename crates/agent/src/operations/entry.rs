@@ -34,6 +34,9 @@ pub(super) struct Objects {
     pub(super) store: String,
     pub(super) object_prefix: String,
     pub(super) backup_id: String,
+    /// What the folder's owner object holds while the folder is ours; random.
+    #[serde(default)]
+    pub(super) owner: String,
 }
 
 /// A record.
@@ -41,8 +44,8 @@ pub(super) struct Objects {
 pub(super) struct Entry {
     pub(super) kind: Kind,
     pub(super) status: OperationStatus,
-    /// Objects this operation may have written and, unless it is done, must remove. None before the folder was seen
-    /// to be empty, so that nothing of anybody else is ever removed.
+    /// Objects this operation may have written and, unless it is done, must remove. None before the folder was
+    /// claimed, so that nothing of anybody else is ever removed.
     pub(super) owned: Option<Objects>,
     /// The objects could not be removed yet.
     pub(super) cleanup_pending: bool,

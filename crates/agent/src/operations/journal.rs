@@ -1,11 +1,10 @@
 //! The records on disk: one JSON file per operation, replaced as a whole and synced, so that a power cut leaves either
-//! the old record or the new one. A lock keeps a second agent out.
+//! the old record or the new one. A lock keeps a second agent out. Ended operations are forgotten by their number alone,
+//! never by their age: a clock that is wrong for a moment must not erase what the manager may still ask for.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
-
-use chrono::{DateTime, TimeDelta, Utc};
 
 use super::entry::{Entry, Key};
 
@@ -13,9 +12,7 @@ const LOCK: &str = "lock";
 const FINISHED: &str = ".json";
 const UNFINISHED: &str = ".new";
 
-/// How long ended operations are remembered.
-const KEPT_DAYS: i64 = 30;
-/// And how many at most.
+/// How many ended operations are remembered; years of daily backups and restores.
 pub(super) const KEPT: usize = 10_000;
 
 /// Why the journal cannot be used.
@@ -106,23 +103,24 @@ fn failed(path: &Path, source: std::io::Error) -> JournalError {
     JournalError::File { path: path.to_owned(), source }
 }
 
-/// Records that need not be kept any longer: ended 30 days ago, or beyond the newest 10,000.
-pub(super) fn expired<'a>(entries: impl Iterator<Item = &'a Entry>, now: DateTime<Utc>) -> Vec<Key> {
-    let mut ended: Vec<(DateTime<Utc>, &Entry)> = entries
-        .filter(|entry| !entry.is_running() && !entry.cleanup_pending)
-        .map(|entry| (entry.status.finished_at.unwrap_or(entry.status.started_at), entry))
-        .collect();
-    ended.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
-    let oldest = now.checked_sub_signed(TimeDelta::days(KEPT_DAYS)).unwrap_or(now);
-    let surplus = ended.iter().enumerate().filter(|(position, (at, _))| *position >= KEPT || *at < oldest);
-    surplus.map(|(_, (_, entry))| entry.key()).collect()
+/// Records that need not be kept any longer: those of ended operations beyond the newest 10,000.
+pub(super) fn expired<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<Key> {
+    let mut ended: Vec<&Entry> =
+        entries.filter(|entry| !entry.is_running() && !entry.cleanup_pending).collect();
+    if ended.len() <= KEPT {
+        return Vec::new();
+    }
+    ended.sort_by_key(|entry| std::cmp::Reverse(entry.status.finished_at.unwrap_or(entry.status.started_at)));
+    ended.iter().skip(KEPT).map(|entry| entry.key()).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use backup_protocol::OperationState;
+    use chrono::{DateTime, TimeDelta, Utc};
+
     use super::*;
     use crate::operations::Kind;
-    use backup_protocol::OperationState;
 
     fn ended(id: usize, days_ago: i64, now: DateTime<Utc>) -> Entry {
         let at = now - TimeDelta::days(days_ago);
@@ -132,15 +130,19 @@ mod tests {
     }
 
     #[test]
-    fn old_and_surplus_records_expire_but_never_running_ones() {
+    fn surplus_records_expire_oldest_first_but_never_running_ones() {
         let now = Utc::now();
-        let entries = [
-            ended(1, 29, now),
-            ended(2, 31, now),
-            Entry::begin(Kind::Backup, "3", 1, now - TimeDelta::days(99)),
-        ];
-        assert_eq!(expired(entries.iter(), now), [(Kind::Backup, "2".to_owned())]);
-        let many: Vec<_> = (0..KEPT + 3).map(|id| ended(id, 1, now)).collect();
-        assert_eq!(expired(many.iter(), now).len(), 3);
+        let mut entries: Vec<_> = (0..KEPT).map(|id| ended(id, 1, now)).collect();
+        entries.push(Entry::begin(Kind::Backup, "running", 1, now - TimeDelta::days(99)));
+        assert!(expired(entries.iter()).is_empty());
+        entries.insert(7, ended(KEPT, 31, now));
+        assert_eq!(expired(entries.iter()), [(Kind::Backup, KEPT.to_string())]);
+    }
+
+    #[test]
+    fn no_clock_makes_a_record_expire_by_its_age() {
+        let now = Utc::now();
+        let entries = [ended(1, 100_000, now), ended(2, -100_000, now)];
+        assert!(expired(entries.iter()).is_empty());
     }
 }

@@ -1,6 +1,7 @@
 //! Backups and restores as operations: started at most once, recorded on disk before anything is done, stopped at their
 //! deadline or by request, never forgotten. How bytes flow is the pipeline's business, see [`crate::pipeline`].
 
+mod claim;
 mod cleanup;
 mod entry;
 mod journal;
@@ -8,6 +9,9 @@ mod perform;
 mod refusal;
 mod registry;
 mod start;
+
+#[cfg(test)]
+mod tests;
 
 pub(crate) use entry::Kind;
 pub use journal::JournalError;

@@ -8,7 +8,7 @@ use backup_protocol::{OperationError, OperationState};
 use chrono::{DateTime, Utc};
 
 use super::entry::{Key, Kind, Objects};
-use super::registry::Operations;
+use super::registry::{Operations, Running};
 use super::start::{Place, Start};
 use crate::pipeline::{self, BackupOrder, Failure, Progress, RestoreOrder, Run};
 use crate::session::{Session, Stop};
@@ -37,9 +37,15 @@ impl Operations {
         let outcome = work.await.unwrap_or_else(|error| Err(error.into()));
         watch.abort();
         if outcome.is_err() {
-            self.remove_objects(&key).await;
+            self.clean_up(&key).await;
         }
-        self.record_end(&key, outcome, &progress).await;
+        let running = self.record_end(&key, outcome, &progress).await;
+        // Whoever waits for the end may open the journal next, so our hold on it goes first.
+        drop(self);
+        if let Some(running) = running {
+            // Whoever waited may have gone.
+            let _ = running.end.send(true);
+        }
     }
 
     async fn work(self, key: Key, request: Start, run: Run) -> Result<Metadata, Failure> {
@@ -49,6 +55,7 @@ impl Operations {
                     store: body.store,
                     object_prefix: body.object_prefix,
                     backup_id: key.1.clone(),
+                    owner: uuid::Uuid::new_v4().to_string(),
                 };
                 self.own_objects(&key, &run, objects).await?;
                 let order = BackupOrder {
@@ -64,7 +71,8 @@ impl Operations {
                 pipeline::backup(run, order).await
             }
             Start::Restore(body) => {
-                let _alone = self.inner.exclusive.lock().await;
+                // Leftovers of an earlier restore may be removed for up to an hour.
+                let _alone = run.unless_stopped(async { Ok(self.inner.exclusive.lock().await) }).await?;
                 let order = RestoreOrder {
                     restore_id: key.1,
                     backup_id: body.backup_id,
@@ -76,31 +84,20 @@ impl Operations {
         }
     }
 
-    /// Makes sure that the folder is empty, then records that what will be in it is ours to remove.
-    async fn own_objects(&self, key: &Key, run: &Run, objects: Objects) -> Result<(), Failure> {
-        if !run.store.list(run.folder.path()).await?.is_empty() {
-            let message = format!("the store holds objects below {} already", run.folder.path());
-            return Err(Failure::new("store_error", message));
-        }
-        let (this, key) = (self.clone(), key.clone());
-        let saved = tokio::task::spawn_blocking(move || {
-            let mut state = this.state();
-            let Some(entry) = state.entries.get_mut(&key) else { return Ok(()) };
-            entry.owned = Some(objects);
-            this.inner.journal.save(entry)
-        });
-        saved.await?.map_err(|error| Failure::new("internal", error.to_string()))
-    }
-
     /// Records the end. An end that is not on disk is not reported: after a restart it would be another one.
-    async fn record_end(&self, key: &Key, outcome: Result<Metadata, Failure>, progress: &Arc<Progress>) {
+    async fn record_end(
+        &self,
+        key: &Key,
+        outcome: Result<Metadata, Failure>,
+        progress: &Arc<Progress>,
+    ) -> Option<Running> {
         loop {
             let (this, key_there, outcome, progress) =
                 (self.clone(), key.clone(), outcome.clone(), Arc::clone(progress));
             let recorded =
                 tokio::task::spawn_blocking(move || this.try_record_end(&key_there, outcome, &progress));
             match recorded.await {
-                Ok(Ok(())) => return,
+                Ok(Ok(running)) => return running,
                 Ok(Err(error)) => {
                     tracing::error!(%error, id = key.1, "the end of an operation cannot be recorded")
                 }
@@ -115,9 +112,9 @@ impl Operations {
         key: &Key,
         outcome: Result<Metadata, Failure>,
         progress: &Progress,
-    ) -> Result<(), super::JournalError> {
+    ) -> Result<Option<Running>, super::JournalError> {
         let mut state = self.state();
-        let Some(mut entry) = state.entries.get(key).cloned() else { return Ok(()) };
+        let Some(mut entry) = state.entries.get(key).cloned() else { return Ok(None) };
         progress.fill(&mut entry.status);
         let now = Utc::now();
         match outcome {
@@ -134,11 +131,7 @@ impl Operations {
         self.inner.journal.save(&entry)?;
         report(key, entry.status.state, entry.status.error.as_ref());
         state.entries.insert(key.clone(), entry);
-        if let Some(running) = state.running.remove(key) {
-            // Whoever waited may have gone.
-            let _ = running.end.send(true);
-        }
-        Ok(())
+        Ok(state.running.remove(key))
     }
 }
 

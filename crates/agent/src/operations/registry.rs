@@ -187,7 +187,7 @@ impl Operations {
     }
 
     pub(super) fn forget_expired(&self, state: &mut State) {
-        for key in journal::expired(state.entries.values(), Utc::now()) {
+        for key in journal::expired(state.entries.values()) {
             match self.inner.journal.remove(&key) {
                 Ok(()) => drop(state.entries.remove(&key)),
                 Err(error) => tracing::warn!(%error, "an old record stays"),

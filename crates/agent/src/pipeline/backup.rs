@@ -60,8 +60,28 @@ pub(crate) async fn run(run: Run, order: BackupOrder) -> Result<Metadata, Failur
     if let Some(stop) = run.session.stopped() {
         return Err(Failure::from_stop(stop));
     }
-    run.store.put_bytes(&run.folder.metadata(), metadata.to_bytes()?.into()).await?;
+    let (path, bytes) = (run.folder.metadata(), metadata.to_bytes()?.into());
+    run.unless_stopped(async { Ok(run.store.put_bytes(&path, bytes).await?) }).await?;
     Ok(metadata)
+}
+
+impl Run {
+    /// Waits for something that may hang, such as a store, but not beyond the end of the session.
+    ///
+    /// # Errors
+    /// Those of the work, and why the session was stopped.
+    pub(crate) async fn unless_stopped<T>(
+        &self,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        tokio::select! {
+            biased;
+            done = work => done,
+            () = self.session.wait_until_stopped() => {
+                Err(Failure::from_stop(self.session.stopped().unwrap_or(Stop::Failed)))
+            }
+        }
+    }
 }
 
 async fn store_parts(run: &Arc<Run>, order: &BackupOrder) -> Result<(Vec<Part>, String, u64), Failure> {
@@ -91,7 +111,7 @@ async fn store_parts(run: &Arc<Run>, order: &BackupOrder) -> Result<(Vec<Part>, 
         (Some(stop), _, _) if stop != Stop::Failed => Err(Failure::from_stop(stop)),
         (_, _, Err(failure)) | (_, Err(failure), Ok(_)) => Err(failure),
         (_, Ok(plain_size), Ok(writer)) => {
-            let (parts, checksum) = writer.finish().await?;
+            let (parts, checksum) = run.unless_stopped(writer.finish()).await?;
             Ok((parts, checksum, plain_size))
         }
     }

@@ -37,7 +37,10 @@ pub(super) fn decode(
     // A driver may stop at its own end mark; only the end of the whole stream proves that it is complete.
     let drained = io::copy(&mut plain, &mut io::sink());
     match drained.map_err(broken).and_then(|_| Ok(run.session.check()?)) {
-        Ok(()) => Ok(loaded.commit(&run.session)?),
+        Ok(()) => {
+            run.session.begin_exchange();
+            Ok(loaded.commit(&run.session)?)
+        }
         Err(failure) => {
             loaded.discard();
             Err(failure)

@@ -27,7 +27,12 @@ pub(super) fn encode(
     rate: Option<u64>,
     queue: mpsc::Sender<Bytes>,
 ) -> Result<u64, Failure> {
-    run.driver.recover(&run.session)?;
+    if let Err(error) = run.driver.recover(&run.session) {
+        run.session.check()?;
+        // A replaced database that cannot be dropped does not make the next backup worse; one that cannot be read does,
+        // and the driver says so.
+        tracing::warn!(%error, "leftovers of an interrupted restore cannot be removed yet");
+    }
     match run.driver.estimate(&run.session) {
         Ok(Some(bytes)) => run.progress.set_estimate(bytes),
         Ok(None) => {}

@@ -6,6 +6,7 @@ mod process;
 mod redact;
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use nix::sys::signal::{Signal, killpg};
@@ -38,6 +39,7 @@ pub(crate) struct Session {
 #[derive(Debug, Default)]
 struct Inner {
     stop: OnceLock<Stop>,
+    exchanging: AtomicBool,
     token: CancellationToken,
     /// Process groups that have not been waited for yet, so their numbers cannot belong to anybody else.
     groups: Mutex<HashSet<i32>>,
@@ -58,6 +60,16 @@ impl Session {
     /// Why the operation must stop, if it must.
     pub(crate) fn stopped(&self) -> Option<Stop> {
         self.inner.stop.get().copied()
+    }
+
+    /// From now on the operation runs to its end; see [`crate::drivers::Loaded::commit`].
+    pub(crate) fn begin_exchange(&self) {
+        self.inner.exchanging.store(true, Ordering::Release);
+    }
+
+    /// Whether the exchange has begun.
+    pub(crate) fn is_exchanging(&self) -> bool {
+        self.inner.exchanging.load(Ordering::Acquire)
     }
 
     /// Resolves when the session is stopped.

@@ -123,7 +123,7 @@ async fn a_stopped_agent_reports_interrupted_after_its_return() {
     let ended = agent.get("/v1/backups/b").await.operation();
     assert_eq!((ended.state, ended.error.unwrap().code.as_str()), (OperationState::Failed, "interrupted"));
     assert_eq!(agent.get("/v1/backups/done").await.operation(), done, "what was done stays done");
-    assert_eq!(site.stored(), ["data.00001", "metadata.json"]);
+    assert_eq!(site.stored(), ["data.00001", "metadata.json", "owner"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

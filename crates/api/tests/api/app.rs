@@ -115,6 +115,7 @@ impl App {
             std::fs::write(folder.join(format!("data.{:05}", index + 1)), part).unwrap();
         }
         std::fs::write(folder.join("metadata.json"), "{}").unwrap();
+        std::fs::write(folder.join("owner"), "an agent").unwrap();
         folder
     }
 

@@ -1,6 +1,6 @@
 //! Opens the stored bytes of a downloadable backup.
 
-use backup_objects::{BackupFolder, METADATA_NAME, Store};
+use backup_objects::{BackupFolder, Store};
 
 use crate::domain::actor::Actor;
 use crate::domain::backup::Backup;
@@ -49,11 +49,13 @@ pub async fn download_backup(
     let store = manager.store(&backup.store)?.clone();
     let folder = BackupFolder::parse(&backup.object_prefix, &backup.backup_id)
         .map_err(|error| Error::Internal(error.to_string()))?;
+    // The folder holds more than the parts: the metadata, and whatever an agent needs there.
+    let part = format!("{}/data.", folder.path());
     let mut parts: Vec<_> = store
         .list(folder.path())
         .await?
         .into_iter()
-        .filter(|object| !object.path.ends_with(METADATA_NAME))
+        .filter(|object| object.path.starts_with(&part))
         .map(|object| (object.path, object.size))
         .collect();
     // Longer numbers come after shorter ones: data.99999, data.100000.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use backup_objects::{Store, StoreConfig, StoreErrorKind};
+use backup_objects::{BackupFolder, Store, StoreConfig, StoreErrorKind};
 
 fn open(directory: &tempfile::TempDir) -> Store {
     Store::open("main", &StoreConfig::Local { directory: directory.path().to_owned() }).unwrap()
@@ -95,4 +95,32 @@ async fn errors_name_the_store_and_the_path() {
     let directory = tempfile::tempdir().unwrap();
     let error = open(&directory).get_bytes("p/id/metadata.json", 100).await.unwrap_err();
     assert_eq!(error.to_string(), "store `main` could not read `p/id/metadata.json`: it does not exist");
+}
+
+#[tokio::test]
+async fn a_folder_has_one_owner_and_only_the_owner_can_delete_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory);
+    let folder = BackupFolder::parse("p", "id").unwrap();
+    let (one, two) = tokio::join!(store.claim(&folder, "one"), store.claim(&folder, "two"));
+    assert_ne!(one.is_ok(), two.is_ok());
+    let (owner, other) = if one.is_ok() { ("one", "two") } else { ("two", "one") };
+    assert_eq!(one.and(two).unwrap_err().kind(), StoreErrorKind::AlreadyExists);
+    store.put_bytes("p/id/data.00001", Bytes::from_static(b"1")).await.unwrap();
+    store.delete_owned(&folder, other).await.unwrap();
+    assert_eq!(store.list("p/id").await.unwrap().len(), 2);
+    store.delete_owned(&folder, owner).await.unwrap();
+    store.delete_owned(&folder, owner).await.unwrap();
+    assert!(store.list("p").await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_folder_that_holds_anything_cannot_be_claimed_or_deleted_by_its_would_be_owner() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory);
+    let folder = BackupFolder::parse("p", "id").unwrap();
+    store.put_bytes("p/id/metadata.json", Bytes::from_static(b"1")).await.unwrap();
+    assert_eq!(store.claim(&folder, "one").await.unwrap_err().kind(), StoreErrorKind::AlreadyExists);
+    store.delete_owned(&folder, "one").await.unwrap();
+    assert_eq!(store.list("p/id").await.unwrap().len(), 1);
 }

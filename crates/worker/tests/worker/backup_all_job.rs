@@ -13,7 +13,8 @@ async fn one_backup_per_eligible_instance_of_every_broker() {
     world.agent.plan(Plan::running());
     for number in 0..5_u8 {
         let guid = format!("i-{number}");
-        world.brokers[usize::from(number) % 2].add(Resource::available(number.into(), &guid).agent(&world.agent.url()));
+        world.brokers[usize::from(number) % 2]
+            .add(Resource::available(number.into(), &guid).agent(&world.agent.url()));
     }
     world.brokers[0]
         .add(Resource::available(10, "stopped").agent(&world.agent.url()).with("state", "stopped"));

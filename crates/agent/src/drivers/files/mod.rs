@@ -5,6 +5,10 @@
 mod pack;
 mod place;
 mod unpack;
+mod walk;
+
+#[cfg(test)]
+mod tests;
 
 use std::io::{Read, Write};
 use std::path::PathBuf;
@@ -22,7 +26,8 @@ const STREAM_VERSION: u32 = 1;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FilesSettings {
-    /// The directory that is backed up and replaced by a restore; an absolute path.
+    /// The directory that is backed up and replaced by a restore; an absolute path. A symbolic link is followed once,
+    /// when the agent starts. A mount point is refused, because nothing can take its place.
     pub directory: PathBuf,
 }
 

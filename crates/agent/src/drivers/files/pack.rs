@@ -1,8 +1,9 @@
-//! Directory → tar. Never follows a symbolic link. A file whose size changes while it is read makes the backup fail
-//! instead of storing a wrong one.
+//! Directory → tar. Never follows a symbolic link, see [`super::walk`]. Every file is copied with exactly the length its
+//! header promises; one whose size changes meanwhile makes the backup fail instead of storing a wrong one. The holes of a
+//! sparse file are found by the tar library, so such a file must not be touched at all while it is copied.
 
 use std::collections::HashMap;
-use std::fs::{self, File, Metadata};
+use std::fs::{File, Metadata};
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 use tar::{Builder, EntryType, Header};
 
 use super::place::failed;
+use super::walk::{Found, walk};
 use crate::drivers::DriverError;
 use crate::session::Session;
 
@@ -20,40 +22,21 @@ const LONGEST_LINK: usize = 100;
 /// Writes the directory and everything below it, names in order.
 pub(super) fn pack(directory: &Path, session: &Session, out: &mut dyn Write) -> Result<(), DriverError> {
     let mut packer = Packer { root: directory, tar: Builder::new(out), links: HashMap::new() };
-    walk(directory, session, &mut |path, metadata| packer.add(path, metadata))?;
+    walk(directory, session, &mut |found| packer.add(found))?;
     packer.tar.finish().map_err(DriverError::Stream)
 }
 
 /// The sum of what [`pack`] would write, roughly.
 pub(super) fn size(directory: &Path, session: &Session) -> Result<u64, DriverError> {
     let mut total = 2 * BLOCK;
-    walk(directory, session, &mut |_, metadata| {
+    walk(directory, session, &mut |found| {
+        let metadata = &found.metadata;
         let content =
             if metadata.is_file() { metadata.len().min(metadata.blocks().saturating_mul(BLOCK)) } else { 0 };
         total = total.saturating_add(content.next_multiple_of(BLOCK)).saturating_add(BLOCK);
         Ok(())
     })?;
     Ok(total)
-}
-
-type Visit<'a> = dyn FnMut(&Path, &Metadata) -> Result<(), DriverError> + 'a;
-
-/// Visits the directory itself, then its entries by name, depth first. Keeps only the names of open directories.
-fn walk(path: &Path, session: &Session, visit: &mut Visit<'_>) -> Result<(), DriverError> {
-    session.check()?;
-    let metadata = match fs::symlink_metadata(path) {
-        Ok(metadata) => metadata,
-        Err(error) => return Err(failed("read", path)(error)),
-    };
-    visit(path, &metadata)?;
-    if !metadata.is_dir() {
-        return Ok(());
-    }
-    let entries = fs::read_dir(path).map_err(failed("list", path))?;
-    let mut names: Vec<PathBuf> =
-        entries.map(|e| e.map(|e| e.path())).collect::<io::Result<_>>().map_err(failed("list", path))?;
-    names.sort();
-    names.iter().try_for_each(|name| walk(name, session, visit))
 }
 
 struct Packer<'a> {
@@ -64,16 +47,17 @@ struct Packer<'a> {
 }
 
 impl Packer<'_> {
-    fn add(&mut self, path: &Path, metadata: &Metadata) -> Result<(), DriverError> {
+    fn add(&mut self, found: &Found<'_>) -> Result<(), DriverError> {
+        let (path, metadata) = (found.path.as_path(), &found.metadata);
         let below = path.strip_prefix(self.root).unwrap_or(path);
         let name = if below.as_os_str().is_empty() { Path::new("./") } else { below };
         let kind = metadata.file_type();
         let written = if kind.is_dir() {
             self.add_plain(name, metadata, EntryType::Directory)
         } else if kind.is_symlink() {
-            self.add_symlink(path, name, metadata)
+            self.add_symlink(found, name)
         } else if kind.is_file() {
-            self.add_file(path, name, metadata)
+            self.add_file(found, name)
         } else if kind.is_fifo() {
             self.add_plain(name, metadata, EntryType::Fifo)
         } else if kind.is_socket() {
@@ -89,18 +73,19 @@ impl Packer<'_> {
         self.tar.append_data(&mut header(metadata, kind), name, io::empty())
     }
 
-    fn add_symlink(&mut self, path: &Path, name: &Path, metadata: &Metadata) -> io::Result<()> {
-        let target = fs::read_link(path)?;
-        let mut header = header(metadata, EntryType::Symlink);
+    fn add_symlink(&mut self, found: &Found<'_>, name: &Path) -> io::Result<()> {
+        let target = found.link_target()?;
+        let mut header = header(&found.metadata, EntryType::Symlink);
         // The literal form keeps `./x` and `a//b` as they are; only longer targets need the extension.
-        if target.as_os_str().as_bytes().len() <= LONGEST_LINK {
-            header.set_link_name_literal(target.as_os_str().as_bytes())?;
+        if target.as_bytes().len() <= LONGEST_LINK {
+            header.set_link_name_literal(target.as_bytes())?;
             return self.tar.append_data(&mut header, name, io::empty());
         }
         self.tar.append_link(&mut header, name, &target)
     }
 
-    fn add_file(&mut self, path: &Path, name: &Path, metadata: &Metadata) -> io::Result<()> {
+    fn add_file(&mut self, found: &Found<'_>, name: &Path) -> io::Result<()> {
+        let metadata = &found.metadata;
         if metadata.nlink() > 1 {
             let file = (metadata.dev(), metadata.ino());
             if let Some(first) = self.links.get(&file) {
@@ -109,21 +94,32 @@ impl Packer<'_> {
             }
             self.links.insert(file, name.to_owned());
         }
-        let mut file = File::open(path)?;
-        let before = file.metadata()?.len();
-        if metadata.blocks().saturating_mul(BLOCK) < before {
+        let mut file = found.open()?;
+        let before = file.metadata()?;
+        // Some file systems count blocks late, so a file without any is read like every other.
+        let has_holes = before.blocks() > 0 && before.blocks().saturating_mul(BLOCK) < before.len();
+        if has_holes {
             self.tar.append_file(name, &mut file)?;
         } else {
-            let mut header = header(metadata, EntryType::Regular);
-            header.set_size(before);
-            let mut content = Exact { file: &mut file, left: before };
+            let mut header = header(&before, EntryType::Regular);
+            header.set_size(before.len());
+            let mut content = Exact { file: &mut file, left: before.len() };
             self.tar.append_data(&mut header, name, &mut content)?;
         }
-        match file.metadata()?.len() == before {
-            true => Ok(()),
-            false => Err(io::Error::other("its size changed while it was read")),
+        let after = file.metadata()?;
+        if after.len() != before.len() {
+            return Err(io::Error::other("its size changed while it was read"));
+        }
+        match has_holes && times(&after) != times(&before) {
+            true => Err(io::Error::other("it has holes and changed while it was read")),
+            false => Ok(()),
         }
     }
+}
+
+/// Changes with every write and every change of the size.
+fn times(metadata: &Metadata) -> [i64; 4] {
+    [metadata.mtime(), metadata.mtime_nsec(), metadata.ctime(), metadata.ctime_nsec()]
 }
 
 fn header(metadata: &Metadata, kind: EntryType) -> Header {

@@ -1,9 +1,11 @@
 //! The directory in use and what lies beside it during a restore. Names beside it begin with `.NAME.backup-agent-`, so
-//! that leftovers of a killed agent are found without any record of them.
+//! that leftovers of a killed agent are found without any record of them. Without an atomic exchange the data in use is
+//! set aside for a moment; under that name it is never deleted, only under the one that says it was replaced.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -13,6 +15,7 @@ use crate::drivers::DriverError;
 
 /// No operation has a space in its id.
 const ASIDE: &str = "set aside";
+const REPLACED: &str = "was replaced";
 
 /// A directory that can be replaced as a whole.
 #[derive(Debug, Clone)]
@@ -24,16 +27,33 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// Follows a symbolic link once and for all. The directory may be absent, but not be anything else.
     pub(super) fn parse(directory: &Path) -> Result<Self, DriverError> {
-        let parts = (directory.parent(), directory.file_name());
-        let (Some(parent), Some(name), true) = (parts.0, parts.1, directory.is_absolute()) else {
-            let message = format!("{} is not an absolute path below the root", directory.display());
-            return Err(DriverError::DataService(message));
+        let unusable = |reason: &str| DriverError::DataService(format!("{} {reason}", directory.display()));
+        if !directory.is_absolute() {
+            return Err(unusable("is not an absolute path"));
+        }
+        let directory = resolve(directory).map_err(failed("find", directory))?;
+        let (Some(parent), Some(name)) = (directory.parent(), directory.file_name()) else {
+            return Err(unusable("is not below the root"));
         };
+        match fs::symlink_metadata(&directory) {
+            Ok(metadata) if !metadata.is_dir() => return Err(unusable("is not a directory")),
+            Ok(metadata) => {
+                let above = fs::metadata(parent).map_err(failed("look at", parent))?;
+                if above.dev() != metadata.dev() {
+                    return Err(unusable(
+                        "is a mount point, which a restore cannot replace; configure a directory below it",
+                    ));
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(failed("look at", &directory)(error)),
+        }
         let mut beside = OsString::from(".");
         beside.push(name);
         beside.push(".backup-agent-");
-        Ok(Self { directory: directory.to_owned(), parent: parent.to_owned(), beside })
+        Ok(Self { parent: parent.to_owned(), beside, directory })
     }
 
     pub(super) fn directory(&self) -> &Path {
@@ -42,6 +62,7 @@ impl Place {
 
     /// Makes an empty directory beside the one in use.
     pub(super) fn prepare(&self, operation: &str) -> Result<PathBuf, DriverError> {
+        self.put_back()?;
         let fresh = self.beside(operation);
         fs::create_dir(&fresh).map_err(failed("create", &fresh))?;
         Ok(fresh)
@@ -52,8 +73,8 @@ impl Place {
         let swapped =
             match renameat2(AT_FDCWD, fresh, AT_FDCWD, &self.directory, RenameFlags::RENAME_EXCHANGE) {
                 Err(Errno::ENOENT) => fs::rename(fresh, &self.directory),
-                // The file system knows no exchange: two renames, repaired by `recover` if we die between them.
-                Err(Errno::EINVAL | Errno::ENOSYS) => self.rename_twice(fresh),
+                // The file system knows no exchange.
+                Err(Errno::EINVAL | Errno::ENOSYS) => return self.exchange_in_steps(fresh),
                 other => other.map_err(Into::into),
             };
         swapped.map_err(failed("replace", &self.directory))?;
@@ -62,16 +83,27 @@ impl Place {
             tracing::error!(%error, directory = %self.parent.display(), "a replaced directory is not synced");
         }
         Self::remove_or_log(fresh);
-        Self::remove_or_log(&self.beside(ASIDE));
+        Ok(())
+    }
+
+    /// The same with three renames; [`Place::put_back`] repairs what a death between the first two leaves.
+    pub(super) fn exchange_in_steps(&self, fresh: &Path) -> Result<(), DriverError> {
+        let (aside, replaced) = (self.beside(ASIDE), self.beside(REPLACED));
+        remove(&replaced)?;
+        self.rename_twice(fresh, &aside).map_err(failed("replace", &self.directory))?;
+        // From here on the new data is in use. Only when that is certain may the old data get the name that condemns it.
+        match sync_directory(&self.parent).and_then(|()| fs::rename(&aside, &replaced)) {
+            Ok(()) => Self::remove_or_log(&replaced),
+            Err(error) => {
+                tracing::error!(%error, old = %aside.display(), "replaced data is kept; remove it by hand");
+            }
+        }
         Ok(())
     }
 
     /// Puts back a directory that was set aside without a replacement, and removes everything else of ours.
     pub(super) fn recover(&self) -> Result<(), DriverError> {
-        let aside = self.beside(ASIDE);
-        if aside.exists() && !self.directory.exists() {
-            fs::rename(&aside, &self.directory).map_err(failed("put back", &self.directory))?;
-        }
+        self.put_back()?;
         let entries = fs::read_dir(&self.parent).map_err(failed("list", &self.parent))?;
         for entry in entries {
             let entry = entry.map_err(failed("list", &self.parent))?;
@@ -90,13 +122,31 @@ impl Place {
         }
     }
 
-    fn rename_twice(&self, fresh: &Path) -> std::io::Result<()> {
+    /// Nothing is deleted when both are there: which of them is the data cannot be known.
+    fn put_back(&self) -> Result<(), DriverError> {
         let aside = self.beside(ASIDE);
-        fs::rename(&self.directory, &aside)?;
-        fs::rename(fresh, &self.directory).inspect_err(|_| {
-            // Put back what was there; `recover` tries again should this fail too.
-            let _ = fs::rename(&aside, &self.directory);
-        })
+        match (is_present(&aside)?, is_present(&self.directory)?) {
+            (false, _) => Ok(()),
+            (true, false) => fs::rename(&aside, &self.directory).map_err(failed("put back", &self.directory)),
+            (true, true) => Err(DriverError::DataService(format!(
+                "a restore was interrupted and both {} and {} exist; one holds the data from before the restore: \
+                 keep the right one as {0} and move the other away",
+                self.directory.display(),
+                aside.display(),
+            ))),
+        }
+    }
+
+    fn rename_twice(&self, fresh: &Path, aside: &Path) -> io::Result<()> {
+        fs::rename(&self.directory, aside)?;
+        let Err(error) = fs::rename(fresh, &self.directory) else { return Ok(()) };
+        match fs::rename(aside, &self.directory) {
+            Ok(()) => Err(error),
+            Err(again) => Err(io::Error::other(format!(
+                "{error}; the data is now {} because it could not be put back: {again}",
+                aside.display()
+            ))),
+        }
     }
 
     fn beside(&self, operation: &str) -> PathBuf {
@@ -107,6 +157,29 @@ impl Place {
     }
 }
 
+/// The real path. The last name may be absent, also behind a symbolic link: it may be set aside just now.
+fn resolve(directory: &Path) -> io::Result<PathBuf> {
+    match fs::canonicalize(directory) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let above = directory.parent().unwrap_or(directory);
+            let target = fs::read_link(directory).map_or_else(|_| directory.to_owned(), |t| above.join(t));
+            let (Some(parent), Some(name)) = (target.parent(), target.file_name()) else {
+                return Err(error);
+            };
+            Ok(fs::canonicalize(parent)?.join(name))
+        }
+        resolved => resolved,
+    }
+}
+
+fn is_present(path: &Path) -> Result<bool, DriverError> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(failed("look at", path)(error)),
+    }
+}
+
 fn remove(path: &Path) -> Result<(), DriverError> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(failed("remove", path)(error)),
@@ -114,11 +187,11 @@ fn remove(path: &Path) -> Result<(), DriverError> {
     }
 }
 
-pub(super) fn sync_directory(path: &Path) -> std::io::Result<()> {
+fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
 /// Names the path in an error of the operating system.
-pub(super) fn failed<'a>(verb: &'a str, path: &'a Path) -> impl FnOnce(std::io::Error) -> DriverError + 'a {
+pub(super) fn failed<'a>(verb: &'a str, path: &'a Path) -> impl FnOnce(io::Error) -> DriverError + 'a {
     move |error| DriverError::DataService(format!("could not {verb} {}: {error}", path.display()))
 }

@@ -38,7 +38,13 @@ pub(super) fn unpack(target: &Path, session: &Session, input: &mut dyn Read) -> 
         let mut entry = entry.map_err(DriverError::Stream)?;
         let name = entry.path().map_err(DriverError::Stream)?.into_owned();
         let path = checked(target, &name)?;
-        seen_root = seen_root || path == target;
+        if path == target {
+            if !entry.header().entry_type().is_dir() {
+                let message = "the root of the archive is not a directory".to_owned();
+                return Err(DriverError::Content(message));
+            }
+            seen_root = true;
+        }
         add(&mut entry, target, &path, as_root).map_err(failed("unpack", &path))?;
         if entry.header().entry_type().is_dir() {
             directories.push(finish(&entry, path).map_err(DriverError::Stream)?);

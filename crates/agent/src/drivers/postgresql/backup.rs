@@ -13,15 +13,11 @@ use crate::session::{Program, Session};
 /// Writes all databases and the globals.
 pub(super) fn backup(programs: &Programs, session: &Session, out: &mut dyn Write) -> Result<(), DriverError> {
     let open = programs.open_database(session)?;
-    let server = catalogue::read(programs, session, &open)?;
-    let (major, dumped_with) = programs.dump_version(session)?;
-    let server_major = server.server_version_num.checked_div(10_000).unwrap_or(0);
-    if server_major > major {
-        let version = &server.server_version;
-        let message = format!(
-            "the server has version {version}, newer than {dumped_with}; install its client programs"
-        );
-        return Err(DriverError::DataService(message));
+    let mut server = catalogue::read(programs, session, &open)?;
+    let dumped_with = programs.fitting(session, server.major())?;
+    for invalid in server.databases.extract_if(.., |database| database.is_invalid()) {
+        // Nobody can read it any more; whoever dropped it half wants it gone.
+        tracing::warn!(database = invalid.name, "a database whose DROP was interrupted is left out");
     }
     if let Some(closed) = server.databases.iter().find(|d| !d.allows_connections) {
         let message = format!("the database {} accepts no connections, so it cannot be dumped", closed.name);

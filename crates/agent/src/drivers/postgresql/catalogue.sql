@@ -6,6 +6,7 @@ SELECT json_build_object(
   'databases', (SELECT coalesce(json_agg(row_to_json(d) ORDER BY d.number), '[]') FROM (
     SELECT
       row_number() OVER (ORDER BY db.datname) AS number,
+      db.oid::bigint AS oid,
       db.datname AS name,
       pg_get_userbyid(db.datdba) AS owner,
       pg_encoding_to_char(db.encoding) AS encoding,

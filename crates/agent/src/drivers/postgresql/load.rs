@@ -11,8 +11,8 @@ use super::manifest::{Database, End, Length, Manifest, Server};
 use super::names;
 use super::programs::Programs;
 use super::quote::{identifier, literal};
-use super::recover::State;
-use super::{STREAM_VERSION, databases, roles};
+use super::state::State;
+use super::{STREAM_VERSION, databases, preconditions, roles};
 use crate::drivers::DriverError;
 use crate::session::{RunningProgram, Session};
 
@@ -55,6 +55,8 @@ struct Loader<'a> {
     current: Option<RunningProgram>,
     stdin: Option<std::process::ChildStdin>,
     read: End,
+    /// As recorded.
+    state: State,
 }
 
 impl<'a> Loader<'a> {
@@ -64,22 +66,22 @@ impl<'a> Loader<'a> {
         }
         let open = programs.open_database(session)?;
         let target = catalogue::read(programs, session, &open)?;
+        programs.fitting(session, target.major())?;
+        preconditions::check(programs, session, &open, &[])?;
         let missing = roles::missing(&manifest, &target, programs);
         let state = State {
-            swapped: false,
             created_roles: missing.iter().map(|role| role.name.clone()).collect(),
             ..State::default()
         };
         let control = identifier(names::CONTROL);
         let sql = format!(
-            "CREATE DATABASE {control} WITH TEMPLATE template0 CONNECTION LIMIT 0;\n\
-             COMMENT ON DATABASE {control} IS {};\n{}",
-            literal(&state.to_json()),
+            "CREATE DATABASE {control} WITH TEMPLATE template0 CONNECTION LIMIT 0;\n{}{}",
+            state.record(),
             missing.into_iter().map(roles::create).collect::<String>(),
         );
         programs.restore_sql(session, &open, sql)?;
         let read = End::default();
-        Ok(Self { programs, session, manifest, target, current: None, stdin: None, read })
+        Ok(Self { programs, session, manifest, target, current: None, stdin: None, read, state })
     }
 
     fn globals(&mut self, chunk: u32, size: u64) -> Result<(), DriverError> {
@@ -107,10 +109,9 @@ impl<'a> Loader<'a> {
     }
 
     fn start(&mut self, number: u32) -> Result<(), DriverError> {
-        let database = self.database(number)?;
-        let sql = databases::create(database, &self.target);
-        self.programs.restore_sql(self.session, names::CONTROL, sql)?;
+        let create = databases::create(self.database(number)?, &self.target);
         let fresh = names::fresh(number);
+        self.make(&fresh, &create)?;
         let mut program = self.programs.program("pg_restore", &fresh)?.env("PGAPPNAME", names::APPLICATION);
         program = program.arg("--exit-on-error").arg("--dbname").arg(&fresh);
         if !self.manifest.server.tablespaces.iter().all(|t| self.target.tablespaces.contains(t)) {
@@ -121,6 +122,23 @@ impl<'a> Loader<'a> {
         self.current = Some(running);
         self.read.databases.push(Length { number, ..Length::default() });
         Ok(())
+    }
+
+    /// Makes a database, and records that it is ours before it exists and by its OID afterwards.
+    fn make(&mut self, name: &str, create: &str) -> Result<(), DriverError> {
+        let text = literal(name);
+        self.state.making = Some(name.to_owned());
+        let sql = format!(
+            "DO $do$ BEGIN IF EXISTS (SELECT FROM pg_database WHERE datname = {text}) THEN\n\
+             RAISE EXCEPTION 'there is a database % already', {text}; END IF; END $do$;\n\
+             {}{create}SELECT oid FROM pg_database WHERE datname = {text};",
+            self.state.record(),
+        );
+        let answer = self.programs.restore_sql(self.session, names::CONTROL, sql)?;
+        let unclear = |e| DriverError::DataService(format!("the OID of {name} is unclear: {e}"));
+        self.state.databases.push(answer.trim().parse().map_err(unclear)?);
+        self.state.making = None;
+        self.programs.restore_sql(self.session, names::CONTROL, self.state.record()).map(drop)
     }
 
     fn database(&self, number: u32) -> Result<&Database, DriverError> {

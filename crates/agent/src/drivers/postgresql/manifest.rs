@@ -29,11 +29,21 @@ pub(super) struct Server {
     pub(super) tablespaces: Vec<String>,
 }
 
+impl Server {
+    /// 15 for 15.18.
+    pub(super) fn major(&self) -> u32 {
+        self.server_version_num.checked_div(10_000).unwrap_or(0)
+    }
+}
+
 /// One database.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Database {
     /// Number of its folder in the stream.
     pub(super) number: u32,
+    /// Known of a running server only.
+    #[serde(default, skip_serializing)]
+    pub(super) oid: u32,
     pub(super) name: String,
     pub(super) owner: String,
     pub(super) encoding: String,
@@ -50,6 +60,13 @@ pub(super) struct Database {
     pub(super) comment: Option<String>,
     /// None: the default privileges.
     pub(super) access: Option<Vec<Access>>,
+}
+
+impl Database {
+    /// Its DROP DATABASE was interrupted: nobody can connect any more, and nothing but another DROP is possible.
+    pub(super) fn is_invalid(&self) -> bool {
+        self.connection_limit == -2
+    }
 }
 
 /// A privilege on a database.

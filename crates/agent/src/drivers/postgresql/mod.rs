@@ -6,13 +6,16 @@ mod backup;
 mod catalogue;
 mod container;
 mod databases;
+mod leftovers;
 mod load;
 mod manifest;
 mod names;
+mod preconditions;
 mod programs;
 mod quote;
 mod recover;
 mod roles;
+mod state;
 mod swap;
 
 use std::io::{Read, Write};
@@ -51,7 +54,8 @@ pub struct PostgresqlSettings {
     /// The database to connect to for questions about the server.
     #[serde(default = "default_database")]
     pub maintenance_database: String,
-    /// Where `pg_dump` and the others are; without it the newest version below `/usr/lib/postgresql` or in `PATH`.
+    /// Where `pg_dump` and the others are; without it the server's own version below `/usr/lib/postgresql`, else the
+    /// newest there, else those in `PATH`.
     #[serde(default)]
     pub bin_directory: Option<PathBuf>,
     /// Roles a restore neither creates, changes nor drops, beside `user`.
@@ -113,7 +117,7 @@ impl Driver for Postgresql {
         let manifest = match load::load(&self.programs, session, input) {
             Ok(manifest) => manifest,
             Err(error) => {
-                recover::undo_or_log(&self.programs);
+                recover::clean_or_log(&self.programs);
                 return Err(error);
             }
         };
@@ -121,7 +125,7 @@ impl Driver for Postgresql {
     }
 
     fn recover(&self, session: &Session) -> Result<(), DriverError> {
-        recover::recover(&self.programs, session)
+        recover::recover(&self.programs, session)?.cleaned
     }
 }
 
@@ -137,6 +141,6 @@ impl Loaded for LoadedDatabases {
     }
 
     fn discard(self: Box<Self>) {
-        recover::undo_or_log(&self.programs);
+        recover::clean_or_log(&self.programs);
     }
 }

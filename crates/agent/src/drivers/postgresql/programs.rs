@@ -2,12 +2,17 @@
 //! the password appears in no argument and no message.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
+use std::time::Duration;
 
 use secrecy::ExposeSecret;
 
 use super::{PostgresqlSettings, names};
 use crate::drivers::DriverError;
 use crate::session::{Program, Session, require_setpriv};
+
+/// Below it Debian has a directory for each major version.
+const DEBIAN: &str = "/usr/lib/postgresql";
 
 const NEEDED: [&str; 4] = ["pg_dump", "pg_dumpall", "pg_restore", "psql"];
 
@@ -18,8 +23,12 @@ const OPTIONS: &str = "-c lc_messages=C -c statement_timeout=0 -c idle_in_transa
 /// The programs and the connection they use.
 pub(super) struct Programs {
     settings: PostgresqlSettings,
-    directory: PathBuf,
+    directory: RwLock<PathBuf>,
     scratch: PathBuf,
+    /// Held while leftovers are looked for and removed.
+    recovering: Mutex<()>,
+    /// Databases of somebody else that were last reported to have reserved names.
+    strangers: Mutex<Vec<String>>,
 }
 
 impl Programs {
@@ -28,16 +37,22 @@ impl Programs {
         require_setpriv()?;
         let directory = match &settings.bin_directory {
             Some(directory) => Some(directory.clone()).filter(|d| is_complete(d)),
-            None => newest_of_debian().or_else(first_in_path),
+            None => newest_of_debian(Path::new(DEBIAN)).or_else(first_in_path),
         };
         let directory = directory.ok_or_else(|| {
             let place = match &settings.bin_directory {
                 Some(directory) => directory.display().to_string(),
-                None => "/usr/lib/postgresql/*/bin and PATH".to_owned(),
+                None => format!("{DEBIAN}/*/bin and PATH"),
             };
             DriverError::DataService(format!("not all of {} are in {place}", NEEDED.join(", ")))
         })?;
-        Ok(Self { settings, directory, scratch: scratch.to_owned() })
+        Ok(Self {
+            settings,
+            directory: RwLock::new(directory),
+            scratch: scratch.to_owned(),
+            recovering: Mutex::default(),
+            strangers: Mutex::default(),
+        })
     }
 
     pub(super) fn settings(&self) -> &PostgresqlSettings {
@@ -54,7 +69,7 @@ impl Programs {
     /// One of the programs, connected to `database`.
     pub(super) fn program(&self, name: &str, database: &str) -> Result<Program, DriverError> {
         let settings = &self.settings;
-        let mut program = Program::new(&self.directory.join(name), &self.scratch)?
+        let mut program = Program::new(&self.path(name), &self.scratch)?
             .env("PGHOST", &settings.host)
             .env("PGPORT", settings.port.to_string())
             .env("PGUSER", &settings.user)
@@ -115,23 +130,74 @@ impl Programs {
         Err(first_error.unwrap_or(DriverError::Stopped))
     }
 
-    /// The major version of `pg_dump`, and the line it prints.
-    pub(super) fn dump_version(&self, session: &Session) -> Result<(u32, String), DriverError> {
-        let program = Program::new(&self.directory.join("pg_dump"), &self.scratch)?;
+    /// Waits until nobody else recovers; two at once would drop the same databases and end each other's connections.
+    pub(super) fn recover_alone(&self, session: &Session) -> Result<MutexGuard<'_, ()>, DriverError> {
+        loop {
+            session.check()?;
+            match self.recovering.try_lock() {
+                Ok(alone) => return Ok(alone),
+                Err(TryLockError::Poisoned(poisoned)) => return Ok(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(50)),
+            }
+        }
+    }
+
+    /// Logs that databases have reserved names and are not the agent's own, once for the same ones.
+    pub(super) fn report_strangers(&self, names: Vec<String>) {
+        let mut reported = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
+        if *reported != names && !names.is_empty() {
+            let names = names.join(", ");
+            tracing::warn!(
+                names,
+                "databases have reserved names, but the agent did not make them; it leaves them alone"
+            );
+        }
+        *reported = names;
+    }
+
+    /// Prefers the programs of the server's own major version and makes sure that those in use fit it; returns the
+    /// line `pg_dump --version` prints.
+    pub(super) fn fitting(&self, session: &Session, server: u32) -> Result<String, DriverError> {
+        let own = Path::new(DEBIAN).join(server.to_string()).join("bin");
+        if self.settings.bin_directory.is_none() && is_complete(&own) {
+            *self.directory.write().unwrap_or_else(PoisonError::into_inner) = own;
+        }
+        let program = Program::new(&self.path("pg_dump"), &self.scratch)?;
         let line = program.arg("--version").answer(session, String::new())?.trim().to_owned();
         let number = line.split_once(") ").map_or("", |(_, number)| number);
         let major = number.split(|c: char| !c.is_ascii_digit()).next().and_then(|n| n.parse().ok());
         let unclear = || DriverError::DataService(format!("pg_dump has an unclear version: {line}"));
-        Ok((major.ok_or_else(unclear)?, line))
+        fit(server, major.ok_or_else(unclear)?).map_err(|reason| {
+            DriverError::DataService(format!("{reason}; install the client programs of version {server}"))
+        })?;
+        Ok(line)
     }
+
+    fn path(&self, program: &str) -> PathBuf {
+        self.directory.read().unwrap_or_else(PoisonError::into_inner).join(program)
+    }
+}
+
+/// Whether programs of one major version can dump and restore a server of another.
+fn fit(server: u32, programs: u32) -> Result<(), String> {
+    if server > programs {
+        return Err(format!(
+            "the server has version {server}, newer than the programs of version {programs}"
+        ));
+    }
+    // From 17 on pg_restore sets transaction_timeout, which earlier servers do not know.
+    if programs >= 17 && server <= 16 {
+        return Err(format!("pg_restore of version {programs} cannot restore a server of version {server}"));
+    }
+    Ok(())
 }
 
 fn is_complete(directory: &Path) -> bool {
     NEEDED.iter().all(|name| directory.join(name).is_file())
 }
 
-fn newest_of_debian() -> Option<PathBuf> {
-    let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?.flatten();
+fn newest_of_debian(versions: &Path) -> Option<PathBuf> {
+    let versions = std::fs::read_dir(versions).ok()?.flatten();
     let found = versions.filter_map(|entry| {
         let version: u32 = entry.file_name().to_str()?.parse().ok()?;
         let directory = entry.path().join("bin");
@@ -142,4 +208,38 @@ fn newest_of_debian() -> Option<PathBuf> {
 
 fn first_in_path() -> Option<PathBuf> {
     std::env::split_paths(&std::env::var_os("PATH")?).find(|directory| is_complete(directory))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_must_fit_the_server_in_both_directions() {
+        for (server, programs, fits) in
+            [(15, 15, true), (13, 15, true), (16, 15, false), (16, 17, false), (17, 17, true), (17, 18, true)]
+        {
+            assert_eq!(fit(server, programs).is_ok(), fits, "server {server}, programs {programs}");
+        }
+    }
+
+    #[test]
+    fn one_recovery_waits_for_another_and_can_be_stopped_meanwhile() {
+        let programs = Programs {
+            settings: serde_json::from_str("{}").unwrap(),
+            directory: RwLock::default(),
+            scratch: PathBuf::new(),
+            recovering: Mutex::default(),
+            strangers: Mutex::default(),
+        };
+        let session = Session::default();
+        let alone = programs.recover_alone(&session).unwrap();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| programs.recover_alone(&session).is_err());
+            session.stop(crate::session::Stop::Cancelled);
+            assert!(waiting.join().unwrap(), "stopped while waiting");
+        });
+        drop(alone);
+        assert!(programs.recover_alone(&Session::default()).is_ok());
+    }
 }

@@ -1,145 +1,138 @@
-//! What becomes of a restore that did not end by itself. Its state is the comment of the control database, written in the
-//! same transaction as the exchange, so that the server itself knows whether the exchange happened.
+//! What becomes of a restore that did not end by itself: completed when the exchange is committed, undone when not. The
+//! recorded [`State`] alone decides; what is found without such a record is left alone.
 
-use std::fmt::Write;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
-use super::names::{self, IS_OURS};
+use super::leftovers::Survey;
+use super::names;
 use super::programs::Programs;
-use super::quote::{identifier, literal};
+use super::quote::literal;
+use super::state::State;
 use super::{roles, swap};
 use crate::drivers::DriverError;
 use crate::session::{LimitedSession, Session};
 
 /// Dropping large databases takes a while.
 const LIMIT: Duration = Duration::from_secs(1800);
+/// Longest pause between two questions which way an exchange went.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// How far a restore is.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub(super) struct State {
+/// Which way a restore went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Direction {
+    /// There is no restore.
+    Nothing,
+    /// The exchange did not happen.
+    Undone,
     /// The exchange is committed.
-    pub(super) swapped: bool,
-    /// Before the exchange: roles that did not exist before the restore.
-    pub(super) created_roles: Vec<String>,
-    /// Before the exchange: databases that are closed for it and were open.
-    pub(super) closed: Vec<String>,
-    /// After the exchange: roles the backup does not have.
-    pub(super) other_roles: Vec<String>,
+    Finished,
 }
 
-impl State {
-    pub(super) fn to_json(&self) -> String {
-        serde_json::to_string(self).unwrap_or_default()
-    }
+/// What [`recover`] found out, and whether everything is cleaned up now. A failed clean-up changes no direction.
+#[derive(Debug)]
+pub(super) struct Recovery {
+    pub(super) direction: Direction,
+    pub(super) cleaned: Result<(), DriverError>,
 }
 
-/// The recorded state, when there is a control database. A control database without a comment is just made.
-pub(super) fn state(programs: &Programs, session: &Session) -> Result<Option<State>, DriverError> {
+/// Completes or undoes what an interrupted restore has left behind; one question when there is nothing.
+///
+/// # Errors
+/// When it is not known which way the restore went.
+pub(super) fn recover(programs: &Programs, session: &Session) -> Result<Recovery, DriverError> {
+    let _alone = programs.recover_alone(session)?;
     let open = programs.open_database(session)?;
-    state_from(programs, session, &open)
-}
-
-fn state_from(programs: &Programs, session: &Session, open: &str) -> Result<Option<State>, DriverError> {
-    let sql = format!(
-        "SELECT coalesce(shobj_description(oid, 'pg_database'), '{{}}') FROM pg_database WHERE datname = '{}';",
-        names::CONTROL
-    );
-    let answer = programs.sql(session, open, sql)?;
-    let text = answer.trim();
-    match text.is_empty() {
-        true => Ok(None),
-        false => serde_json::from_str(text).map(Some).map_err(|e| {
-            DriverError::DataService(format!("the comment of {} is unclear: {e}", names::CONTROL))
-        }),
+    let survey = Survey::take(programs, session, &open)?;
+    if survey.state()?.is_none() {
+        programs.report_strangers(survey.strangers());
+        return Ok(Recovery { direction: Direction::Nothing, cleaned: Ok(()) });
     }
-}
-
-/// Completes or undoes what an interrupted restore has left behind.
-pub(super) fn recover(programs: &Programs, session: &Session) -> Result<(), DriverError> {
-    let open = programs.open_database(session)?;
-    let any = programs.sql(session, &open, format!("SELECT count(*) FROM pg_database WHERE {IS_OURS};"))?;
-    if any.trim() == "0" {
-        return Ok(());
-    }
-    // What a killed program asked for last may still be running on the server.
+    // What a killed program asked for last may still be running on the server, a COMMIT for example.
     let lost = format!("application_name = {} AND pid <> pg_backend_pid()", literal(names::APPLICATION));
     programs.sql(session, &open, swap::terminate(&lost))?;
-    match state_from(programs, session, &open)? {
-        Some(state) if state.swapped => finish(programs, session, &state),
-        state => undo(programs, session, &state.unwrap_or_default()),
-    }
+    let survey = Survey::take(programs, session, &open)?;
+    let Some(state) = survey.state()? else {
+        return Ok(Recovery { direction: Direction::Nothing, cleaned: Ok(()) });
+    };
+    let (direction, opened) = match state.swapped {
+        true => (Direction::Finished, Ok(())),
+        false => (Direction::Undone, reopen(programs, session, &open, &state.closed)),
+    };
+    let cleaned = opened.and_then(|()| clean(programs, session, &survey, &state));
+    Ok(Recovery { direction, cleaned })
 }
 
-/// After the exchange: drops what was replaced.
-fn finish(programs: &Programs, session: &Session, state: &State) -> Result<(), DriverError> {
+/// Lets clients in again. A database that is gone or cannot be opened does not keep the others closed.
+fn reopen(programs: &Programs, session: &Session, open: &str, closed: &[String]) -> Result<(), DriverError> {
+    if closed.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<String> = closed.iter().map(|name| literal(name)).collect();
+    let still_closed = format!(
+        "NOT datallowconn AND datconnlimit <> -2 AND datname = ANY (ARRAY[{}]::name[])",
+        names.join(", ")
+    );
+    // The bodies are quoted as a whole: a database may be named like a closing quote.
+    let each = literal(&format!(
+        "DECLARE db text; BEGIN FOR db IN SELECT datname FROM pg_database WHERE {still_closed} LOOP\n\
+         BEGIN EXECUTE format('ALTER DATABASE %I WITH ALLOW_CONNECTIONS true', db);\n\
+         EXCEPTION WHEN OTHERS THEN RAISE WARNING '%: %', db, SQLERRM; END; END LOOP; END"
+    ));
+    let all = literal(&format!(
+        "BEGIN IF EXISTS (SELECT FROM pg_database WHERE {still_closed}) THEN\n\
+         RAISE EXCEPTION 'not all databases could be opened again'; END IF; END"
+    ));
+    programs.restore_sql(session, open, format!("DO {each};\nDO {all};\n")).map(drop)
+}
+
+/// Drops our databases and roles; the record last, and only when nothing is left that it names.
+fn clean(programs: &Programs, session: &Session, survey: &Survey, state: &State) -> Result<(), DriverError> {
+    // Not the control database, now that others are open.
     let open = programs.open_database(session)?;
-    let mut sql = drop_databases(programs, session, &open)?;
+    let mut kept = None;
+    for leftover in survey.ours(state) {
+        if let Err(error) = leftover.drop(programs, session, &open) {
+            kept.get_or_insert(error);
+        }
+    }
+    let mut sql = roles::drop_others(&state.created_roles);
     sql.push_str(&roles::drop_others(&state.other_roles));
-    sql.push_str(&drop_control());
-    programs.sql(session, &open, sql).map(drop)
-}
-
-/// Before the exchange: lets clients in again and removes what was loaded.
-fn undo(programs: &Programs, session: &Session, state: &State) -> Result<(), DriverError> {
-    let open = programs.open_database(session)?;
-    let mut sql = String::new();
-    for database in &state.closed {
-        let _ = writeln!(sql, "ALTER DATABASE {} WITH ALLOW_CONNECTIONS true;", identifier(database));
+    programs.restore_sql(session, &open, sql)?;
+    match kept {
+        Some(error) => Err(error),
+        None => drop_control(programs, session, &open),
     }
-    programs.sql(session, &open, sql)?;
-    // Now another database than the control database is open.
-    let open = programs.open_database(session)?;
-    let mut sql = drop_databases(programs, session, &open)?;
-    for role in &state.created_roles {
-        let _ = writeln!(sql, "DROP ROLE IF EXISTS {};", identifier(role));
+}
+
+fn drop_control(programs: &Programs, session: &Session, open: &str) -> Result<(), DriverError> {
+    let mut sql =
+        swap::terminate(&format!("datname = {} AND pid <> pg_backend_pid()", literal(names::CONTROL)));
+    sql.push_str(&format!("DROP DATABASE IF EXISTS {};\n", names::CONTROL));
+    programs.restore_sql(session, open, sql).map(drop)
+}
+
+/// Finds out which way an exchange went, however long the server does not answer: until then nobody may claim either.
+pub(super) fn settle(programs: &Programs) -> Direction {
+    let mut pause = Duration::from_secs(1);
+    loop {
+        match recover(programs, &LimitedSession::new(LIMIT)) {
+            Ok(recovery) => {
+                if let Err(error) = recovery.cleaned {
+                    tracing::warn!(%error, "the leftovers of a restore stay until the next try");
+                }
+                return recovery.direction;
+            }
+            Err(error) => tracing::warn!(%error, "whether a restore is complete cannot be found out yet"),
+        }
+        std::thread::sleep(pause);
+        pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
     }
-    sql.push_str(&drop_control());
-    programs.sql(session, &open, sql).map(drop)
 }
 
-/// SQL that drops all our databases but the control database. Logical replication slots would be in the way.
-fn drop_databases(programs: &Programs, session: &Session, open: &str) -> Result<String, DriverError> {
-    let list =
-        format!("SELECT datname FROM pg_database WHERE {IS_OURS} AND datname <> '{}';", names::CONTROL);
-    let answer = programs.sql(session, open, list)?;
-    let mut sql = String::new();
-    for name in answer.lines().map(str::trim).filter(|name| !name.is_empty()) {
-        let text = literal(name);
-        let _ = writeln!(
-            sql,
-            "ALTER DATABASE {} WITH IS_TEMPLATE false ALLOW_CONNECTIONS false;",
-            identifier(name)
-        );
-        sql.push_str(&swap::terminate(&format!("datname = {text}")));
-        let _ = writeln!(
-            sql,
-            "DO $do$ BEGIN PERFORM pg_drop_replication_slot(slot_name) FROM pg_replication_slots \
-             WHERE database = {text}; END $do$;\nDROP DATABASE {};",
-            identifier(name)
-        );
-    }
-    Ok(sql)
-}
-
-fn drop_control() -> String {
-    format!("DROP DATABASE IF EXISTS {};\n", identifier(names::CONTROL))
-}
-
-/// Undoes on the way out of a failed restore, which needs a session of its own.
-pub(super) fn undo_or_log(programs: &Programs) {
-    recover_or_log(programs, "the leftovers of a failed restore stay until the next try");
-}
-
-/// Completes after an exchange; the restore itself has succeeded.
-pub(super) fn finish_or_log(programs: &Programs) {
-    recover_or_log(programs, "the replaced databases stay until the next try");
-}
-
-fn recover_or_log(programs: &Programs, text: &str) {
-    if let Err(error) = recover(programs, &LimitedSession::new(LIMIT)) {
-        tracing::warn!(%error, "{text}");
+/// Removes what a restore has left whose end is certain, in a session of its own.
+pub(super) fn clean_or_log(programs: &Programs) {
+    let recovered = recover(programs, &LimitedSession::new(LIMIT)).and_then(|recovery| recovery.cleaned);
+    if let Err(error) = recovered {
+        tracing::warn!(%error, "the leftovers of a restore stay until the next try");
     }
 }

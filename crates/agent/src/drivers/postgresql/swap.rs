@@ -1,65 +1,66 @@
 //! The exchange: connections are ended, then one transaction renames all databases and restores the roles. It runs to
-//! its end once begun, whatever happens to the operation, and asks the server afterwards which way it went.
+//! its end once begun, whatever happens to the operation. When its outcome is not certain, the server is asked which way
+//! it went, until it answers.
 
 use std::fmt::Write;
 use std::time::Duration;
 
 use super::catalogue;
+use super::leftovers::Survey;
 use super::manifest::{Manifest, Server};
 use super::names;
 use super::programs::Programs;
-use super::quote::{identifier, literal};
-use super::recover::{self, State};
-use super::{databases, roles};
+use super::quote::identifier;
+use super::recover::{self, Direction};
+use super::state::State;
+use super::{databases, preconditions, roles};
 use crate::drivers::DriverError;
 use crate::session::{LimitedSession, Session};
 
 const LIMIT: Duration = Duration::from_secs(600);
 const ATTEMPTS: u32 = 5;
+/// A connection that was just being made may have slipped in; only then another attempt can help.
+const BUSY: &str = "is being accessed by other users";
 
 /// Puts the loaded databases in the place of those in use, or removes them.
 pub(super) fn swap(programs: &Programs, manifest: &Manifest) -> Result<(), DriverError> {
-    let session = LimitedSession::new(LIMIT);
-    let swapped = attempt(programs, &session, manifest);
-    let Err(error) = swapped else {
-        recover::finish_or_log(programs);
+    let Err(error) = attempt(programs, &LimitedSession::new(LIMIT), manifest) else {
+        recover::clean_or_log(programs);
         return Ok(());
     };
-    // An answer may be lost although the transaction is committed.
-    match recover::state(programs, &LimitedSession::new(LIMIT)) {
-        Ok(Some(state)) if state.swapped => {
-            recover::finish_or_log(programs);
-            Ok(())
+    // An error says little: an answer may be lost although the transaction is committed.
+    match (recover::settle(programs), error) {
+        (Direction::Finished, _) => Ok(()),
+        (_, DriverError::Stopped) => {
+            let minutes = LIMIT.as_secs().checked_div(60).unwrap_or_default();
+            Err(DriverError::DataService(format!("the exchange took longer than {minutes} minutes")))
         }
-        _ => {
-            recover::undo_or_log(programs);
-            Err(error)
-        }
+        (Direction::Undone | Direction::Nothing, error) => Err(error),
     }
 }
 
 fn attempt(programs: &Programs, session: &Session, manifest: &Manifest) -> Result<(), DriverError> {
     let target = catalogue::read(programs, session, names::CONTROL)?;
-    let mut state = recover::state(programs, session)?.unwrap_or_default();
-    state.closed = target.databases.iter().filter(|d| d.allows_connections).map(|d| d.name.clone()).collect();
-    programs.restore_sql(session, names::CONTROL, record(&state))?;
-    let transaction = transaction(programs, manifest, &target, &mut state);
+    let state = Survey::take(programs, session, names::CONTROL)?.state()?;
+    let gone = || DriverError::DataService(format!("the record in {} is gone", names::CONTROL));
+    let mut state = state.ok_or_else(gone)?;
+    preconditions::check(programs, session, names::CONTROL, &state.databases)?;
+    let open = target.databases.iter().filter(|d| d.allows_connections && !d.is_invalid());
+    state.closed = open.map(|d| d.name.clone()).collect();
+    programs.restore_sql(session, names::CONTROL, state.record())?;
     let close = close(&target);
+    let transaction = transaction(programs, manifest, &target);
     let mut attempt = 1;
     loop {
         let outcome = programs
             .restore_sql(session, names::CONTROL, close.clone())
             .and_then(|_| programs.restore_sql(session, names::CONTROL, transaction.clone()));
         match outcome {
-            Ok(_) => return Ok(()),
-            // The answer may have been lost after the commit; a second try would close the new databases.
-            Err(_) if recover::state(programs, session)?.is_some_and(|state| state.swapped) => return Ok(()),
-            Err(DriverError::DataService(_)) if attempt < ATTEMPTS => {
-                // A connection that was just being made may have slipped in.
+            Err(DriverError::DataService(message)) if message.contains(BUSY) && attempt < ATTEMPTS => {
                 std::thread::sleep(Duration::from_millis(500));
                 attempt = attempt.saturating_add(1);
             }
-            Err(error) => return Err(error),
+            outcome => return outcome.map(drop),
         }
     }
 }
@@ -67,7 +68,7 @@ fn attempt(programs: &Programs, session: &Session, manifest: &Manifest) -> Resul
 /// Ends all connections and lets nobody in, superusers included.
 fn close(target: &Server) -> String {
     let mut sql = String::new();
-    for database in &target.databases {
+    for database in target.databases.iter().filter(|database| !database.is_invalid()) {
         let _ = writeln!(sql, "ALTER DATABASE {} WITH ALLOW_CONNECTIONS false;", identifier(&database.name));
     }
     let others =
@@ -90,7 +91,7 @@ pub(super) fn terminate(condition: &str) -> String {
     )
 }
 
-fn transaction(programs: &Programs, manifest: &Manifest, target: &Server, state: &mut State) -> String {
+fn transaction(programs: &Programs, manifest: &Manifest, target: &Server) -> String {
     let mut sql = "BEGIN;\n".to_owned();
     sql.push_str(&roles::restore(manifest, target, programs));
     for (number, database) in target.databases.iter().enumerate() {
@@ -106,20 +107,17 @@ fn transaction(programs: &Programs, manifest: &Manifest, target: &Server, state:
         let in_backup = manifest.server.roles.iter().any(|r| r.name == role.name);
         !in_backup && !role.is_bootstrap && !programs.keeps_role(&role.name)
     });
-    *state = State {
+    let state = State {
         swapped: true,
+        databases: target.databases.iter().map(|database| database.oid).collect(),
         other_roles: others.map(|role| role.name.clone()).collect(),
         ..State::default()
     };
-    sql.push_str(&record(state));
+    sql.push_str(&state.record());
     sql.push_str("COMMIT;\n");
     sql
 }
 
 fn rename(sql: &mut String, from: &str, to: &str) {
     let _ = writeln!(sql, "ALTER DATABASE {} RENAME TO {};", identifier(from), identifier(to));
-}
-
-fn record(state: &State) -> String {
-    format!("COMMENT ON DATABASE {} IS {};\n", identifier(names::CONTROL), literal(&state.to_json()))
 }

@@ -70,6 +70,32 @@ async fn content_modes_links_times_and_holes_survive_a_round_trip() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_directory_behind_a_symbolic_link_is_backed_up_and_the_link_stays() {
+    let site = Site::files();
+    let real = site.path("real");
+    fs::rename(site.data(), &real).unwrap();
+    symlink("real", site.data()).unwrap();
+    site.write("kept", "kept");
+    let agent = Agent::start(&site).await;
+    let backup = agent.backup("b").await;
+    fs::write(real.join("kept"), "changed").unwrap();
+    site.write("made-later", "");
+    agent.restore("r", &backup).await;
+    assert_eq!(fs::read_link(site.data()).unwrap().to_str(), Some("real"));
+    assert_eq!(fs::read_to_string(real.join("kept")).unwrap(), "kept");
+    assert_eq!(fs::read_dir(&real).unwrap().count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mount_point_is_refused_when_the_agent_starts() {
+    let driver = serde_json::json!({"files": {"directory": "/proc"}});
+    let site = Site::with_driver(driver);
+    let refused = backup_agent::serve(serde_json::from_value(site.config.clone()).unwrap()).await;
+    let error = format!("{:?}", refused.err().unwrap());
+    assert!(error.contains("/proc is a mount point"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_directory_that_is_gone_is_a_data_service_error() {
     let site = Site::files();
     fs::remove_dir(site.data()).unwrap();

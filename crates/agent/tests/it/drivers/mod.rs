@@ -2,4 +2,5 @@
 
 mod files;
 mod postgresql;
+mod postgresql_leftovers;
 mod postgresql_unhappy;

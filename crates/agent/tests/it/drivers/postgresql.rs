@@ -1,7 +1,7 @@
 //! PostgreSQL comes back as it was, and clients see all or nothing.
 
 use private_postgres::Server;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::{Agent, Site};
 
@@ -12,6 +12,21 @@ pub(crate) fn site(server: &Server) -> Site {
         "user": "postgres",
         "bin_directory": server.bin_directory(),
     }}))
+}
+
+/// Records a restore's state as the agent does; `databases` are those the agent made.
+pub(crate) fn record(server: &Server, mut state: Value, databases: &[&str]) {
+    let control = "SELECT count(*) FROM pg_database WHERE datname = 'backup_agent_control'";
+    if server.psql("postgres", control).unwrap() == "0" {
+        server.create_database("backup_agent_control").unwrap();
+    }
+    let oid = |name: &&str| {
+        let sql = format!("SELECT oid FROM pg_database WHERE datname = '{name}'");
+        server.psql("postgres", &sql).unwrap().parse::<u32>().unwrap()
+    };
+    state["databases"] = databases.iter().map(oid).collect();
+    let comment = format!("COMMENT ON DATABASE backup_agent_control IS '{state}'");
+    server.psql("postgres", &comment).unwrap();
 }
 
 /// Databases, without PostgreSQL's own.

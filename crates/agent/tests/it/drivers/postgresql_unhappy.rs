@@ -6,7 +6,7 @@ use backup_protocol::{OperationState, OperationStatus};
 use private_postgres::{Options, Server};
 use serde_json::json;
 
-use super::postgresql::{databases, site};
+use super::postgresql::{databases, record, site};
 use crate::harness::{Agent, Client, Process, Site};
 
 /// A database whose restore takes minutes: an index calls a function that sleeps wherever it is loaded.
@@ -94,12 +94,10 @@ async fn a_killed_agent_takes_its_programs_along_and_cleans_up_at_its_return() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_killed_before_the_exchange_lets_clients_in_again() {
     let server = Server::start().unwrap();
-    let state = r#"{"swapped":false,"created_roles":["half"],"closed":["postgres","shop","template1"]}"#;
-    let prepare = format!(
-        "CREATE DATABASE shop; CREATE ROLE half; CREATE DATABASE backup_agent_new_0001 OWNER half;
-         CREATE DATABASE backup_agent_control; COMMENT ON DATABASE backup_agent_control IS '{state}';"
-    );
-    server.psql("postgres", &prepare).unwrap();
+    let prepare = "CREATE DATABASE shop; CREATE ROLE half; CREATE DATABASE backup_agent_new_0001 OWNER half;";
+    server.psql("postgres", prepare).unwrap();
+    let state = json!({"created_roles": ["half"], "closed": ["postgres", "shop", "template1"]});
+    record(&server, state, &["backup_agent_new_0001"]);
     for name in ["postgres", "shop", "template1"] {
         let close = format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false");
         server.psql("backup_agent_control", &close).unwrap();
@@ -114,13 +112,10 @@ async fn an_agent_killed_before_the_exchange_lets_clients_in_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_killed_after_the_exchange_completes_it_at_its_return() {
     let server = Server::start().unwrap();
-    let state = r#"{"swapped":true,"other_roles":["stray$do$"]}"#;
-    let prepare = format!(
-        "CREATE DATABASE shop; CREATE ROLE \"stray$do$\"; CREATE DATABASE backup_agent_old_0001 IS_TEMPLATE true;
-         CREATE DATABASE backup_agent_control; COMMENT ON DATABASE backup_agent_control IS '{state}';
-         ALTER DATABASE backup_agent_old_0001 ALLOW_CONNECTIONS false"
-    );
-    server.psql("postgres", &prepare).unwrap();
+    let prepare = "CREATE DATABASE shop; CREATE ROLE \"stray$do$\"; CREATE DATABASE backup_agent_old_0001
+         IS_TEMPLATE true; ALTER DATABASE backup_agent_old_0001 ALLOW_CONNECTIONS false";
+    server.psql("postgres", prepare).unwrap();
+    record(&server, json!({"swapped": true, "other_roles": ["stray$do$"]}), &["backup_agent_old_0001"]);
     let site = site(&server);
     let _agent = Agent::start(&site).await;
     assert_eq!(server.psql("postgres", OURS).unwrap(), "0");

@@ -1,0 +1,157 @@
+//! Visits a directory tree without ever following a symbolic link: every entry is looked up from the open directory it
+//! is in, and what is opened for reading must be the very thing that was looked at before. One handle stays open for each
+//! level of depth.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use nix::dir::Dir;
+use nix::fcntl::{AT_FDCWD, OFlag, openat, readlinkat};
+use nix::sys::stat::Mode;
+
+use super::place::failed;
+use crate::drivers::DriverError;
+use crate::session::Session;
+
+/// What is called for each entry.
+pub(super) type Visit<'a> = dyn FnMut(&Found<'_>) -> Result<(), DriverError> + 'a;
+
+/// Visits the directory itself, then its entries by name, depth first.
+///
+/// # Errors
+/// When the root is anything but a directory, or an entry cannot be read.
+pub(super) fn walk(root: &Path, session: &Session, visit: &mut Visit<'_>) -> Result<(), DriverError> {
+    let found = Found::look(AT_FDCWD, root.as_os_str(), root.to_owned()).map_err(failed("read", root))?;
+    if !found.metadata.is_dir() {
+        return Err(DriverError::DataService(format!("{} is not a directory", root.display())));
+    }
+    enter(found, session, visit)
+}
+
+fn enter(found: Found<'_>, session: &Session, visit: &mut Visit<'_>) -> Result<(), DriverError> {
+    session.check()?;
+    visit(&found)?;
+    if !found.metadata.is_dir() {
+        return Ok(());
+    }
+    let listed = found.list();
+    let path = found.path;
+    let (directory, names) = listed.map_err(failed("list", &path))?;
+    for name in names {
+        let child = path.join(&name);
+        let found = Found::look(directory.as_fd(), &name, child.clone()).map_err(failed("read", &child))?;
+        enter(found, session, visit)?;
+    }
+    Ok(())
+}
+
+/// An entry that was looked at.
+pub(super) struct Found<'a> {
+    /// Its full path, for messages and for the name in the archive; nothing is opened by it.
+    pub(super) path: PathBuf,
+    /// What it is, never what it points to.
+    pub(super) metadata: Metadata,
+    directory: BorrowedFd<'a>,
+    name: &'a OsStr,
+    /// Keeps the inode's number from being given to another file; cannot be read from.
+    handle: File,
+}
+
+impl<'a> Found<'a> {
+    fn look(directory: BorrowedFd<'a>, name: &'a OsStr, path: PathBuf) -> io::Result<Self> {
+        let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let handle = File::from(openat(directory, name, flags, Mode::empty())?);
+        Ok(Self { path, metadata: handle.metadata()?, directory, name, handle })
+    }
+
+    /// Opens the file or directory for reading.
+    ///
+    /// # Errors
+    /// When something else has its name by now, also a symbolic link to the same file.
+    pub(super) fn open(&self) -> io::Result<File> {
+        // A named pipe that has taken the place must not make us wait for its writer.
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        let file = File::from(openat(self.directory, self.name, flags, Mode::empty())?);
+        let opened = file.metadata()?;
+        match (opened.dev(), opened.ino()) == (self.metadata.dev(), self.metadata.ino()) {
+            true => Ok(file),
+            false => Err(io::Error::other("it was replaced while it was looked at")),
+        }
+    }
+
+    /// Where a symbolic link points to.
+    pub(super) fn link_target(&self) -> io::Result<OsString> {
+        Ok(readlinkat(&self.handle, "")?)
+    }
+
+    /// The open directory and the names in it, in order.
+    fn list(&self) -> io::Result<(Dir, Vec<OsString>)> {
+        let mut directory = Dir::from_fd(self.open()?.into())?;
+        let mut names = Vec::new();
+        for entry in directory.iter() {
+            let entry = entry?;
+            let name = OsStr::from_bytes(entry.file_name().to_bytes());
+            if name != "." && name != ".." {
+                names.push(name.to_owned());
+            }
+        }
+        names.sort();
+        Ok((directory, names))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn what_was_replaced_after_the_look_is_never_opened() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, secret) = (directory.path().join("file"), directory.path().join("secret"));
+        fs::write(&secret, "secret").unwrap();
+        let replacements: [&dyn Fn(); 4] = [
+            &|| symlink(&secret, &path).unwrap(),
+            &|| fs::copy(&secret, &path).map(drop).unwrap(),
+            &|| nix::unistd::mkfifo(&path, Mode::S_IRUSR).unwrap(),
+            &|| fs::create_dir(&path).unwrap(),
+        ];
+        for (number, replace) in replacements.iter().enumerate() {
+            fs::write(&path, "plain").unwrap();
+            let found = Found::look(AT_FDCWD, path.as_os_str(), path.clone()).unwrap();
+            assert_eq!(io::read_to_string(found.open().unwrap()).unwrap(), "plain");
+            fs::remove_file(&path).unwrap();
+            replace();
+            assert!(found.open().is_err(), "{number}");
+            assert!(found.list().is_err(), "{number}");
+            let _ = fs::remove_file(&path);
+        }
+    }
+
+    #[test]
+    fn a_directory_replaced_by_a_link_is_not_entered() {
+        let place = tempfile::tempdir().unwrap();
+        let root = place.path().join("root");
+        fs::create_dir_all(root.join("inside")).unwrap();
+        fs::create_dir(place.path().join("outside")).unwrap();
+        fs::write(place.path().join("outside/secret"), "secret").unwrap();
+        let mut seen = Vec::new();
+        let walked = walk(&root, &Session::default(), &mut |found| {
+            seen.push(found.path.clone());
+            if found.path.ends_with("inside") {
+                fs::remove_dir(&found.path).unwrap();
+                symlink(place.path().join("outside"), &found.path).unwrap();
+            }
+            Ok(())
+        });
+        assert!(walked.is_err());
+        assert_eq!(seen, [root.clone(), root.join("inside")]);
+    }
+}
