@@ -6,6 +6,7 @@ use backup_objects::{BackupFolder, Metadata};
 use backup_protocol::OperationStatus;
 use backup_queue::{ClaimedJob, Lease, Outcome};
 use chrono::{DateTime, Utc};
+use tracing::Instrument;
 
 use super::agent_endpoint::{Agent, agent_of};
 use super::finish;
@@ -35,6 +36,11 @@ pub async fn check_operation(
     id: i64,
 ) -> Result<Outcome> {
     let Some(watched) = look(manager, &job.lease, kind, id).await? else { return Ok(Outcome::Done) };
+    let span = finish::span(&watched.operation);
+    act(manager, job, watched).instrument(span).await
+}
+
+async fn act(manager: &Manager, job: &ClaimedJob, watched: Watched) -> Result<Outcome> {
     let Watched { operation, agent, now } = watched;
     let answer = ask(&operation, &agent).await;
     let progress = match &answer {
@@ -47,9 +53,10 @@ pub async fn check_operation(
         Verdict::Fail { failure, tell_agent } => {
             if tell_agent
                 && let Ok(agent) = &agent
-                && let Err(error) = agent.client.cancel(&agent.endpoint, kind, &operation.name).await
+                && let Err(error) =
+                    agent.client.cancel(&agent.endpoint, operation.kind, &operation.name).await
             {
-                tracing::warn!(id, "the agent could not be told to stop: {error}");
+                tracing::warn!("the agent could not be told to stop: {}", chain(&error));
             }
             fail(manager, &job.lease, operation, failure).await
         }
@@ -108,6 +115,11 @@ async fn wait(
         Some(_) => CANCEL_INTERVAL.min(manager.policy().watch_interval),
         None => manager.policy().watch_interval,
     };
+    match (&operation.msg, &note) {
+        (None, Some(note)) => tracing::warn!("{note}"),
+        (Some(_), None) => tracing::info!("the agent answers again"),
+        _ => {}
+    }
     let (lease, kind, id) = (lease.clone(), operation.kind, operation.row);
     manager
         .database
@@ -186,7 +198,7 @@ async fn complete(
                     plain_bytes(operation.kind, &status),
                 )?,
             }
-            tracing::info!(operation = operation.kind.as_str(), id = operation.row, "operation done");
+            tracing::info!("operation done");
             finish::wake_next(conn, operation.instance)
         })
         .await?;

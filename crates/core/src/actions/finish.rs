@@ -7,11 +7,23 @@ use diesel::PgConnection;
 use crate::Result;
 use crate::domain::identifiers::ServiceInstanceId;
 use crate::domain::operation::{Failure, Operation, OperationKind};
+use crate::domain::reason::ReasonCode;
 use crate::jobs::{self, DeletionStep};
 use crate::store::operations;
 
 /// An agent that was told to stop needs a moment before its remains can be removed.
 const CLEAN_UP_DELAY: Duration = Duration::from_secs(5);
+
+/// What every log line about an operation carries: `operation.name` is the id in the agent's log.
+pub(super) fn span(operation: &Operation) -> tracing::Span {
+    tracing::info_span!(
+        "operation",
+        kind = operation.kind.as_str(),
+        id = operation.row,
+        operation.name = operation.name,
+        service_instance.guid = operation.guid,
+    )
+}
 
 /// Records a failure; partial objects of a dispatched backup are removed by a job, and the next in line is woken.
 pub(super) fn fail(conn: &mut PgConnection, operation: &Operation, failure: &Failure) -> Result<()> {
@@ -24,13 +36,12 @@ pub(super) fn fail(conn: &mut PgConnection, operation: &Operation, failure: &Fai
             .unique_key(format!("clean-up-after-backup-{}", operation.row));
         backup_queue::enqueue(conn, &job)?;
     }
-    tracing::warn!(
-        operation = operation.kind.as_str(),
-        id = operation.row,
-        reason = failure.reason.as_str(),
-        "operation failed: {}",
-        failure.msg
-    );
+    let reason = failure.reason.as_str();
+    if failure.reason == ReasonCode::Cancelled {
+        tracing::info!(reason, "operation ended: {}", failure.msg);
+    } else {
+        tracing::warn!(reason, "operation failed: {}", failure.msg);
+    }
     wake_next(conn, operation.instance)
 }
 

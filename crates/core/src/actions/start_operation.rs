@@ -11,6 +11,7 @@ use backup_protocol::{
 use backup_queue::{ClaimedJob, Outcome};
 use diesel::PgConnection;
 use secrecy::ExposeSecret;
+use tracing::Instrument;
 
 use super::agent_endpoint::{Agent, agent_of};
 use super::finish;
@@ -55,6 +56,12 @@ pub async fn start_operation(
         Step::WaitFor(delay) => return Ok(Outcome::Snooze(delay)),
         Step::Send(dispatch) => *dispatch,
     };
+    let span = finish::span(&dispatch.operation);
+    send(manager, job, dispatch).instrument(span).await
+}
+
+/// Sends the request and records what came of it.
+async fn send(manager: &Manager, job: &ClaimedJob, dispatch: Dispatch) -> Result<Outcome> {
     let Dispatch { operation, agent, request } = &dispatch;
     let answer = match request {
         Request::Backup(body) => agent.client.start_backup(&agent.endpoint, &operation.name, body).await,
@@ -64,11 +71,11 @@ pub async fn start_operation(
     match answer {
         Ok(_) => {
             conclude(manager, job, &dispatch, Conclusion::Accepted).await?;
-            tracing::info!(operation = kind.as_str(), id, "the agent accepted the operation");
+            tracing::info!("the agent accepted the operation");
             Ok(Outcome::Done)
         }
         Err(AgentError::Busy { retry_after }) => {
-            conclude(manager, job, &dispatch, Conclusion::NotDelivered).await?;
+            conclude(manager, job, &dispatch, Conclusion::NotDelivered("the agent is busy".into())).await?;
             Ok(Outcome::Snooze(retry_after.unwrap_or(BUSY_WAIT).max(SHORTEST_BUSY_WAIT)))
         }
         // A stale epoch means that a newer dispatch is on its way, or that the database was set back: the next epoch
@@ -84,7 +91,9 @@ pub async fn start_operation(
         Err(error) => {
             let is_undelivered = error.is_undelivered() && !operation.may_be_at_agent;
             match (is_last_attempt, is_undelivered) {
-                (false, true) => conclude(manager, job, &dispatch, Conclusion::NotDelivered).await?,
+                (false, true) => {
+                    conclude(manager, job, &dispatch, Conclusion::NotDelivered(chain(&error))).await?
+                }
                 (false, false) => {}
                 (true, true) => {
                     let failure = Failure::new(ReasonCode::AgentUnreachable, chain(&error));
@@ -152,12 +161,15 @@ fn prepare(
         return withdraw(conn, &operation, &failure);
     }
     if operations::is_blocked(conn, &operation)? {
+        let note = Some("waits for another operation of the instance");
+        operations::update_progress(conn, kind, id, None, note)?;
         return Ok(Step::WaitFor(TURN_WAIT));
     }
     if let (OperationKind::Backup, Some(limit)) = (kind, settings.policy.running_backups)
         && !operation.may_be_at_agent
         && operations::count_running_backups(conn)? >= limit
     {
+        operations::update_progress(conn, kind, id, None, Some("waits for the limit of running backups"))?;
         // Spread, so that a fleet that waits does not ask in step.
         return Ok(Step::WaitFor(LIMIT_WAIT + Duration::from_millis(id.unsigned_abs() % 15_000)));
     }
@@ -201,8 +213,8 @@ enum Conclusion {
     Accepted,
     /// The agent may have it; the text says why nobody knows.
     Unknown(String),
-    /// The agent does not have it, and it will be tried again.
-    NotDelivered,
+    /// The agent does not have it, and it will be tried again; the text says why.
+    NotDelivered(String),
     /// The agent does not have it, and it will not be tried again.
     Failed(Failure),
 }
@@ -226,8 +238,20 @@ async fn conclude(
             match conclusion {
                 Conclusion::Accepted => watch(conn, &operation, None),
                 Conclusion::Unknown(why) => watch(conn, &operation, Some(&why)),
-                Conclusion::NotDelivered if operation.may_be_at_agent => Ok(()),
-                Conclusion::NotDelivered => operations::update_not_at_agent(conn, kind, id),
+                Conclusion::NotDelivered(why) => {
+                    operations::update_progress(
+                        conn,
+                        kind,
+                        id,
+                        None,
+                        Some(&format!("will be tried again: {why}")),
+                    )?;
+                    if operation.may_be_at_agent {
+                        Ok(())
+                    } else {
+                        operations::update_not_at_agent(conn, kind, id)
+                    }
+                }
                 Conclusion::Failed(failure) => finish::fail(conn, &operation, &failure),
             }
         })

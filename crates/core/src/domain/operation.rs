@@ -49,6 +49,10 @@ pub struct Operation {
     pub cancel_requested_at: Option<DateTime<Utc>>,
     /// When it was asked for.
     pub triggered_at: DateTime<Utc>,
+    /// What people see of it at the moment.
+    pub msg: Option<String>,
+    /// The instance's GUID, for the logs.
+    pub guid: String,
 }
 
 /// How an operation ended badly.
@@ -109,9 +113,11 @@ pub fn judge(
     match answer {
         Answer::Status(status) => match status.state {
             OperationState::Done => Verdict::Complete(status),
-            OperationState::Cancelled => fail(ReasonCode::Cancelled, "cancelled", false),
+            OperationState::Cancelled => {
+                fail(ReasonCode::Cancelled, "cancelled; the agent confirms that it has stopped", false)
+            }
             OperationState::Failed if operation.cancel_requested_at.is_some() => {
-                fail(ReasonCode::Cancelled, "cancelled", false)
+                fail(ReasonCode::Cancelled, "cancelled; the agent confirms that it has stopped", false)
             }
             OperationState::Failed => {
                 let (code, msg) = match status.error {
@@ -184,6 +190,8 @@ mod tests {
             deadline_at: deadline.map(at),
             cancel_requested_at: cancelled.map(at),
             triggered_at: at(0),
+            msg: None,
+            guid: "i-1".into(),
         }
     }
 

@@ -20,7 +20,7 @@ use chrono::{DateTime, Utc};
 use diesel::PgConnection;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool};
+use diesel::r2d2::{ConnectionManager, CustomizeConnection, NopErrorHandler, Pool};
 
 use crate::{Error, Result};
 
@@ -41,6 +41,8 @@ impl Database {
             .min_idle(Some(0))
             .connection_timeout(patience)
             .connection_customizer(Box::new(SessionSettings))
+            // r2d2 logs every failed connect as an error of its own; whoever asked for a connection tells it once.
+            .error_handler(Box::new(NopErrorHandler))
             .build_unchecked(ConnectionManager::new(connection_string(url)));
         Self { pool }
     }
@@ -61,8 +63,8 @@ impl Database {
         T: Send + 'static,
         F: FnOnce(&mut PgConnection) -> Result<T> + Send + 'static,
     {
-        let pool = self.pool.clone();
-        tokio::task::spawn_blocking(move || (*pool.get()?).transaction(work))
+        let (pool, span) = (self.pool.clone(), tracing::Span::current());
+        tokio::task::spawn_blocking(move || span.in_scope(|| (*pool.get()?).transaction(work)))
             .await
             .map_err(|error| Error::Internal(format!("a database task ended early: {error}")))?
     }

@@ -31,6 +31,10 @@ struct OperationRow {
     cancel_requested_at: Option<DateTime<Utc>>,
     #[diesel(sql_type = Timestamptz)]
     triggered_at: DateTime<Utc>,
+    #[diesel(sql_type = Nullable<Text>)]
+    msg: Option<String>,
+    #[diesel(sql_type = Text)]
+    guid: String,
 }
 
 fn table(kind: OperationKind) -> &'static str {
@@ -50,8 +54,9 @@ fn name_column(kind: OperationKind) -> &'static str {
 /// Locks an operation's row until the end of the transaction; none when it was removed.
 pub fn lock(conn: &mut PgConnection, kind: OperationKind, id: i64) -> Result<Option<Operation>> {
     let row: Option<OperationRow> = diesel::sql_query(format!(
-        "SELECT id, {name} AS name, service_instance_id, status, dispatch_epoch, may_be_at_agent, deadline_at, cancel_requested_at, triggered_at
-         FROM {table} WHERE id = $1 FOR UPDATE",
+        "SELECT o.id, o.{name} AS name, service_instance_id, status, dispatch_epoch, may_be_at_agent, deadline_at,
+                cancel_requested_at, triggered_at, msg, guid
+         FROM {table} o JOIN service_instances i ON i.id = o.service_instance_id WHERE o.id = $1 FOR UPDATE OF o",
         name = name_column(kind),
         table = table(kind),
     ))
@@ -69,6 +74,8 @@ pub fn lock(conn: &mut PgConnection, kind: OperationKind, id: i64) -> Result<Opt
         deadline_at: row.deadline_at,
         cancel_requested_at: row.cancel_requested_at,
         triggered_at: row.triggered_at,
+        msg: row.msg,
+        guid: row.guid,
     }))
 }
 

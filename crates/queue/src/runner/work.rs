@@ -81,9 +81,9 @@ fn log(ruling: &Ruling, started: Instant) {
             tracing::warn!(outcome, duration_ms, error, retry_in_s = wait.as_secs_f64(), "a job failed");
         }
         Ruling::Discarded(reason) => tracing::info!(outcome, duration_ms, reason, "a job had nothing to do"),
-        Ruling::Done | Ruling::Snoozed(_) | Ruling::HandedBack => {
-            tracing::info!(outcome, duration_ms, "ran a job")
-        }
+        Ruling::Done | Ruling::HandedBack => tracing::info!(outcome, duration_ms, "ran a job"),
+        // A job that looks every few seconds would fill the log.
+        Ruling::Snoozed(_) => tracing::debug!(outcome, duration_ms, "ran a job"),
     }
 }
 
