@@ -1,5 +1,5 @@
 //! Bodies of requests: JSON or `application/x-www-form-urlencoded`, small, and forgiving about types, because a form
-//! knows only text. Unknown fields are ignored: known clients send some.
+//! knows only text. Unknown fields are ignored, except where [`Fields::only`] refuses them.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -64,6 +64,17 @@ impl Fields {
             Some(Value::String(text)) if matches!(text.as_str(), "false" | "0") => Ok(Some(false)),
             Some(_) => Err(wrong(name, "true or false")),
         }
+    }
+
+    /// Refuses a field that is not one of `allowed`: where a misspelt one would mean something else, or nothing.
+    pub(crate) fn only(&self, allowed: &[&str]) -> Result<(), ApiError> {
+        let Some(unknown) = self.0.keys().find(|name| !allowed.contains(&name.as_str())) else {
+            return Ok(());
+        };
+        let shown: String =
+            unknown.chars().take(40).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+        let allowed = allowed.join(", ");
+        Err(ApiError::bad_request(format!("The field {shown} is unknown; allowed: {allowed}.")))
     }
 
     fn parse(bytes: &[u8], kind: Option<&str>) -> Result<Self, ApiError> {

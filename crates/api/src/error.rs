@@ -19,6 +19,10 @@ pub(crate) struct ApiError {
     header: Option<(HeaderName, HeaderValue)>,
 }
 
+/// The word of an error, left with the answer for the access log.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ErrorWord(pub(crate) &'static str);
+
 #[derive(Serialize)]
 struct Shape<'a> {
     error: &'a str,
@@ -57,6 +61,13 @@ impl ApiError {
         self
     }
 
+    /// Cannot be served at the moment; the same request may be sent again.
+    pub(crate) fn unavailable() -> Self {
+        let description = "The backup manager cannot serve the request at the moment; try again later.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", description)
+            .with_header(header::RETRY_AFTER, HeaderValue::from_static("5"))
+    }
+
     /// The shape for a status that the framework has chosen.
     pub(crate) fn for_status(status: StatusCode) -> Self {
         let (error, description) = match status {
@@ -91,7 +102,9 @@ impl ApiError {
         if let Some(header) = &self.header {
             answer.insert_header(header.clone());
         }
-        answer.json(Shape { error: self.error, description: &self.description })
+        let mut answer = answer.json(Shape { error: self.error, description: &self.description });
+        answer.extensions_mut().insert(ErrorWord(self.error));
+        answer
     }
 }
 
@@ -125,10 +138,7 @@ impl From<Error> for ApiError {
             }
             StatusCode::SERVICE_UNAVAILABLE => {
                 tracing::warn!(error = chain(&error), "request could not be served for now");
-                let description =
-                    "The backup manager cannot serve the request at the moment; try again later.";
-                Self::new(status, word, description)
-                    .with_header(header::RETRY_AFTER, HeaderValue::from_static("5"))
+                Self::unavailable()
             }
             StatusCode::BAD_GATEWAY => {
                 tracing::error!(error = chain(&error), "request failed because of another party");

@@ -8,6 +8,7 @@ mod error;
 mod handlers;
 mod middleware;
 mod path;
+mod patience;
 pub mod routes;
 mod server;
 mod views;

@@ -9,7 +9,8 @@ use actix_web::middleware::Next;
 use actix_web::{HttpMessage, HttpResponse};
 use tracing::Instrument;
 
-use crate::error::ApiError;
+use crate::auth::User;
+use crate::error::{ApiError, ErrorWord};
 
 /// Carries the request's id in both directions.
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -72,7 +73,7 @@ fn with_body_of(answer: ServiceResponse<BoxBody>, shaped: HttpResponse) -> Servi
     ServiceResponse::new(request, shaped)
 }
 
-/// What the log says of a request; never its query, headers or body.
+/// What the log says of a request, with the user and the word of a refusal; never its query, headers or body.
 struct Line {
     method: String,
     path: String,
@@ -91,11 +92,13 @@ impl Line {
     fn log(self, answer: &ServiceResponse<BoxBody>, began: Instant) {
         let Self { method, path, peer } = self;
         let status = answer.status().as_u16();
+        let user = answer.request().extensions().get::<User>().map(|user| user.name.clone());
+        let error = answer.response().extensions().get::<ErrorWord>().map(|word| word.0);
         let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         if matches!(path.as_str(), "/livez" | "/readyz" | "/v2/healthy") && status == 200 {
-            tracing::debug!(method, path, status, duration_ms, peer, "answered");
+            tracing::debug!(method, path, status, duration_ms, peer, user, error, "answered");
         } else {
-            tracing::info!(method, path, status, duration_ms, peer, "answered");
+            tracing::info!(method, path, status, duration_ms, peer, user, error, "answered");
         }
     }
 }

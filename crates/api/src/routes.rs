@@ -1,11 +1,14 @@
 //! Every URL of the API on one screen. `{instance_id}` is the platform's GUID, `{id}` a number.
 
+use actix_web::dev::HttpServiceFactory;
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderValue};
-use actix_web::{FromRequest, Handler, Resource, Responder, Route, guard, web};
+use actix_web::middleware::from_fn;
+use actix_web::{FromRequest, Handler, Responder, Route, guard, web};
 
 use crate::error::ApiError;
 use crate::handlers::{backup_agent, health, instances, service_instances, v1, v2};
+use crate::patience;
 
 /// Health: no credentials needed.
 pub fn open() -> Vec<Endpoint> {
@@ -102,18 +105,19 @@ impl Endpoint {
     }
 
     /// The actix resource; other methods are answered with 405 and `Allow`.
-    pub(crate) fn into_resource(self) -> Resource {
+    pub(crate) fn into_resource(self) -> impl HttpServiceFactory + 'static {
         let methods: Vec<String> = self.routes.iter().map(|(method, _)| method.to_string()).collect();
         let allow = HeaderValue::from_str(&methods.join(", ")).ok();
         let resource = self
             .routes
             .into_iter()
             .fold(web::resource(self.path), |resource, (_, route)| resource.route(route));
-        resource.default_service(web::to(move || {
+        let resource = resource.default_service(web::to(move || {
             let error = ApiError::for_status(actix_web::http::StatusCode::METHOD_NOT_ALLOWED);
             let error =
                 allow.clone().into_iter().fold(error, |error, allow| error.with_header(header::ALLOW, allow));
             async move { error.answer() }
-        }))
+        }));
+        resource.wrap(from_fn(patience::bound))
     }
 }

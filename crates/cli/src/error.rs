@@ -26,6 +26,9 @@ pub enum Error {
         /// What the HTTP library said.
         reason: String,
     },
+    /// The manager, or a proxy in its place, answered that it is not healthy.
+    #[error("the manager is not healthy")]
+    Unhealthy,
     /// The manager's answer makes no sense.
     #[error("the manager's answer is not understood: {0}")]
     Answer(String),
@@ -51,10 +54,10 @@ impl Error {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Usage(_) => 2,
+            Self::Usage(_) | Self::Api { status: 400, .. } => 2,
             Self::Api { status: 404, .. } => 3,
             Self::Api { status: 401 | 403 | 409 | 410 | 422 | 423, .. } => 4,
-            Self::Api { status: 502..=504, .. } | Self::Unreachable { .. } => 69,
+            Self::Api { status: 502..=504, .. } | Self::Unreachable { .. } | Self::Unhealthy => 69,
             Self::Interrupted(_) => 130,
             Self::Api { .. } | Self::Answer(_) | Self::Failed(_) | Self::Local(_) => 1,
         }
@@ -84,13 +87,29 @@ impl Error {
             Self::Unreachable { reason, .. } if reason.contains("certificate") => Some(
                 "The certificate is not trusted: give its authority with --ca-file, or check the host name in --url.",
             ),
+            Self::Unreachable { url, reason } if is_tls_on_plain(url, reason) => {
+                Some("Plain HTTP seems to be spoken there: try http:// in --url (BACKUPCTL_URL).")
+            }
+            Self::Unreachable { url, reason } if is_plain_on_tls(url, reason) => {
+                Some("TLS may be spoken there: try https:// in --url (BACKUPCTL_URL).")
+            }
             Self::Unreachable { .. } => {
-                Some("Check --url (BACKUPCTL_URL), and whether the manager API runs: backupctl health")
+                Some("Check --url (BACKUPCTL_URL), and whether the manager API runs there.")
             }
             Self::Api { status, word, .. } => api_hint(*status, word),
             _ => None,
         }
     }
+}
+
+fn is_tls_on_plain(url: &str, reason: &str) -> bool {
+    url.starts_with("https:") && ["InvalidContentType", "corrupt message"].iter().any(|s| reason.contains(s))
+}
+
+/// The server answered with a TLS alert, or hung up.
+fn is_plain_on_tls(url: &str, reason: &str) -> bool {
+    let signs = ["invalid HTTP", "connection closed before message completed", "reset by peer"];
+    url.starts_with("http:") && signs.iter().any(|sign| reason.contains(sign))
 }
 
 fn api_hint(status: u16, word: &str) -> Option<&'static str> {
@@ -108,7 +127,10 @@ fn api_hint(status: u16, word: &str) -> Option<&'static str> {
             "Wait for the restore, or stop it: `backupctl restores list GUID`, `backupctl restores cancel GUID ID`."
         }
         (409, "BackupInProgress") => "Wait for the backup, or stop it: `backupctl backups cancel GUID ID`.",
-        (409, "NotUndeletable") => "Its data is gone or going; see `backupctl backups list GUID` for others.",
+        (409, "NotUndeletable") => {
+            "A backup can be undeleted only while it is marked `deleted`, if it was done, and before its removal has begun; \
+             see `backupctl backups show GUID ID`."
+        }
         (409, "NotCancellable") => "It has ended already.",
         (409, "AgentUnknown") => {
             "The service broker has not told the address of the instance's backup agent; see `backup_agent_url`."
@@ -143,7 +165,7 @@ mod tests {
     #[test]
     fn every_answer_has_its_documented_exit_code() {
         let table = [
-            (400, 1),
+            (400, 2),
             (401, 4),
             (403, 4),
             (404, 3),

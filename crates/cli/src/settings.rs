@@ -1,6 +1,6 @@
 //! Turns options and environment into a connection to the manager. The password never stands on the command line.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 use url::Url;
@@ -11,6 +11,8 @@ use crate::prompt;
 
 /// Environment variable with the password; read here and not by the command-line parser, so that no help shows it.
 const PASSWORD_VARIABLE: &str = "BACKUPCTL_PASSWORD";
+/// Names a file with it; read here, because `hash-password` wants only the option.
+const PASSWORD_FILE_VARIABLE: &str = "BACKUPCTL_PASSWORD_FILE";
 
 /// How to reach the manager.
 #[derive(Debug)]
@@ -28,8 +30,11 @@ pub struct Settings {
 impl Settings {
     /// Reads what the options point to, and asks for the password when nothing gives it.
     pub fn resolve(args: &ConnectionArgs) -> Result<Self, Error> {
-        let password = match (&args.password_file, std::env::var(PASSWORD_VARIABLE)) {
-            (Some(file), _) => secret_from_file(file)?,
+        // A mistake in the URL is told before anybody is asked for a password.
+        parse_url(&args.url)?;
+        let file = args.password_file.clone().or_else(password_file_of_environment);
+        let password = match (file, std::env::var(PASSWORD_VARIABLE)) {
+            (Some(file), _) => secret_from_file(&file)?,
             (None, Ok(password)) => SecretString::from(password),
             (None, Err(_)) => prompt::secret(&format!("Password of {}: ", args.user)).map_err(|_| {
                 Error::Usage(format!("no password: give --password-file, or set {PASSWORD_VARIABLE}"))
@@ -52,6 +57,10 @@ impl Settings {
     }
 }
 
+fn password_file_of_environment() -> Option<PathBuf> {
+    std::env::var_os(PASSWORD_FILE_VARIABLE).filter(|file| !file.is_empty()).map(PathBuf::from)
+}
+
 /// Reads a secret from the first line of a file, or of standard input for `-`.
 pub(crate) fn secret_from_file(file: &Path) -> Result<SecretString, Error> {
     let text = if file == Path::new("-") {
@@ -72,10 +81,13 @@ fn unreadable(file: &Path, error: &std::io::Error) -> Error {
 
 fn parse_url(text: &str) -> Result<Url, Error> {
     let refused = |why: &str| Error::Usage(format!("the URL of the manager {why}"));
-    let url = Url::parse(text).map_err(|error| refused(&format!("{text:?} is not valid: {error}")))?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(refused(&format!("{text:?} must begin with http:// or https://")));
+    if !["http://", "https://"].iter().any(|scheme| text.to_ascii_lowercase().starts_with(scheme)) {
+        // What stands before an @ may be a password.
+        let found = text.rsplit('@').next().unwrap_or_default();
+        let example = "for example https://backup-manager.example";
+        return Err(refused(&format!("must begin with http:// or https://, {example}; found {found:?}")));
     }
+    let url = Url::parse(text).map_err(|error| refused(&format!("is not valid: {error}")))?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(refused("must not carry user and password; use --user and --password-file"));
     }
@@ -89,11 +101,15 @@ mod tests {
     #[test]
     fn urls_with_secrets_or_other_schemes_are_refused_and_never_repeated() {
         assert!(parse_url("http://localhost:3000").is_ok());
-        for text in ["localhost:3000", "ftp://x", "", "not a url"] {
-            assert_eq!(parse_url(text).unwrap_err().exit_code(), 2, "{text}");
+        for text in ["localhost:3000", "ftp://x", "", "foo"] {
+            let error = parse_url(text).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{text}");
+            assert!(error.to_string().contains("must begin with http:// or https://"), "{error}");
         }
-        let error = parse_url("http://admin:s3cret@x").unwrap_err().to_string();
-        assert!(!error.contains("s3cret"), "{error}");
+        for text in ["http://admin:s3cret@x", "admin:s3cret@x", "http://admin:s3cret@"] {
+            let error = parse_url(text).unwrap_err().to_string();
+            assert!(!error.contains("s3cret"), "{error}");
+        }
     }
 
     #[test]

@@ -9,17 +9,21 @@ use serde_json::Value;
 use crate::api::{ApiClient, Progress};
 use crate::args::WaitArgs;
 use crate::error::Error;
-use crate::output::{Screen, bytes, one_line};
+use crate::output::{Screen, amount, one_line};
 
 /// The manager may be away for so long before waiting ends.
 const PATIENCE: Duration = Duration::from_secs(300);
 /// Without a terminal, a line at least this often.
 const LINE_EVERY: Duration = Duration::from_secs(30);
+/// Without a new byte for so long, a rate and the time left would be inventions.
+const STANDSTILL: Duration = Duration::from_secs(10);
 
 /// What is waited for.
 pub(crate) struct Operation<'a> {
     /// For people, for example `Backup 7`.
     pub(crate) name: String,
+    /// What it does while it runs and no bytes are processed, if that has a name.
+    pub(crate) before_bytes: Option<&'static str>,
     /// Its URL.
     pub(crate) path: Vec<&'a str>,
     /// The command that shows it later.
@@ -33,7 +37,7 @@ pub(crate) async fn until_ended(
     operation: &Operation<'_>,
     args: &WaitArgs,
 ) -> Result<Value, Error> {
-    let mut display = Display::new(screen, &operation.name);
+    let mut display = Display::new(screen, operation);
     let waiting = poll(client, &mut display, operation, args.wait_interval);
     tokio::select! {
         outcome = within(args.wait_timeout, waiting) => match outcome {
@@ -101,25 +105,23 @@ fn ended_badly(operation: &Operation<'_>, progress: &Progress) -> String {
 struct Display<'a> {
     screen: &'a mut Screen,
     name: String,
-    bar: Option<ProgressBar>,
+    before_bytes: Option<&'static str>,
+    bar: Option<Bar>,
     last: Option<(String, u64, Instant)>,
     is_away: bool,
 }
 
 impl<'a> Display<'a> {
-    fn new(screen: &'a mut Screen, name: &str) -> Self {
-        let bar = screen.has_live_terminal().then(|| {
-            let bar = ProgressBar::new_spinner();
-            bar.enable_steady_tick(Duration::from_millis(200));
-            bar
-        });
-        Self { screen, name: name.to_owned(), bar, last: None, is_away: false }
+    fn new(screen: &'a mut Screen, operation: &Operation<'_>) -> Self {
+        let bar = screen.has_live_terminal().then(Bar::new);
+        let (name, before_bytes) = (operation.name.clone(), operation.before_bytes);
+        Self { screen, name, before_bytes, bar, last: None, is_away: false }
     }
 
     fn show(&mut self, progress: &Progress) -> Result<(), Error> {
         self.is_away = false;
-        match &self.bar {
-            Some(bar) => draw(bar, &self.name, progress),
+        match &mut self.bar {
+            Some(bar) => bar.draw(&self.name, &doing(progress, self.before_bytes), progress),
             None => self.print(progress)?,
         }
         Ok(())
@@ -128,7 +130,7 @@ impl<'a> Display<'a> {
     /// Says once that the manager does not answer.
     fn away(&mut self) -> Result<(), Error> {
         match &self.bar {
-            Some(bar) => bar.set_message("the manager does not answer; waiting"),
+            Some(bar) => bar.bar.set_message("the manager does not answer; waiting"),
             None if !self.is_away => self.screen.remark("The manager does not answer; waiting.")?,
             None => {}
         }
@@ -146,34 +148,79 @@ impl<'a> Display<'a> {
         };
         if is_news {
             self.last = Some((progress.status.clone(), tenths, Instant::now()));
-            self.screen.remark(&line(&self.name, progress))?;
+            self.screen.remark(&line(&self.name, self.before_bytes, progress))?;
         }
         Ok(())
     }
 }
 
-impl Drop for Display<'_> {
-    fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
+/// The bar of a terminal.
+struct Bar {
+    bar: ProgressBar,
+    /// Bytes of the latest answer, and when they last grew.
+    latest: (u64, Option<Instant>),
+    was_moving: bool,
+}
+
+impl Bar {
+    fn new() -> Self {
+        let bar = ProgressBar::new_spinner();
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Self { bar, latest: (0, None), was_moving: false }
+    }
+
+    fn draw(&mut self, name: &str, doing: &str, progress: &Progress) {
+        let done = progress.bytes_processed.unwrap_or(0);
+        if done > self.latest.0 {
+            self.latest = (done, Some(Instant::now()));
+        }
+        let is_moving = self.latest.1.is_some_and(|at| at.elapsed() < STANDSTILL);
+        let total = progress.total_bytes_estimate.filter(|total| *total > 0);
+        if let Some(total) = total {
+            self.bar.set_length(total.max(done));
+        }
+        self.bar.set_prefix(name.to_owned());
+        self.bar.set_message(doing.to_owned());
+        self.bar.set_position(done);
+        if is_moving && !self.was_moving {
+            // The time before the first byte says nothing about the rate.
+            self.bar.reset_eta();
+        }
+        self.was_moving = is_moving;
+        // The bar ticks by itself: its new look must not show the numbers of before.
+        if let Ok(style) = ProgressStyle::with_template(template(done, total, is_moving)) {
+            self.bar.set_style(style.progress_chars("=> "));
         }
     }
 }
 
-fn draw(bar: &ProgressBar, name: &str, progress: &Progress) {
-    let template = match progress.total_bytes_estimate.filter(|total| *total > 0) {
-        Some(total) => {
-            bar.set_length(total.max(progress.bytes_processed.unwrap_or(0)));
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+fn template(done: u64, total: Option<u64>, is_moving: bool) -> &'static str {
+    match (done, total, is_moving) {
+        (0, ..) => "{spinner} {prefix} {msg} {elapsed}",
+        (_, Some(_), true) => {
             "{prefix} {msg} [{wide_bar}] {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}"
         }
-        None => "{spinner} {prefix} {msg} {binary_bytes} {binary_bytes_per_sec} {elapsed}",
-    };
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style.progress_chars("=> "));
+        (_, Some(_), false) => "{prefix} {msg} [{wide_bar}] {binary_bytes}/{binary_total_bytes}",
+        (_, None, true) => "{spinner} {prefix} {msg} {binary_bytes} {binary_bytes_per_sec} {elapsed}",
+        (_, None, false) => "{spinner} {prefix} {msg} {binary_bytes} {elapsed}",
     }
-    bar.set_prefix(name.to_owned());
-    bar.set_message(one_line(&progress.status));
-    bar.set_position(progress.bytes_processed.unwrap_or(0));
+}
+
+/// The status, and what it means before the first byte.
+fn doing(progress: &Progress, before_bytes: Option<&str>) -> String {
+    let status = one_line(&progress.status);
+    match before_bytes {
+        Some(what) if status == "running" && progress.bytes_processed.unwrap_or(0) == 0 => {
+            format!("{status}, {what}")
+        }
+        _ => status,
+    }
 }
 
 fn tenths(progress: &Progress) -> u64 {
@@ -181,13 +228,12 @@ fn tenths(progress: &Progress) -> u64 {
     part.map_or(0, |(done, total)| done.saturating_mul(10) / total)
 }
 
-fn line(name: &str, progress: &Progress) -> String {
-    let amount = match (progress.bytes_processed, progress.total_bytes_estimate) {
-        (Some(done), Some(total)) if total > 0 => format!(", {} of about {}", bytes(done), bytes(total)),
-        (Some(done), _) if done > 0 => format!(", {}", bytes(done)),
-        _ => String::new(),
+fn line(name: &str, before_bytes: Option<&str>, progress: &Progress) -> String {
+    let so_far = match progress.bytes_processed.filter(|done| *done > 0) {
+        Some(done) => format!(", {}", amount(done, progress.total_bytes_estimate)),
+        None => String::new(),
     };
-    format!("{name} {}{amount}", one_line(&progress.status))
+    format!("{name} {}{so_far}", doing(progress, before_bytes))
 }
 
 #[cfg(test)]
@@ -212,8 +258,21 @@ mod tests {
             (progress("running", Some(1024), Some(2048)), "Backup 7 running, 1.00 KiB of about 2.00 KiB"),
         ];
         for (progress, text) in table {
-            assert_eq!(line("Backup 7", &progress), text);
+            assert_eq!(line("Backup 7", None, &progress), text);
         }
+        let checking = line("Restore 3", Some("checking"), &progress("running", Some(0), Some(9)));
+        assert_eq!(checking, "Restore 3 running, checking");
+        let queued = line("Restore 3", Some("checking"), &progress("queued", None, Some(9)));
+        assert_eq!(queued, "Restore 3 queued");
+    }
+
+    #[test]
+    fn a_rate_and_the_time_left_are_shown_only_while_bytes_move() {
+        for (done, total, is_moving) in [(0, Some(9), true), (0, None, false), (5, Some(9), false)] {
+            let template = template(done, total, is_moving);
+            assert!(!template.contains("eta") && !template.contains("per_sec"), "{template}");
+        }
+        assert!(template(5, Some(9), true).contains("{eta}"));
     }
 
     #[test]

@@ -7,12 +7,16 @@ use backup_daemon::config::Mistake;
 use secrecy::ExposeSecret;
 
 use crate::bounds::Bounds;
+use crate::connection_string;
 use crate::settings::Settings;
 use crate::workers::{self, WorkerGroup};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// A shorter operator's key could be guessed.
 const SHORTEST_KEY: usize = 16;
+/// How the key in the example file begins: everybody knows it.
+const PLACE_HOLDER: &str = "replace-this-by";
+const CONNECTION_STRING: &str = "postgres://user:password@host:5432/database with special characters percent-encoded, or host=… user=… password=… dbname=…";
 const SECOND: Duration = Duration::from_secs(1);
 
 impl Settings {
@@ -115,9 +119,12 @@ impl Settings {
             let path = format!("{list}[{index}].key");
             let allowed = "at least 16 random characters, for example from: openssl rand -base64 32";
             bounds.require(is_long, &path, "a shorter text", allowed);
+            let is_own = !key.key.expose_secret().trim().starts_with(PLACE_HOLDER);
+            bounds.require(is_own, &path, "the place-holder of the example file", allowed);
         }
-        let url = self.database.url.expose_secret();
-        bounds.require(!url.trim().is_empty(), "database.url", "nothing", "a libpq connection string");
+        if let Err(found) = connection_string::check(self.database.url.expose_secret()) {
+            bounds.mistakes.push(Mistake::new("database.url", found, CONNECTION_STRING));
+        }
     }
 
     fn check_names(&self, bounds: &mut Bounds) {

@@ -6,6 +6,7 @@ mod auth;
 mod bounds;
 mod brokers;
 mod check;
+mod connection_string;
 mod convert;
 mod database;
 mod jobs;

@@ -13,8 +13,8 @@ use backup_config::Role;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-pub(crate) use authenticator::Authenticator;
 pub use authenticator::hash_password;
+pub(crate) use authenticator::{Authenticator, User};
 pub(crate) use caller::Caller;
 
 use crate::error::ApiError;
@@ -29,10 +29,11 @@ pub(crate) async fn require(
         _ => None,
     };
     let Some(user) = known else { return Ok(request.into_response(ApiError::unauthorized().answer())) };
-    if user.role == Role::Auditor && !matches!(*request.method(), Method::GET | Method::HEAD) {
+    let role = user.role;
+    request.extensions_mut().insert(user);
+    if role == Role::Auditor && !matches!(*request.method(), Method::GET | Method::HEAD) {
         return Ok(request.into_response(ApiError::forbidden("An auditor may only read.").answer()));
     }
-    request.extensions_mut().insert(user);
     Ok(next.call(request).await?.map_into_boxed_body())
 }
 

@@ -19,7 +19,7 @@ async fn the_configuration_shows_the_operators_defaults_until_the_owner_changes_
         app.put(
             "/instances/g-1",
             json!({"min_backup_count": 0, "retention_time": 30, "exclude_from_auto_backup": true,
-                                         "credentials_updated_by_user": true, "unknown": 1}),
+                                         "credentials_updated_by_user": true}),
         )
         .await,
         200,
@@ -68,7 +68,13 @@ async fn values_out_of_their_bounds_are_422_and_name_field_and_bound() {
     let said = put(json!({"encryption_key": "a secret\0with a NUL"}), "InvalidValue").await;
     assert!(!said.contains("secret"), "{said}");
     put(json!({}), "NothingToChange").await;
-    put(json!({"unknown": 1}), "NothingToChange").await;
+    let unknown = app.put("/instances/g-1", json!({"min_backup_count": 3, "retention_tim": 1})).await;
+    let said = error(unknown, 400, "BadRequest").await;
+    assert_eq!(
+        said,
+        "The field retention_tim is unknown; allowed: encryption_key, exclude_from_auto_backup, \
+         credentials_updated_by_user, min_backup_count, retention_time."
+    );
     error(app.request(Method::PUT, "/instances/g-1").send().await.unwrap(), 422, "NothingToChange").await;
     error(app.put("/instances/g-2", json!({"min_backup_count": 1})).await, 404, "NotFound").await;
 }

@@ -62,6 +62,55 @@ fn check_config_says_ok_or_everything_that_is_wrong() {
 }
 
 #[test]
+fn a_database_url_that_libpq_could_not_read_is_refused_and_not_shown() {
+    for url in ["postgress://u:hunter2@h/x", "mysql://u:hunter2@h/x", "postgres://u:hunter2%@h/x", "hunter2"]
+    {
+        let (_directory, config) = configuration(url, "");
+        for command in ["check-config", "serve"] {
+            let output = run(&[command, "--config", &config]);
+            assert_eq!(output.status.code(), Some(78), "{}", said(&output));
+            assert!(said(&output).contains("database.url: found a "), "{}", said(&output));
+            assert!(!said(&output).contains("hunter2"), "{}", said(&output));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_of_the_access_log_names_the_user_and_the_refusal() {
+    let database = Database::create().unwrap();
+    let (_directory, config) = configuration(&database.url(), "");
+    let mut child = program().args(["serve", "--config", &config]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let address = lines.find_map(|line| Some(line.split_once("answering on ")?.1.trim().to_owned())).unwrap();
+    let client = reqwest::Client::new();
+    let cases = [
+        ("/instances", Some(PASSWORD), "user=\"admin\"", ""),
+        ("/instances/g-1", Some(PASSWORD), "user=\"admin\"", "error=\"NotFound\""),
+        ("/nowhere", Some(PASSWORD), "user=\"admin\"", "error=\"NotFound\""),
+        ("/instances", Some("wrong"), "", "error=\"Unauthorized\""),
+        ("/instances", None, "", "error=\"Unauthorized\""),
+        ("/v2/healthy", None, "", "error=\"Unhealthy\""),
+    ];
+    for (path, password, user, error) in cases {
+        let request = client.get(format!("{address}{path}"));
+        let request = match password {
+            Some(password) => request.basic_auth("admin", Some(password)),
+            None => request,
+        };
+        request.send().await.unwrap();
+        let line = lines.find(|line| line.contains("answered")).unwrap();
+        assert_eq!(
+            (line.contains("user="), line.contains("error=")),
+            (!user.is_empty(), !error.is_empty()),
+            "{line}"
+        );
+        assert!(line.contains(user) && line.contains(error) && line.contains(path), "{line}");
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
 fn a_bad_configuration_ends_with_78_before_anything_is_started() {
     let output = run(&["--config", "/nowhere/backup-manager.yml"]);
     assert_eq!(output.status.code(), Some(78));

@@ -41,7 +41,44 @@ async fn queues_and_their_jobs_are_shown() {
     );
     assert_eq!(jobs[0]["state"], "ready");
     assert_eq!(read(app.get("/v2/queues/jobs?state=failed").await, 200).await, json!([]));
-    assert_eq!(read(app.get("/v2/queues/jobs?queue=other&state=ready").await, 200).await, json!([]));
+    let said = error(app.get("/v2/queues/jobs?queue=other&state=ready").await, 400, "BadRequest").await;
+    assert!(said.starts_with("queue must be one of backup_all_job, backup_agent_backups, "), "{said}");
+}
+
+#[tokio::test]
+async fn jobs_of_every_state_are_shown_when_none_is_asked_for_running_ones_first() {
+    let app = App::start().await;
+    for guid in ["g-1", "g-2", "g-3", "g-4"] {
+        app.instance(guid);
+        read(app.post(&format!("/instances/{guid}/backups"), json!({})).await, 201).await;
+    }
+    let nth = |number: u8| format!("(SELECT id FROM jobs ORDER BY id LIMIT 1 OFFSET {number})");
+    let failed = nth(0);
+    for statement in [
+        format!(
+            "UPDATE jobs SET state = 'scheduled', run_at = now() + interval '1 hour' WHERE id = {}",
+            nth(2)
+        ),
+        format!(
+            "UPDATE jobs SET state = 'running', claimed_by = 'w', claimed_at = now(), lease_expires_at = now() WHERE id = {}",
+            nth(3)
+        ),
+        format!(
+            "INSERT INTO finished_jobs SELECT id, queue, kind, arguments, priority, 'failed', null, 1, max_attempts, run_at, \
+             enqueued_at, 'w', now(), now(), 'no' FROM jobs WHERE id = {failed}"
+        ),
+        format!("DELETE FROM jobs WHERE id = {failed}"),
+    ] {
+        app.database.execute(&statement).unwrap();
+    }
+    let states = async |query: &str| -> Vec<String> {
+        let jobs = read(app.get(&format!("/v2/queues/jobs{query}")).await, 200).await;
+        jobs.as_array().unwrap().iter().map(|job| job["state"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(states("").await, ["running", "ready", "scheduled", "failed"]);
+    assert_eq!(states("?queue=backup_agent_backups&limit=2").await, ["running", "ready"]);
+    assert_eq!(states("?state=failed").await, ["failed"]);
+    assert_eq!(states("?queue=backup_all_job").await, Vec::<String>::new());
 }
 
 #[tokio::test]

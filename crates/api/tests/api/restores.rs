@@ -58,6 +58,25 @@ async fn what_cannot_be_restored_is_refused_with_its_reason() {
 }
 
 #[tokio::test]
+async fn an_unknown_field_starts_no_restore_and_is_named() {
+    let app = App::start().await;
+    let instance = app.instance("g-1");
+    let backup = app.database.seed_backup(&instance, "done", 1).unwrap().id;
+    for path in ["/instances", "/v1/instances"].map(|base| format!("{base}/g-1/backups/{backup}/restore")) {
+        let refused = app.post(&path, json!({"source_instance": "other"})).await;
+        let said = error(refused, 400, "BadRequest").await;
+        assert_eq!(said, "The field source_instance is unknown; allowed: source_instance_id.");
+        error(app.post_form(&path, "source=other").await, 400, "BadRequest").await;
+    }
+    let body = json!({"backup_id": backup, "instance_id": instance.id, "source_instance_id": "g-1"});
+    let said = error(app.post("/backup_agent/restores", body).await, 400, "BadRequest").await;
+    assert_eq!(said, "The field source_instance_id is unknown; allowed: backup_id, instance_id.");
+    assert_eq!(app.database.value("SELECT count(*) FROM restores").unwrap().unwrap(), "0");
+    let request = app.request(reqwest::Method::POST, &format!("/instances/g-1/backups/{backup}/restore"));
+    read(request.send().await.unwrap(), 202).await;
+}
+
+#[tokio::test]
 async fn a_backup_of_another_instance_is_restored_when_it_is_named() {
     let app = App::start().await;
     let source = app.instance("source");

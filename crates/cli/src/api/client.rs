@@ -112,6 +112,7 @@ impl ApiClient {
         let text = answer.text().await.map_err(|error| self.unreachable(error))?;
         match serde_json::from_str(&text) {
             Ok(said) if status.is_success() || status.as_u16() == 503 => Ok((status.is_success(), said)),
+            _ if matches!(status.as_u16(), 502..=504) => Err(Error::Unhealthy),
             _ => Err(bad_answer(status.as_u16(), &text)),
         }
     }

@@ -29,6 +29,10 @@ pub struct Backup {
     pub msg: Option<String>,
     /// SHA-256 of the stored bytes.
     pub checksum: Option<String>,
+    /// Plain bytes so far.
+    pub bytes_processed: Option<u64>,
+    /// Plain bytes expected.
+    pub total_bytes_estimate: Option<u64>,
 }
 
 /// A restore (spec 2.2).
@@ -53,6 +57,10 @@ pub struct Restore {
     pub reason_code: Option<String>,
     /// Why it failed, for people.
     pub msg: Option<String>,
+    /// Plain bytes so far.
+    pub bytes_processed: Option<u64>,
+    /// Plain bytes expected.
+    pub total_bytes_estimate: Option<u64>,
 }
 
 /// What a restore loads.

@@ -46,7 +46,7 @@ pub enum BackupsCommand {
         #[arg(short, long)]
         yes: bool,
     },
-    /// Takes back an automatic deletion while the data still exists
+    /// Takes back the deletion mark of a backup that was done, before its removal has begun
     Undelete {
         /// GUID of the service instance
         instance: String,

@@ -19,14 +19,15 @@ use crate::output::Format;
 const AFTER_HELP: &str = "\
 Exit codes:
   0   the command did what it says
-  1   the operation failed, for example a backup that was waited for
-  2   wrong usage
+  1   the operation failed, for example a backup that was waited for; every other error
+  2   wrong usage, found here or by the manager (400)
   3   the instance, backup or restore was not found
   4   the manager refused (401, 403, 409, 410, 422, 423)
-  69  the manager cannot be reached or is not able to serve (502, 503, 504)
+  69  the manager cannot be reached, is not able to serve (502, 503, 504), or is not healthy
   130 interrupted
 
-The password is taken from --password-file, else from BACKUPCTL_PASSWORD, else it is asked for.";
+The password is the first line of --password-file, else of the file in BACKUPCTL_PASSWORD_FILE,
+else BACKUPCTL_PASSWORD, else it is asked for.";
 
 /// Operates the a9s Backup Manager: backups, restores and everything around them.
 #[derive(Debug, Parser)]
@@ -52,8 +53,8 @@ pub struct ConnectionArgs {
     /// User name
     #[arg(long, global = true, env = "BACKUPCTL_USER", default_value = "admin")]
     pub user: String,
-    /// File whose first line is the password
-    #[arg(long, global = true, env = "BACKUPCTL_PASSWORD_FILE", value_name = "FILE")]
+    /// File whose first line is the password, or - for standard input [env: BACKUPCTL_PASSWORD_FILE]
+    #[arg(long, global = true, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
     /// PEM file with the certificate authorities to trust instead of the system's
     #[arg(long, global = true, env = "BACKUPCTL_CA_FILE", value_name = "FILE")]
@@ -81,6 +82,9 @@ pub enum Command {
     /// Asks whether the manager is healthy
     Health,
     /// Turns a password into the hash for `auth.users` of the manager's configuration
+    ///
+    /// The password is the first line of --password-file when that is given, else the first line of standard input; at a
+    /// terminal it is asked for twice. BACKUPCTL_PASSWORD and BACKUPCTL_PASSWORD_FILE, which log in, are not read.
     HashPassword,
 }
 
@@ -147,7 +151,7 @@ mod tests {
             "backupctl retention --dry-run --instance g",
             "backupctl backup-all",
             "backupctl health -o json",
-            "backupctl hash-password",
+            "backupctl hash-password --password-file f",
         ] {
             assert!(parse(line).is_ok(), "{line}: {}", parse(line).unwrap_err());
         }

@@ -13,12 +13,12 @@ pub struct QueuesArgs {
 /// Commands about queues.
 #[derive(Debug, Subcommand)]
 pub enum QueuesCommand {
-    /// Lists jobs
+    /// Lists jobs: of all queues and in all states, unless told otherwise
     Jobs {
-        /// Only of this queue
+        /// Only of this queue [default: all]
         #[arg(long)]
         queue: Option<String>,
-        /// Only in this state
+        /// Only in this state [default: all]
         #[arg(long, value_enum)]
         state: Option<JobState>,
         /// At most so many

@@ -9,7 +9,7 @@ use super::{acknowledge, download, id_of, parse};
 use crate::api::{ApiClient, Backup};
 use crate::args::{BackupsCommand, WaitArgs};
 use crate::error::Error;
-use crate::output::{Screen, Table, bytes, one_line, span, time_or_dash};
+use crate::output::{Screen, Table, amount, bytes, one_line, since, span, time_or_dash};
 use crate::prompt::{self, Confirmed};
 use crate::wait::{self, Operation};
 
@@ -54,7 +54,8 @@ async fn list(client: &ApiClient, screen: &mut Screen, instance: &str) -> Result
     if screen.wants_json() {
         return screen.json(&answer);
     }
-    let mut table = Table::new(&[">ID", "STATUS", ">SIZE", "TRIGGERED (UTC)", "TOOK", "REASON"]);
+    let mut table = Table::new(&[">ID", "STATUS", ">SIZE", "TRIGGERED (UTC)", "TOOK", "REASON"])
+        .droppable(&["TOOK", "SIZE"]);
     for backup in parse::<Vec<Backup>>(&answer)? {
         table.row([
             backup.id.to_string(),
@@ -82,6 +83,7 @@ async fn create(
     }
     let operation = Operation {
         name: format!("Backup {id}"),
+        before_bytes: None,
         path: vec!["instances", instance, "backups", &id],
         show: show_command,
     };
@@ -116,10 +118,14 @@ fn show(screen: &mut Screen, answer: &Value) -> Result<(), Error> {
         ("Triggered (UTC)", time_or_dash(backup.triggered_at.as_deref())),
         ("Started (UTC)", time_or_dash(backup.started_at.as_deref())),
         ("Finished (UTC)", time_or_dash(backup.finished_at.as_deref())),
-        ("Took", took(&backup)),
+        running_or_took(&backup),
         ("Name in the store", one_line(backup.backup_id.as_deref().unwrap_or("-"))),
         ("Downloadable", if backup.downloadable == Some(true) { "yes" } else { "no" }.to_owned()),
     ];
+    if backup.status == "running" {
+        let processed = amount(backup.bytes_processed.unwrap_or(0), backup.total_bytes_estimate);
+        fields.push(("Processed", processed));
+    }
     let optional = [
         ("SHA-256", backup.checksum.as_deref()),
         ("Reason", backup.reason_code.as_deref()),
@@ -131,6 +137,13 @@ fn show(screen: &mut Screen, answer: &Value) -> Result<(), Error> {
 
 fn size(backup: &Backup) -> String {
     backup.size.filter(|size| *size > 0).map_or_else(|| "-".to_owned(), bytes)
+}
+
+fn running_or_took(backup: &Backup) -> (&'static str, String) {
+    match backup.status.as_str() {
+        "running" => ("Running for", since(backup.started_at.as_deref())),
+        _ => ("Took", took(backup)),
+    }
 }
 
 /// The end of a deleted backup's run is not known any more: `finished_at` is the time of the deletion.

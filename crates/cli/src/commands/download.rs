@@ -42,8 +42,8 @@ pub(super) async fn run(client: &ApiClient, screen: &mut Screen, args: &Download
     transfer.to_file(&part, &bar).await?;
     bar.finish_and_clear();
     verify(&backup, &part)?;
-    std::fs::rename(&part, &target)?;
-    let size = std::fs::metadata(&target)?.len();
+    std::fs::rename(&part, &target).map_err(|error| local(&target, &error))?;
+    let size = std::fs::metadata(&target).map_err(|error| local(&target, &error))?.len();
     if screen.wants_json() {
         return screen.json(&json!({ "file": target, "size": size, "checksum": backup.checksum }));
     }
@@ -61,7 +61,8 @@ struct Transfer<'a> {
 impl Transfer<'_> {
     /// Appends to the part file until everything is there.
     async fn to_file(&self, part: &Path, bar: &ProgressBar) -> Result<(), Error> {
-        let mut file = File::options().create(true).read(true).append(true).open(part)?;
+        let file = File::options().create(true).read(true).append(true).open(part);
+        let mut file = file.map_err(|error| local(part, &error))?;
         let mut fruitless = 0;
         loop {
             let from = file.seek(SeekFrom::End(0))?;
@@ -117,7 +118,7 @@ impl Transfer<'_> {
 }
 
 fn verify(backup: &Backup, part: &Path) -> Result<(), Error> {
-    let mut file = File::open(part)?;
+    let mut file = File::open(part).map_err(|error| local(part, &error))?;
     let (mut digest, mut size) = (Sha256::new(), 0_u64);
     let mut buffer = vec![0; 1 << 20];
     loop {
@@ -144,6 +145,10 @@ fn compare(backup: &Backup, checksum: &str) -> Result<(), Error> {
         }
         _ => Ok(()),
     }
+}
+
+fn local(file: &Path, error: &std::io::Error) -> Error {
+    Error::Local(format!("{}: {error}", file.display()))
 }
 
 /// The backup's name, unless it could lead out of the directory.

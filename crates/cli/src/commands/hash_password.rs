@@ -1,6 +1,7 @@
 //! `backupctl hash-password`: the Argon2id hash of a password, for `auth.users` of the manager's configuration.
 
 use std::io::{BufRead, IsTerminal};
+use std::path::Path;
 
 use argon2::password_hash::rand_core::OsRng;
 use argon2::password_hash::{PasswordHasher, SaltString};
@@ -10,9 +11,13 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::error::Error;
 use crate::output::Screen;
 use crate::prompt;
+use crate::settings::secret_from_file;
 
-pub(super) fn run(screen: &mut Screen) -> Result<(), Error> {
-    let password = read()?;
+pub(super) fn run(screen: &mut Screen, file: Option<&Path>) -> Result<(), Error> {
+    let password = match file {
+        Some(file) => secret_from_file(file)?,
+        None => read()?,
+    };
     if password.expose_secret().is_empty() {
         return Err(Error::Usage("an empty password protects nothing".into()));
     }

@@ -23,7 +23,9 @@ pub(super) async fn run(
         InstancesCommand::Config(ConfigCommand::Set { instance, changes }) => {
             let answer = client.send(Method::PUT, &["instances", instance], &body(changes)?).await?;
             let note = match changes.encryption_key_file {
-                Some(_) => " The new key is used from the next backup on.",
+                Some(_) => {
+                    " The new key is used from the next backup on; older backups can be restored, but not downloaded."
+                }
                 None => "",
             };
             acknowledge(screen, &answer, &format!("The configuration of {instance} is changed.{note}"))
@@ -36,7 +38,8 @@ async fn list(client: &ApiClient, screen: &mut Screen) -> Result<(), Error> {
     if screen.wants_json() {
         return screen.json(&Value::Array(instances));
     }
-    let mut table = Table::new(&["INSTANCE", "BROKER", "STATE", ">BACKUPS", "LAST DONE (UTC)"]);
+    let mut table = Table::new(&["INSTANCE", "BROKER", "STATE", ">BACKUPS", "LAST DONE (UTC)"])
+        .droppable(&["BROKER", "BACKUPS", "STATE"]);
     for instance in instances {
         let instance: Instance = parse(&instance)?;
         table.row([

@@ -21,7 +21,7 @@ use crate::settings::Settings;
 pub async fn run(cli: Cli, screen: &mut Screen) -> Result<(), Error> {
     let client = || ApiClient::new(Settings::resolve(&cli.connection)?);
     match &cli.command {
-        Command::HashPassword => hash_password::run(screen),
+        Command::HashPassword => hash_password::run(screen, cli.connection.password_file.as_deref()),
         Command::Health => {
             operator::health(&ApiClient::new(Settings::anonymous(&cli.connection)?)?, screen).await
         }

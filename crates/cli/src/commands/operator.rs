@@ -22,7 +22,7 @@ pub(super) async fn health(client: &ApiClient, screen: &mut Screen) -> Result<()
             screen.line(&line)?;
         }
     }
-    if is_healthy { Ok(()) } else { Err(Error::Failed("the manager is not healthy".into())) }
+    if is_healthy { Ok(()) } else { Err(Error::Unhealthy) }
 }
 
 /// What the manager complains about; nothing when all is well.
@@ -49,7 +49,9 @@ pub(super) async fn retention(
         return screen.json(&answer);
     }
     let rows: Vec<RetentionRow> = parse(&answer)?;
-    let mut table = Table::new(&["INSTANCE", ">ID", "STATUS", "TRIGGERED (UTC)", "ACTION", "BECAUSE"]);
+    let mut table = Table::new(&["INSTANCE", ">ID", "STATUS", "TRIGGERED (UTC)", "ACTION", "BECAUSE"])
+        .wrapping(&["BECAUSE"])
+        .droppable(&["TRIGGERED (UTC)", "STATUS"]);
     let count = |action: &str| rows.iter().filter(|row| row.action == action).count();
     let summary =
         format!("{} would stay, {} be marked, {} be removed.", count("keep"), count("mark"), count("remove"));

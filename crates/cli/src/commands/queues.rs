@@ -29,7 +29,8 @@ async fn overview(client: &ApiClient, screen: &mut Screen) -> Result<(), Error> 
         ">FAILED 24H",
         "OLDEST READY (UTC)",
         ">WORKERS",
-    ]);
+    ])
+    .droppable(&["SCHEDULED", "RUNNING", "OLDEST READY (UTC)"]);
     for queue in &queues {
         table.row([
             queue.queue.clone(),
@@ -69,7 +70,9 @@ async fn jobs(
         return screen.json(&answer);
     }
     let mut table =
-        Table::new(&[">ID", "QUEUE", "ARGUMENTS", "STATE", ">TRY", "WHEN (UTC)", "WORKER OR ERROR"]);
+        Table::new(&[">ID", "QUEUE", "ARGUMENTS", "STATE", ">TRY", "WHEN (UTC)", "WORKER OR ERROR"])
+            .wrapping(&["ARGUMENTS", "WORKER OR ERROR"])
+            .droppable(&["TRY", "ARGUMENTS", "WHEN (UTC)"]);
     for job in parse::<Vec<Job>>(&answer)? {
         table.row([
             job.id.to_string(),
@@ -81,7 +84,14 @@ async fn jobs(
             job.last_error.or(job.claimed_by).unwrap_or_default(),
         ]);
     }
-    screen.table(table, "No such jobs.")
+    screen.table(table, &no_jobs(queue, state))
+}
+
+/// Names the filter that nothing has passed.
+fn no_jobs(queue: Option<&str>, state: Option<JobState>) -> String {
+    let state = state.map(|state| format!("{} ", state.as_str())).unwrap_or_default();
+    let queue = queue.map(|queue| format!(" in {}", one_line(queue))).unwrap_or_default();
+    format!("No {state}jobs{queue}.")
 }
 
 /// `operation=backup id=7` rather than JSON.

@@ -7,9 +7,12 @@ use super::{acknowledge, id_of, parse};
 use crate::api::{ApiClient, Restore};
 use crate::args::{RestoresCommand, WaitArgs};
 use crate::error::Error;
-use crate::output::{Screen, Table, one_line, span, time_or_dash};
+use crate::output::{Screen, Table, amount, one_line, since, span, time_or_dash};
 use crate::prompt::{self, Confirmed};
 use crate::wait::{self, Operation};
+
+/// What a restore does before it loads anything: the agent reads the stored bytes once and compares the checksum.
+const BEFORE_BYTES: &str = "checking the stored bytes";
 
 pub(super) async fn run(
     client: &ApiClient,
@@ -58,6 +61,7 @@ async fn follow(
     }
     let operation = Operation {
         name: format!("Restore {id}"),
+        before_bytes: Some(BEFORE_BYTES),
         path: vec!["instances", instance, "restores", &id],
         show: show_command,
     };
@@ -70,7 +74,8 @@ async fn list(client: &ApiClient, screen: &mut Screen, instance: &str) -> Result
     if screen.wants_json() {
         return screen.json(&answer);
     }
-    let mut table = Table::new(&[">ID", ">BACKUP", "STATUS", "TRIGGERED (UTC)", "TOOK", "REASON"]);
+    let mut table = Table::new(&[">ID", ">BACKUP", "STATUS", "TRIGGERED (UTC)", "TOOK", "REASON"])
+        .droppable(&["TOOK", "BACKUP"]);
     for restore in parse::<Vec<Restore>>(&answer)? {
         table.row([
             restore.id.to_string(),
@@ -98,8 +103,17 @@ fn show(screen: &mut Screen, answer: &Value) -> Result<(), Error> {
         ("Triggered (UTC)", time_or_dash(restore.triggered_at.as_deref())),
         ("Started (UTC)", time_or_dash(restore.started_at.as_deref())),
         ("Finished (UTC)", time_or_dash(restore.finished_at.as_deref())),
-        ("Took", span(restore.started_at.as_deref(), restore.finished_at.as_deref())),
     ];
+    if restore.status == "running" {
+        fields.push(("Running for", since(restore.started_at.as_deref())));
+        let processed = match restore.bytes_processed.unwrap_or(0) {
+            0 => format!("nothing yet, {BEFORE_BYTES}"),
+            done => amount(done, restore.total_bytes_estimate),
+        };
+        fields.push(("Processed", processed));
+    } else {
+        fields.push(("Took", span(restore.started_at.as_deref(), restore.finished_at.as_deref())));
+    }
     let optional = [("Reason", restore.reason_code.as_deref()), ("Message", restore.msg.as_deref())];
     fields.extend(optional.into_iter().filter_map(|(name, value)| Some((name, one_line(value?)))));
     screen.fields(&fields)

@@ -25,6 +25,15 @@ pub fn bytes(count: u64) -> String {
     }
 }
 
+/// How much of how much: `223 MiB of about 987 MiB`, or `223 MiB` while nobody knows the whole.
+#[must_use]
+pub fn amount(done: u64, total: Option<u64>) -> String {
+    match total.filter(|total| *total > 0) {
+        Some(total) => format!("{} of about {}", bytes(done), bytes(total)),
+        None => bytes(done),
+    }
+}
+
 /// A duration in its two largest units: `45s`, `3m 20s`, `2h 5m`, `3d 4h`.
 #[must_use]
 pub fn duration(seconds: u64) -> String {
@@ -44,6 +53,12 @@ pub fn span(from: Option<&str>, to: Option<&str>) -> String {
     let between = |from: DateTime<Utc>, to: DateTime<Utc>| -> TimeDelta { to - from };
     let seconds = parse(from).zip(parse(to)).map(|(from, to)| between(from, to).num_seconds());
     seconds.and_then(|s| u64::try_from(s).ok()).map_or_else(|| "-".to_owned(), duration)
+}
+
+/// The time since a moment of the API, by the clock of this host; a dash when it is missing.
+#[must_use]
+pub fn since(from: Option<&str>) -> String {
+    span(from, Some(&Utc::now().to_rfc3339()))
 }
 
 /// A moment of the API to the second, in UTC: `2023-04-11 08:52:48`. What is not understood is shown as it is.
@@ -107,6 +122,15 @@ mod tests {
         assert_eq!(span(a, b), "1m 0s");
         assert_eq!(span(b, a), "-");
         assert_eq!(span(a, None), "-");
+        assert_eq!(since(None), "-");
+        assert!(since(a).contains('d'), "{}", since(a));
+    }
+
+    #[test]
+    fn an_amount_names_the_whole_only_when_it_is_known() {
+        assert_eq!(amount(223 << 20, Some(987 << 20)), "223 MiB of about 987 MiB");
+        assert_eq!(amount(1024, None), "1.00 KiB");
+        assert_eq!(amount(1024, Some(0)), "1.00 KiB");
     }
 
     #[test]

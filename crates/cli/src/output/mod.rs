@@ -4,6 +4,6 @@ mod human;
 mod screen;
 mod table;
 
-pub use human::{bytes, duration, one_line, span, time, time_or_dash};
+pub use human::{amount, bytes, duration, one_line, since, span, time, time_or_dash};
 pub use screen::{Format, Screen};
 pub use table::Table;

@@ -65,7 +65,11 @@ impl Screen {
             return self.remark(nothing);
         }
         let text = table.render(self.width);
-        self.line(&text)
+        self.line(&text)?;
+        match table.dropped(self.width) {
+            [] => Ok(()),
+            dropped => self.remark(&format!("Not shown, for want of room: {}.", dropped.join(", "))),
+        }
     }
 
     /// Prints names and values below each other.

@@ -104,3 +104,12 @@ fn what_may_not_be_downloaded_is_refused_with_the_way_out() {
     assert_eq!(ended.code, 4);
     assert!(ended.err.contains("--encryption-key-file"), "{}", ended.err);
 }
+
+#[test]
+fn a_file_that_cannot_be_written_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("absent").join("x");
+    let ended = download(&fake(&checksum(), vec![Answer::bytes(200, &content())]), &file);
+    assert_eq!(ended.code, 1);
+    assert!(ended.err.contains(&file.display().to_string()), "{}", ended.err);
+}

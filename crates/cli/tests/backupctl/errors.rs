@@ -7,7 +7,7 @@ use crate::fake::{Answer, Fake, run};
 #[test]
 fn every_refusal_has_its_exit_code_and_a_next_step() {
     for (status, word, code, hint) in [
-        (400, "BadRequest", 1, ""),
+        (400, "BadRequest", 2, ""),
         (401, "Unauthorized", 4, "BACKUPCTL_PASSWORD"),
         (403, "Forbidden", 4, "may not"),
         (404, "NotFound", 3, "backupctl instances list"),
@@ -46,10 +46,47 @@ fn health_needs_no_password_and_says_what_is_wrong() {
     let fake = Fake::start(&[("GET /v2/healthy", vec![Answer::new(200, json!({"status": "ok"})), sick])]);
     assert_eq!(run(&fake.url, "health", &[], "").code, 0);
     let ended = run(&fake.url, "health", &[], "");
-    assert_eq!(ended.code, 1);
+    assert_eq!(ended.code, 69);
     assert!(ended.out.contains("No worker serves backup_all_job."), "{}", ended.out);
     assert!(!fake.requests()[0].headers.contains_key("authorization"));
-    assert_eq!(run("http://127.0.0.1:1", "health", &[], "").code, 69);
+    let absent = run("http://127.0.0.1:1", "health", &[], "");
+    assert_eq!(absent.code, 69);
+    assert!(absent.err.contains("--url") && !absent.err.contains("backupctl health"), "{}", absent.err);
+}
+
+#[test]
+fn what_cannot_be_undeleted_is_not_said_to_be_gone() {
+    let refused =
+        Answer::new(409, json!({"error": "NotUndeletable", "description": "It cannot be undeleted."}));
+    let fake = Fake::start(&[("POST /instances/g-1/backups/7/undelete", vec![refused])]);
+    let ended = fake.run("backups undelete g-1 7");
+    assert_eq!(ended.code, 4);
+    assert!(ended.err.contains("only while it is marked `deleted`"), "{}", ended.err);
+    assert!(!ended.err.contains("gone"), "{}", ended.err);
+}
+
+#[test]
+fn plain_http_towards_a_tls_port_is_pointed_to_https() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            // What a TLS server says to plain HTTP: a fatal alert.
+            let mut stream = stream.unwrap();
+            let _ = std::io::Read::read(&mut stream, &mut [0; 4096]);
+            let _ = std::io::Write::write_all(&mut stream, &[0x15, 3, 3, 0, 2, 2, 50]);
+        }
+    });
+    let ended = run(&url, "health", &[], "");
+    assert_eq!(ended.code, 69);
+    assert!(ended.err.contains("https://"), "{}", ended.err);
+}
+
+#[test]
+fn a_url_that_is_none_is_told_before_a_password_is_asked_for() {
+    let ended = run("foo", "instances list", &[], "");
+    assert_eq!(ended.code, 2);
+    assert!(ended.err.contains("must begin with http:// or https://"), "{}", ended.err);
 }
 
 #[test]

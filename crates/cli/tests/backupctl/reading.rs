@@ -129,3 +129,51 @@ fn a_password_is_hashed_without_asking_any_manager() {
     assert!(ended.out.starts_with("$argon2id$"), "{}", ended.out);
     assert_eq!(run("http://127.0.0.1:1", "hash-password", &[], "\n").code, 2);
 }
+
+#[test]
+fn the_password_to_hash_is_read_from_the_option_and_not_from_the_log_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("password");
+    std::fs::write(&file, "correct horse\n").unwrap();
+    let line = format!("hash-password --password-file {}", file.display());
+    let ended = run("http://127.0.0.1:1", &line, &[], "");
+    assert_eq!(ended.code, 0, "{}", ended.err);
+    assert!(ended.out.starts_with("$argon2id$"), "{}", ended.out);
+    assert_eq!(run("http://127.0.0.1:1", &format!("{line}-absent"), &[], "x\n").code, 2);
+    let log_in = [("BACKUPCTL_PASSWORD_FILE", "/absent")];
+    assert_eq!(run("http://127.0.0.1:1", "hash-password", &log_in, "x\n").code, 0);
+}
+
+#[test]
+fn a_running_operation_shows_how_far_it_is() {
+    let running = |bytes: u64| {
+        json!({"id": 7, "status": "running", "started_at": "2026-01-31T01:30:01.000Z",
+            "bytes_processed": bytes, "total_bytes_estimate": 987_u64 << 20})
+    };
+    let fake = Fake::start(&[
+        ("GET /instances/g-1/backups/7", vec![Answer::new(200, running(223 << 20))]),
+        (
+            "GET /instances/g-1/restores/7",
+            vec![Answer::new(200, running(0)), Answer::new(200, running(223 << 20))],
+        ),
+    ]);
+    let backup = fake.run("backups show g-1 7").out;
+    assert!(backup.contains("223 MiB of about 987 MiB") && backup.contains("Running for:"), "{backup}");
+    assert!(fake.run("restores show g-1 7").out.contains("checking the stored bytes"));
+    assert!(fake.run("restores show g-1 7").out.contains("223 MiB of about 987 MiB"));
+}
+
+#[test]
+fn an_empty_list_of_jobs_names_the_filter_and_a_refusal_is_quoted() {
+    let refused = Answer::new(400, json!({"error": "BadRequest", "description": "There is no queue x."}));
+    let fake = Fake::start(&[
+        ("GET /v2/queues/jobs?limit=100", vec![Answer::new(200, "[]")]),
+        ("GET /v2/queues/jobs?limit=100&state=running", vec![Answer::new(200, "[]")]),
+        ("GET /v2/queues/jobs?limit=100&queue=x", vec![refused]),
+    ]);
+    assert_eq!(fake.run("queues jobs").err, "No jobs.\n");
+    assert_eq!(fake.run("queues jobs --state running").err, "No running jobs.\n");
+    let ended = fake.run("queues jobs --queue x");
+    assert_eq!(ended.code, 2);
+    assert!(ended.err.contains("There is no queue x."), "{}", ended.err);
+}

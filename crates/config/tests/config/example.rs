@@ -4,6 +4,8 @@ use std::path::Path;
 
 use crate::{LEAST, read};
 
+const PLACE_HOLDER: &str = "replace-this-by-the-output-of-openssl-rand-base64-32";
+
 fn example() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/backup-manager.example.yml");
     std::fs::read_to_string(path).unwrap()
@@ -11,7 +13,8 @@ fn example() -> String {
 
 #[test]
 fn the_example_file_is_accepted_and_shows_the_defaults() {
-    let example = read(&example()).unwrap();
+    let own_key = example().replace(PLACE_HOLDER, "0123456789abcdef");
+    let example = read(&own_key).unwrap();
     let least = read(LEAST).unwrap();
     assert_eq!(format!("{:?}", example.policy()), format!("{:?}", least.policy()));
     assert_eq!(format!("{:?}", example.schedules()), format!("{:?}", least.schedules()));
@@ -21,6 +24,17 @@ fn the_example_file_is_accepted_and_shows_the_defaults() {
     assert_eq!(example.database.pool_size, least.database.pool_size);
     assert_eq!(example.database.connect_timeout, least.database.connect_timeout);
     assert_eq!(example.listen.http, least.listen.http);
+}
+
+#[test]
+fn the_example_file_is_refused_until_its_key_is_replaced() {
+    let error = read(&example()).unwrap_err();
+    let said = error.to_string();
+    assert!(
+        said.contains("backup_manager_encryption_keys[0].key: found the place-holder of the example file"),
+        "{said}"
+    );
+    assert_eq!(error.mistakes().len(), 1, "{said}");
 }
 
 #[test]

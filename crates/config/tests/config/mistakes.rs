@@ -84,6 +84,20 @@ const CASES: &[(&str, &str)] = &[
         "auth.users[0].role: found \"king\"; allowed: `operator` or `auditor`",
     ),
     ("database: {}", "database.url: found nothing; allowed: a value; the key is required"),
+    (
+        "database: {url: 'postgress://u:hunter2@h/d'}",
+        "database.url: found a URL of another scheme (not shown)",
+    ),
+    ("database: {url: 'mysql://u:hunter2@h/d'}", "database.url: found a URL of another scheme (not shown)"),
+    (
+        "database: {url: hunter2}",
+        "database.url: found a text with a word without = (not shown); allowed: postgres://",
+    ),
+    ("database: {url: 'host=h pasword=hunter2'}", "database.url: found a text with an unknown keyword"),
+    (
+        "database: {url: 'postgres://u:hunter2%zz@h/d'}",
+        "database.url: found a URL whose user or password is not",
+    ),
     ("database: {url: x, pool_size: 0}", "database.pool_size: found 0; allowed: 1 to 1000 connections"),
     ("service_brokers: []", "service_brokers: found an empty list; allowed: at least one"),
     ("stores: {}", "stores: found no store; allowed: at least one"),

@@ -60,7 +60,7 @@ pub(super) async fn play(
     let act = report.begin("restoring through the API, while somebody is connected");
     block_in_place(|| stage.connect_client())?;
     let restore = restore(&api, number(&backup, "id")).await?;
-    let remark = format!("{} read from the store", HumanBytes(number(&restore, "bytes_processed")));
+    let remark = format!("{} loaded into the data service", HumanBytes(number(&restore, "bytes_processed")));
     report.end("restore", act, remark);
 
     let act = report.begin("comparing everything with what was there before");

@@ -12,6 +12,7 @@ use crate::views::message::RestoreBegun;
 
 /// Records a restore of `backup_id` into the instance with the internal number `instance_id`.
 pub(crate) async fn create(core: Core, caller: Caller, fields: Fields) -> Answer {
+    fields.only(&["backup_id", "instance_id"])?;
     let missing = |name: &str| ApiError::bad_request(format!("{name} is missing."));
     let backup = fields.integer("backup_id")?.ok_or_else(|| missing("backup_id"))?;
     let instance = fields.integer("instance_id")?.ok_or_else(|| missing("instance_id"))?;

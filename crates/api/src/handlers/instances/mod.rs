@@ -25,6 +25,15 @@ const CHUNK: i64 = 20;
 /// Instances per page when only `page` is given.
 const PER_PAGE: i64 = 100;
 
+/// What an owner may change.
+const CHANGEABLE: [&str; 5] = [
+    "encryption_key",
+    "exclude_from_auto_backup",
+    "credentials_updated_by_user",
+    "min_backup_count",
+    "retention_time",
+];
+
 /// Lists every instance as a stream, or one page with `Link` when `page` or `per_page` is given.
 pub(crate) async fn list(core: Core, request: HttpRequest, query: Query) -> Answer {
     let page = query.number("page", 1..=1_000_000_000)?;
@@ -66,6 +75,7 @@ pub(crate) async fn show(core: Core, of: OfInstance) -> Answer {
 
 /// Changes what an owner may change.
 pub(crate) async fn update(core: Core, caller: Caller, of: OfInstance, fields: Fields) -> Answer {
+    fields.only(&CHANGEABLE)?;
     let changes = InstanceChanges {
         encryption_key: fields.secret("encryption_key")?,
         exclude_from_auto_backup: fields.boolean("exclude_from_auto_backup")?,

@@ -11,6 +11,7 @@ use crate::views::message::Id;
 
 /// Records a restore into the instance; `source_instance_id` names another instance as the backup's owner.
 pub(crate) async fn create(core: Core, caller: Caller, of: OfBackup, fields: Fields) -> Answer {
+    fields.only(&["source_instance_id"])?;
     let source = match fields.text("source_instance_id")? {
         Some(text) => RestoreSource::Instance(path::guid(&text)?),
         None => RestoreSource::Target,

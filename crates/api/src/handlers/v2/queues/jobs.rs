@@ -1,6 +1,7 @@
 //! `GET /v2/queues/jobs?queue=&state=&limit=`
 
 use actix_web::HttpResponse;
+use backup_core::jobs::QUEUES;
 use backup_queue::overview::{self, JobState};
 
 use crate::error::ApiError;
@@ -8,20 +9,40 @@ use crate::handlers::query::Query;
 use crate::handlers::{Answer, Core};
 use crate::views::queue::JobView;
 
-/// Lists jobs of one state, of one queue or of all.
+/// In the order in which they are listed: what happens now first.
+const STATES: [JobState; 4] = [JobState::Running, JobState::Ready, JobState::Scheduled, JobState::Failed];
+
+/// Lists jobs of one state or of all, of one queue or of all.
 pub(crate) async fn list(core: Core, query: Query) -> Answer {
     let limit = query.number("limit", 1..=1000)?.unwrap_or(100);
-    let queue = query.text("queue").map(str::to_owned);
-    if queue.as_ref().is_some_and(|queue| queue.contains('\0')) {
-        return Err(ApiError::bad_request("queue has characters that no name has."));
-    }
-    let state = query.text("state").unwrap_or("running");
-    let state = JobState::parse(state)
-        .ok_or_else(|| ApiError::bad_request("state must be ready, scheduled, running or failed."))?;
+    let queue = query.text("queue").map(queue).transpose()?;
+    let states =
+        query.text("state").map_or(Ok(STATES.to_vec()), |word| state(word).map(|state| vec![state]))?;
     let jobs = core
         .database
-        .transaction(move |conn| Ok(overview::jobs(conn, queue.as_deref(), state, limit)?))
+        .transaction(move |conn| {
+            let mut jobs = Vec::new();
+            for state in states {
+                let left = limit.saturating_sub(i64::try_from(jobs.len()).unwrap_or(i64::MAX));
+                if left > 0 {
+                    jobs.extend(overview::jobs(conn, queue, state, left)?);
+                }
+            }
+            Ok(jobs)
+        })
         .await?;
     let views: Vec<JobView> = jobs.into_iter().map(Into::into).collect();
     Ok(HttpResponse::Ok().json(views))
+}
+
+fn queue(name: &str) -> Result<&'static str, ApiError> {
+    QUEUES
+        .into_iter()
+        .find(|known| *known == name)
+        .ok_or_else(|| ApiError::bad_request(format!("queue must be one of {}.", QUEUES.join(", "))))
+}
+
+fn state(word: &str) -> Result<JobState, ApiError> {
+    JobState::parse(word)
+        .ok_or_else(|| ApiError::bad_request("state must be running, ready, scheduled or failed."))
 }
