@@ -77,7 +77,6 @@ CREATE TABLE backups (
     may_be_at_agent       boolean NOT NULL DEFAULT false,
     -- the moment after which the agent is no longer waited for; set by the first dispatch
     deadline_at           timestamptz,
-    agent_task_id         text,
     cancel_requested_at   timestamptz,
     -- the partial objects of a failed backup are still to be removed
     has_remains           boolean NOT NULL DEFAULT false,
@@ -123,7 +122,6 @@ CREATE TABLE restores (
     dispatch_epoch        bigint NOT NULL DEFAULT 0,
     may_be_at_agent       boolean NOT NULL DEFAULT false,
     deadline_at           timestamptz,
-    agent_task_id         text,
     cancel_requested_at   timestamptz,
     triggered_at          timestamptz NOT NULL DEFAULT now(),
     started_at            timestamptz,

@@ -113,15 +113,7 @@ pub fn update_not_at_agent(conn: &mut PgConnection, kind: OperationKind, id: i64
 /// `queued` → `running`. The database refuses it with [`Error::InstanceBusy`] while another operation of the
 /// instance runs.
 pub fn update_running(conn: &mut PgConnection, kind: OperationKind, id: i64) -> Result<()> {
-    execute_one(
-        conn,
-        id,
-        &format!(
-            "UPDATE {} SET status = 'running', msg = NULL, agent_task_id = {} WHERE id = $1",
-            table(kind),
-            name_column(kind)
-        ),
-    )
+    execute_one(conn, id, &format!("UPDATE {} SET status = 'running', msg = NULL WHERE id = $1", table(kind)))
 }
 
 /// Records how far the agent has come, and what people should know meanwhile.
