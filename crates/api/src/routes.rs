@@ -19,27 +19,38 @@ pub fn open() -> Vec<Endpoint> {
     ]
 }
 
-/// Everything else: basic authentication.
-pub fn protected() -> Vec<Endpoint> {
+/// What concerns the whole fleet, or names instances elsewhere than in the path: operators, and auditors who read.
+pub fn of_the_fleet() -> Vec<Endpoint> {
+    vec![
+        at("/backup_agent/backup_all").post(backup_agent::backup_all::create),
+        at("/backup_agent/backup").post(backup_agent::backup::create),
+        at("/backup_agent/restores").post(backup_agent::restores::create),
+        at("/v2/queues").get(v2::queues::list),
+        at("/v2/queues/jobs").get(v2::queues::jobs::list),
+        at("/v2/retention").get(v2::retention::list),
+    ]
+}
+
+/// What concerns the instance in the path, and the list of the instances that the caller may see: owners, too.
+pub fn of_instances() -> Vec<Endpoint> {
     let mut all = vec![
         at("/instances").get(instances::list),
         at("/instances/{instance_id}").get(instances::show).put(instances::update),
         at("/instances/{instance_id}/config").get(instances::config::show),
-        at("/backup_agent/backup_all").post(backup_agent::backup_all::create),
-        at("/backup_agent/backup").post(backup_agent::backup::create),
-        at("/backup_agent/restores").post(backup_agent::restores::create),
         at("/v1/instances/{instance_id}/disaster-recovery/prepare")
             .post(v1::instances::disaster_recovery::prepare::create),
         at("/service-instances/{instance_id}/backups").get(instances::show).post(instances::backups::create),
         at("/service-instances/{instance_id}/backups/restore")
             .post(service_instances::backups::restore::create),
-        at("/v2/queues").get(v2::queues::list),
-        at("/v2/queues/jobs").get(v2::queues::jobs::list),
-        at("/v2/retention").get(v2::retention::list),
     ];
     all.extend(below_an_instance("/instances/{instance_id}"));
     all.extend(below_an_instance("/v1/instances/{instance_id}"));
     all
+}
+
+/// Everything that needs credentials.
+pub fn protected() -> Vec<Endpoint> {
+    of_the_fleet().into_iter().chain(of_instances()).collect()
 }
 
 fn below_an_instance(base: &str) -> Vec<Endpoint> {
