@@ -40,6 +40,9 @@ CREATE TABLE service_instances (
     updated_at                  timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX service_instances_of_broker ON service_instances (service_broker_id, id);
+-- what an owner of spaces or organizations may see
+CREATE INDEX service_instances_of_space ON service_instances (space_guid, id);
+CREATE INDEX service_instances_of_organization ON service_instances (organization_guid, id);
 
 CREATE TABLE encryption_keys (
     id                  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -11,8 +11,10 @@ mod convert;
 mod database;
 mod jobs;
 mod listen;
+mod oidc;
 mod schedules;
 mod settings;
+mod trusted_proxies;
 mod workers;
 
 use std::path::Path;
@@ -24,6 +26,7 @@ pub use brokers::{AgentSettings, BrokerSettings};
 pub use database::DatabaseSettings;
 pub use jobs::{AgentJobSettings, BackupSettings, JobSettings, LimitSettings, WatcherSettings};
 pub use listen::ListenSettings;
+pub use oidc::OidcSettings;
 pub use settings::{EncryptionKeySettings, Settings};
 pub use workers::{InvalidWorkerGroup, WorkerGroup, WorkerGroupSettings};
 

@@ -4,7 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use backup_daemon::config::Mistake;
+use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, de};
+
+use crate::trusted_proxies;
 
 /// The `listen` section.
 #[derive(Debug, Clone, Deserialize)]
@@ -20,6 +23,9 @@ pub struct ListenSettings {
     pub certificate_path: Option<PathBuf>,
     /// PEM file with the private key.
     pub key_path: Option<PathBuf>,
+    /// Whose `X-Forwarded-For` is believed.
+    #[serde(deserialize_with = "trusted_proxies::deserialize")]
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 impl Default for ListenSettings {
@@ -29,6 +35,7 @@ impl Default for ListenSettings {
             https: Some(SocketAddr::from(([0, 0, 0, 0], 3001))),
             certificate_path: None,
             key_path: None,
+            trusted_proxies: Vec::new(),
         }
     }
 }

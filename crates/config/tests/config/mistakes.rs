@@ -81,7 +81,41 @@ const CASES: &[(&str, &str)] = &[
     ),
     (
         "auth: {users: [{name: a, password_hash: x, role: king}]}",
-        "auth.users[0].role: found \"king\"; allowed: `operator` or `auditor`",
+        "auth.users[0].role: found \"king\"; allowed: one of `operator`, `auditor`, `owner`",
+    ),
+    (
+        "auth: {users: [{name: 'a~b', password_hash: x, role: operator}]}",
+        "auth.users[0].name: found \"a~b\"; allowed: a name without colons and tildes",
+    ),
+    (
+        "auth: {users: [{name: a, password_hash: x, role: owner, instances: []}]}",
+        "auth.users[0]: found an owner of nothing; allowed: an owner has at least one of instances",
+    ),
+    (
+        "auth: {users: [{name: a, password_hash: x, role: auditor, spaces: [s]}]}",
+        "auth.users[0].spaces: found a list for another role; allowed: only with role: owner",
+    ),
+    (
+        "auth: {users: [{name: a, password_hash: x, role: owner, organizations: [o, 'o p']}]}",
+        "auth.users[0].organizations[1]: found \"o p\"; allowed: a GUID",
+    ),
+    (
+        "auth: {users: [], oidc: {issuer: 'http://issuer.example', audience: a}}",
+        "auth.oidc.issuer: found another text; allowed: an https URL",
+    ),
+    (
+        "auth: {users: [], oidc: {issuer: 'https://i', audience: a, jwks_url: 'ftp://i/keys'}}",
+        "auth.oidc.jwks_url: found another text; allowed: an https URL",
+    ),
+    ("auth: {users: [], oidc: {issuer: 'https://i'}}", "auth.oidc.audience: found nothing; allowed: a value"),
+    ("auth: {users: [], oidc: {issuer: 'https://i', audience: ''}}", "auth.oidc.audience: found nothing"),
+    (
+        "auth: {users: [], oidc: {issuer: 'https://i', audience: a, space_claim: ''}}",
+        "auth.oidc.space_claim: found nothing; allowed: the name of a claim",
+    ),
+    (
+        "listen: {https: null, trusted_proxies: [10.0.0.1, 10.0.0.0/33]}",
+        "listen.trusted_proxies[1]: found \"10.0.0.0/33\"; allowed: an address or a network",
     ),
     ("database: {}", "database.url: found nothing; allowed: a value; the key is required"),
     (

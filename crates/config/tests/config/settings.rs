@@ -78,3 +78,22 @@ fn what_only_the_file_system_knows_is_reported_with_its_key() {
     assert!(said.contains("stores.main: found"), "{said}");
     assert!(said.contains("service_brokers[0].agent.ca_path: found No such file"), "{said}");
 }
+
+#[test]
+fn owners_an_issuer_and_trusted_proxies_are_read() {
+    let users = LEAST.lines().find(|line| line.starts_with("auth:")).unwrap();
+    let hash = "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$aGFzaA";
+    let auth = format!(
+        "auth: {{users: [{{name: o, password_hash: '{hash}', role: owner, spaces: [s-1]}}], \
+         oidc: {{issuer: 'https://i.example', audience: backups}}}}"
+    );
+    let text = LEAST
+        .replace(users, &auth)
+        .replace("listen: {https: null}", "listen: {https: null, trusted_proxies: [10.0.0.7, 'fd00::/64']}");
+    let settings = read(&text).unwrap();
+    assert_eq!(settings.auth.users[0].role, backup_config::Role::Owner);
+    assert_eq!(settings.auth.users[0].spaces, ["s-1"]);
+    assert_eq!(settings.auth.oidc.unwrap().space_claim, "space_guid");
+    let networks: Vec<_> = settings.listen.trusted_proxies.iter().map(ToString::to_string).collect();
+    assert_eq!(networks, ["10.0.0.7/32", "fd00::/64"]);
+}

@@ -39,7 +39,7 @@ async fn cancel(
     manager
         .database
         .transaction(move |conn| {
-            let instance = service_instances::get(conn, &guid)?;
+            let instance = service_instances::get_visible(conn, &actor.scope, &guid)?;
             let is_known = match kind {
                 OperationKind::Backup => backups::find(conn, instance.id, BackupId(id))?.is_some(),
                 OperationKind::Restore => restores::find(conn, instance.id, RestoreId(id))?.is_some(),

@@ -28,7 +28,7 @@ pub async fn delete_backup(
     let backup = manager
         .database
         .transaction(move |conn| {
-            let instance = service_instances::get(conn, &owner)?;
+            let instance = service_instances::get_visible(conn, &actor.scope, &owner)?;
             // The deleter decides under this lock.
             service_instances::lock(conn, instance.id)?;
             let backup = backups::find(conn, instance.id, id)?.ok_or(Error::BackupNotFound(id))?;

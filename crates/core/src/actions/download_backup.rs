@@ -31,7 +31,7 @@ pub async fn download_backup(
     let backup = manager
         .database
         .transaction(move |conn| {
-            let instance = service_instances::get(conn, &owner)?;
+            let instance = service_instances::get_visible(conn, &actor.scope, &owner)?;
             let backup = backups::find(conn, instance.id, id)?.ok_or(Error::BackupNotFound(id))?;
             if !(is_allowed && backup.is_downloadable()) {
                 return Err(Error::NotDownloadable(id));

@@ -4,6 +4,7 @@ use crate::domain::backup::Backup;
 use crate::domain::identifiers::{BackupId, RestoreId, ServiceInstanceGuid, ServiceInstanceId};
 use crate::domain::instance::ServiceInstance;
 use crate::domain::restore::Restore;
+use crate::domain::scope::Scope;
 use crate::manager::Manager;
 use crate::store::service_brokers::FailedListing;
 use crate::store::{backups, migrations, restores, service_brokers, service_instances};
@@ -26,6 +27,15 @@ pub async fn instance(manager: &Manager, guid: &ServiceInstanceGuid) -> Result<S
     manager.database.transaction(move |conn| service_instances::get(conn, &guid)).await
 }
 
+/// Whether an instance is within a scope: [`Error::InstanceNotFound`] when it is not, or does not exist.
+pub async fn check_visible(manager: &Manager, scope: &Scope, guid: &ServiceInstanceGuid) -> Result<()> {
+    let (scope, guid) = (scope.clone(), guid.clone());
+    manager
+        .database
+        .transaction(move |conn| service_instances::get_visible(conn, &scope, &guid).map(drop))
+        .await
+}
+
 /// One instance by its number.
 pub async fn instance_by_id(manager: &Manager, id: ServiceInstanceId) -> Result<ServiceInstance> {
     manager.database.transaction(move |conn| service_instances::get_by_id(conn, id)).await
@@ -45,32 +55,36 @@ pub async fn instance_details(manager: &Manager, guid: &ServiceInstanceGuid) -> 
         .await
 }
 
-/// The next `limit` instances after `after`, in the order of their numbers; empty at the end.
+/// The next `limit` instances of the scope after `after`, in the order of their numbers; empty at the end.
 pub async fn instances_after(
     manager: &Manager,
+    scope: &Scope,
     after: ServiceInstanceId,
     limit: i64,
 ) -> Result<Vec<InstanceDetails>> {
+    let scope = scope.clone();
     manager
         .database
         .transaction(move |conn| {
-            let instances = service_instances::list(conn, after, limit)?;
+            let instances = service_instances::list(conn, &scope, after, limit)?;
             with_details(conn, instances)
         })
         .await
 }
 
-/// One page of instances and how many instances there are; `page` counts from 0.
+/// One page of the scope's instances and how many instances it has; `page` counts from 0.
 pub async fn instances_page(
     manager: &Manager,
+    scope: &Scope,
     page: i64,
     per_page: i64,
 ) -> Result<(Vec<InstanceDetails>, i64)> {
+    let scope = scope.clone();
     manager
         .database
         .transaction(move |conn| {
-            let instances = service_instances::list_page(conn, page, per_page)?;
-            Ok((with_details(conn, instances)?, service_instances::count(conn)?))
+            let instances = service_instances::list_page(conn, &scope, page, per_page)?;
+            Ok((with_details(conn, instances)?, service_instances::count(conn, &scope)?))
         })
         .await
 }

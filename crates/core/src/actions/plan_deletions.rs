@@ -9,6 +9,7 @@ use crate::domain::backup::{Backup, BackupStatus};
 use crate::domain::identifiers::{ServiceInstanceGuid, ServiceInstanceId};
 use crate::domain::instance::ServiceInstance;
 use crate::domain::retention::{self, RetentionDecision, RetentionFacts, RetentionRule};
+use crate::domain::scope::Scope;
 use crate::jobs::{self, DeletionStep};
 use crate::manager::{Manager, Policy};
 use crate::store::{self, backups, deletions, service_instances};
@@ -66,7 +67,7 @@ pub async fn preview_deletions(
         .transaction(move |conn| {
             let instances = match &only {
                 Some(guid) => vec![service_instances::get(conn, guid)?],
-                None => service_instances::list(conn, after, limit)?,
+                None => service_instances::list(conn, &Scope::Everything, after, limit)?,
             };
             let last = if only.is_some() { None } else { instances.last().map(|instance| instance.id) };
             let mut planned = Vec::new();

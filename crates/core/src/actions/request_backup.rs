@@ -37,7 +37,7 @@ pub async fn request_backup(
     manager
         .database
         .transaction(move |conn| {
-            let instance = service_instances::get(conn, &guid)?;
+            let instance = service_instances::get_visible(conn, &actor.scope, &guid)?;
             let instance = service_instances::lock(conn, instance.id)?;
             if instance.deleted_at.is_some() {
                 return Err(Error::InstanceDeleted(guid.to_string()));

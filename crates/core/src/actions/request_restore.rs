@@ -31,7 +31,8 @@ pub enum RestoreSource {
 }
 
 /// Records a restore of backup `id` into `target`. Refused unless the backup is `done`, the data services are the
-/// same, and no other restore of the target is unfinished.
+/// same, and no other restore of the target is unfinished. An instance outside of the actor's scope, at either end, is
+/// as unknown as one that does not exist.
 pub async fn request_restore(
     manager: &Manager,
     actor: &Actor,
@@ -43,19 +44,21 @@ pub async fn request_restore(
     manager
         .database
         .transaction(move |conn| {
+            let scope = &actor.scope;
             let target = match &target {
-                RestoreTarget::Guid(guid) => service_instances::get(conn, guid)?,
-                RestoreTarget::Number(number) => service_instances::get_by_id(conn, *number)?,
+                RestoreTarget::Guid(guid) => service_instances::get_visible(conn, scope, guid)?,
+                RestoreTarget::Number(number) => service_instances::get_visible_by_id(conn, scope, *number)?,
             };
             if target.deleted_at.is_some() {
                 return Err(Error::InstanceDeleted(target.guid.to_string()));
             }
             let source = match &source {
                 RestoreSource::Target => target.clone(),
-                RestoreSource::Instance(guid) => service_instances::get(conn, guid)?,
+                RestoreSource::Instance(guid) => service_instances::get_visible(conn, scope, guid)?,
                 RestoreSource::Any => {
                     let owner = backups::get(conn, id)?.instance;
-                    service_instances::get_by_id(conn, owner)?
+                    service_instances::get_visible_by_id(conn, scope, owner)
+                        .map_err(|error| unknown_backup(error, id))?
                 }
             };
             let backup = backups::find(conn, source.id, id)?.ok_or(Error::BackupNotFound(id))?;
@@ -83,4 +86,12 @@ pub async fn request_restore(
             Ok(restore)
         })
         .await
+}
+
+/// Who asks for a backup by its number alone learns nothing of an owner they must not know.
+fn unknown_backup(error: Error, id: BackupId) -> Error {
+    match error {
+        Error::InstanceNotFound(_) => Error::BackupNotFound(id),
+        other => other,
+    }
 }

@@ -18,7 +18,7 @@ pub async fn undelete_backup(
     manager
         .database
         .transaction(move |conn| {
-            let instance = service_instances::get(conn, &guid)?;
+            let instance = service_instances::get_visible(conn, &actor.scope, &guid)?;
             // The deleter decides under this lock.
             service_instances::lock(conn, instance.id)?;
             let backup = backups::find(conn, instance.id, id)?.ok_or(Error::BackupNotFound(id))?;

@@ -1,5 +1,7 @@
 //! Who asked for something, as the audit trail records it.
 
+use super::scope::Scope;
+
 /// The user behind a request, or the part of the system that acts by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Actor {
@@ -9,11 +11,13 @@ pub struct Actor {
     pub address: Option<String>,
     /// The request's id, as in the logs.
     pub request_id: Option<String>,
+    /// The instances that exist for them; no part of the audit trail.
+    pub scope: Scope,
 }
 
 impl Actor {
     /// The worker, acting on a schedule or a job.
     pub fn worker() -> Self {
-        Self { name: "worker".into(), address: None, request_id: None }
+        Self { name: "worker".into(), address: None, request_id: None, scope: Scope::Everything }
     }
 }

@@ -10,4 +10,5 @@ pub mod operation;
 pub mod reason;
 pub mod restore;
 pub mod retention;
+pub mod scope;
 pub mod spread;

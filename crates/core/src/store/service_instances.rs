@@ -9,6 +9,7 @@ use diesel::sql_types::{Array, BigInt, Text};
 use super::schema::{backups, service_brokers, service_instances};
 use crate::domain::identifiers::{ServiceInstanceGuid, ServiceInstanceId};
 use crate::domain::instance::{InstanceChanges, ServiceInstance};
+use crate::domain::scope::Scope;
 use crate::{Error, Result};
 
 #[derive(Queryable, Selectable)]
@@ -74,6 +75,21 @@ macro_rules! select_instances {
     };
 }
 
+/// Narrows a boxed query of instances to a scope: the one place that says which instances are in it.
+macro_rules! within {
+    ($scope:expr, $query:expr) => {
+        match $scope.limits() {
+            None => $query,
+            Some(limits) => $query.filter(
+                service_instances::guid
+                    .eq_any(&limits.instances)
+                    .or(service_instances::organization_guid.eq_any(&limits.organizations))
+                    .or(service_instances::space_guid.eq_any(&limits.spaces)),
+            ),
+        }
+    };
+}
+
 /// The instance of this GUID.
 pub fn get(conn: &mut PgConnection, guid: &ServiceInstanceGuid) -> Result<ServiceInstance> {
     select_instances!()
@@ -83,6 +99,34 @@ pub fn get(conn: &mut PgConnection, guid: &ServiceInstanceGuid) -> Result<Servic
         .map(into_domain)
         .transpose()?
         .ok_or_else(|| Error::InstanceNotFound(guid.to_string()))
+}
+
+/// The instance of this GUID, if it is within the scope; outside it is as unknown as one that does not exist.
+pub fn get_visible(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    guid: &ServiceInstanceGuid,
+) -> Result<ServiceInstance> {
+    within!(scope, select_instances!().filter(service_instances::guid.eq(guid.as_str())).into_boxed())
+        .first::<(InstanceRow, String)>(conn)
+        .optional()?
+        .map(into_domain)
+        .transpose()?
+        .ok_or_else(|| Error::InstanceNotFound(guid.to_string()))
+}
+
+/// The instance of this number, if it is within the scope; outside it is as unknown as one that does not exist.
+pub fn get_visible_by_id(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    id: ServiceInstanceId,
+) -> Result<ServiceInstance> {
+    within!(scope, select_instances!().filter(service_instances::id.eq(id.0)).into_boxed())
+        .first::<(InstanceRow, String)>(conn)
+        .optional()?
+        .map(into_domain)
+        .transpose()?
+        .ok_or_else(|| Error::InstanceNotFound(id.to_string()))
 }
 
 /// The instance of this number.
@@ -110,10 +154,14 @@ pub fn lock(conn: &mut PgConnection, id: ServiceInstanceId) -> Result<ServiceIns
     get_by_id(conn, id)
 }
 
-/// Instances in the order of their numbers, at most `limit`, those after `after`.
-pub fn list(conn: &mut PgConnection, after: ServiceInstanceId, limit: i64) -> Result<Vec<ServiceInstance>> {
-    select_instances!()
-        .filter(service_instances::id.gt(after.0))
+/// Instances of the scope in the order of their numbers, at most `limit`, those after `after`.
+pub fn list(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    after: ServiceInstanceId,
+    limit: i64,
+) -> Result<Vec<ServiceInstance>> {
+    within!(scope, select_instances!().filter(service_instances::id.gt(after.0)).into_boxed())
         .order(service_instances::id)
         .limit(limit)
         .load::<(InstanceRow, String)>(conn)?
@@ -122,9 +170,14 @@ pub fn list(conn: &mut PgConnection, after: ServiceInstanceId, limit: i64) -> Re
         .collect()
 }
 
-/// One page of instances in the order of their numbers; `page` counts from 0.
-pub fn list_page(conn: &mut PgConnection, page: i64, per_page: i64) -> Result<Vec<ServiceInstance>> {
-    select_instances!()
+/// One page of the scope's instances in the order of their numbers; `page` counts from 0.
+pub fn list_page(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    page: i64,
+    per_page: i64,
+) -> Result<Vec<ServiceInstance>> {
+    within!(scope, select_instances!().into_boxed())
         .order(service_instances::id)
         .limit(per_page)
         .offset(page.saturating_mul(per_page))
@@ -134,9 +187,9 @@ pub fn list_page(conn: &mut PgConnection, page: i64, per_page: i64) -> Result<Ve
         .collect()
 }
 
-/// How many instances there are, deleted ones included.
-pub fn count(conn: &mut PgConnection) -> Result<i64> {
-    Ok(service_instances::table.count().get_result(conn)?)
+/// How many instances the scope has, deleted ones included.
+pub fn count(conn: &mut PgConnection, scope: &Scope) -> Result<i64> {
+    Ok(within!(scope, service_instances::table.count().into_boxed()).get_result(conn)?)
 }
 
 /// Locks the next `limit` instances after `after` that are not deleted: the candidates of the fan-out `job`. Comes with
