@@ -2,6 +2,7 @@
 //! What the client reads and what the operator reads are two texts: ours are logged here, and answered in general terms.
 
 use std::fmt;
+use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
@@ -16,7 +17,7 @@ pub(crate) struct ApiError {
     status: StatusCode,
     error: &'static str,
     description: String,
-    header: Option<(HeaderName, HeaderValue)>,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// The word of an error, left with the answer for the access log.
@@ -31,7 +32,7 @@ struct Shape<'a> {
 
 impl ApiError {
     pub(crate) fn new(status: StatusCode, error: &'static str, description: impl Into<String>) -> Self {
-        Self { status, error, description: description.into(), header: None }
+        Self { status, error, description: description.into(), headers: Vec::new() }
     }
 
     pub(crate) fn bad_request(description: impl Into<String>) -> Self {
@@ -47,17 +48,33 @@ impl ApiError {
     }
 
     pub(crate) fn unauthorized() -> Self {
+        Self::unauthorized_because("User name and password are needed and must be right.")
+    }
+
+    pub(crate) fn unauthorized_because(description: &str) -> Self {
         let challenge = HeaderValue::from_static("Basic realm=\"a9s Backup Manager\", charset=\"UTF-8\"");
-        Self::new(
-            StatusCode::UNAUTHORIZED,
-            "Unauthorized",
-            "User name and password are needed and must be right.",
-        )
-        .with_header(header::WWW_AUTHENTICATE, challenge)
+        Self::new(StatusCode::UNAUTHORIZED, "Unauthorized", description)
+            .with_header(header::WWW_AUTHENTICATE, challenge)
+    }
+
+    /// Says that a bearer token would be accepted, too, and what was wrong with one (RFC 6750).
+    pub(crate) fn with_bearer_challenge(self, error: Option<&'static str>) -> Self {
+        let error = error.map(|error| format!(", error=\"{error}\"")).unwrap_or_default();
+        match HeaderValue::from_str(&format!("Bearer realm=\"a9s Backup Manager\"{error}")) {
+            Ok(challenge) => self.with_header(header::WWW_AUTHENTICATE, challenge),
+            Err(_) => self,
+        }
+    }
+
+    /// Has to wait for so long, in whole seconds.
+    pub(crate) fn too_many_requests(description: &str, wait: Duration) -> Self {
+        let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", description)
+            .with_header(header::RETRY_AFTER, HeaderValue::from(seconds))
     }
 
     pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.header = Some((name, value));
+        self.headers.push((name, value));
         self
     }
 
@@ -99,8 +116,8 @@ impl ApiError {
     /// Renders it.
     pub(crate) fn answer(&self) -> HttpResponse {
         let mut answer = HttpResponse::build(self.status);
-        if let Some(header) = &self.header {
-            answer.insert_header(header.clone());
+        for header in &self.headers {
+            answer.append_header(header.clone());
         }
         let mut answer = answer.json(Shape { error: self.error, description: &self.description });
         answer.extensions_mut().insert(ErrorWord(self.error));

@@ -13,5 +13,5 @@ pub mod routes;
 mod server;
 mod views;
 
-pub use auth::hash_password;
+pub use auth::{SetupError, check_auth, hash_password};
 pub use server::{Running, StartError, start};

@@ -61,12 +61,11 @@ async fn serve(config: &Path) -> Result<(), Failure> {
         () = stop.cancelled() => return Ok(()),
     };
     let manager = Manager::new(database, core);
-    let mut running = backup_api::start(manager, &settings.auth.users, &settings.listen).await.map_err(
-        |error| match error {
+    let mut running =
+        backup_api::start(manager, &settings.auth, &settings.listen).await.map_err(|error| match error {
             backup_api::StartError::Listen { .. } => Failure::failed(error),
             other => Failure::bad_configuration(other),
-        },
-    )?;
+        })?;
     for (scheme, address) in [("http", running.http), ("https", running.https)] {
         if let Some(address) = address {
             tracing::info!("answering on {scheme}://{address}");
@@ -98,6 +97,7 @@ fn start_up(config: &Path) -> Result<Settings, Failure> {
 fn check_config(config: &Path) -> Result<(), Failure> {
     let settings = backup_config::load_for_api(config)?;
     settings.core()?;
+    backup_api::check_auth(&settings.auth).map_err(Failure::bad_configuration)?;
     if settings.listen.https.is_some()
         && let (Some(certificate), Some(key)) = (&settings.listen.certificate_path, &settings.listen.key_path)
     {

@@ -9,7 +9,7 @@ use actix_web::middleware::Next;
 use actix_web::{HttpMessage, HttpResponse};
 use tracing::Instrument;
 
-use crate::auth::User;
+use crate::auth::{self, ClientAddress, User};
 use crate::error::{ApiError, ErrorWord};
 
 /// Carries the request's id in both directions.
@@ -26,7 +26,9 @@ pub(crate) async fn observe(
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let id = callers_id(&request).unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
     request.extensions_mut().insert(RequestId(id.clone()));
-    let line = Line::of(&request);
+    let client = auth::client_address(&request);
+    request.extensions_mut().insert(client);
+    let line = Line::of(&request, client);
     let span = tracing::info_span!("request", request_id = %id);
     let began = Instant::now();
     async move {
@@ -81,11 +83,11 @@ struct Line {
 }
 
 impl Line {
-    fn of(request: &ServiceRequest) -> Self {
+    fn of(request: &ServiceRequest, client: ClientAddress) -> Self {
         Self {
             method: request.method().to_string(),
             path: request.path().chars().take(300).collect(),
-            peer: request.peer_addr().map(|address| address.ip().to_string()).unwrap_or_default(),
+            peer: client.0.map(|address| address.to_string()).unwrap_or_default(),
         }
     }
 

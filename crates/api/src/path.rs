@@ -26,6 +26,9 @@ pub(crate) struct OfRestore {
     pub(crate) id: RestoreId,
 }
 
+/// How routes name the instance in their path.
+pub(crate) const INSTANCE_ID: &str = "instance_id";
+
 #[derive(Deserialize)]
 struct Parts {
     instance_id: String,
@@ -38,7 +41,7 @@ impl FromRequest for OfInstance {
     type Future = Ready<Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
-        ready(parts(request).and_then(|parts| Ok(Self { guid: guid(&parts.instance_id)? })))
+        ready(instance_of(request).map(|guid| Self { guid }))
     }
 }
 
@@ -80,6 +83,11 @@ pub(crate) fn number(what: &str, text: &str) -> Result<i64, ApiError> {
     }
     let shown: String = text.chars().take(40).collect();
     text.parse().map_err(|_| ApiError::not_found(format!("The {what} {shown} was not found.")))
+}
+
+/// The instance in the path.
+pub(crate) fn instance_of(request: &HttpRequest) -> Result<ServiceInstanceGuid, ApiError> {
+    guid(&parts(request)?.instance_id)
 }
 
 fn parts(request: &HttpRequest) -> Result<Parts, ApiError> {

@@ -6,17 +6,19 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::middleware::from_fn;
 use actix_web::{FromRequest, Handler, Responder, Route, guard, web};
 
+use crate::auth::{self, Audience};
 use crate::error::ApiError;
 use crate::handlers::{backup_agent, health, instances, service_instances, v1, v2};
 use crate::patience;
 
 /// Health: no credentials needed.
 pub fn open() -> Vec<Endpoint> {
-    vec![
+    let all = vec![
         at("/livez").get(health::livez),
         at("/readyz").get(health::readyz),
         at("/v2/healthy").get(v2::healthy::show),
-    ]
+    ];
+    all.into_iter().map(|endpoint| endpoint.open_to(Audience::Anyone)).collect()
 }
 
 /// What concerns the whole fleet, or names instances elsewhere than in the path: operators, and auditors who read.
@@ -45,7 +47,7 @@ pub fn of_instances() -> Vec<Endpoint> {
     ];
     all.extend(below_an_instance("/instances/{instance_id}"));
     all.extend(below_an_instance("/v1/instances/{instance_id}"));
-    all
+    all.into_iter().map(|endpoint| endpoint.open_to(Audience::Owners)).collect()
 }
 
 /// Everything that needs credentials.
@@ -73,10 +75,11 @@ fn below_an_instance(base: &str) -> Vec<Endpoint> {
 pub struct Endpoint {
     path: String,
     routes: Vec<(Method, Route)>,
+    audience: Audience,
 }
 
 fn at(path: &str) -> Endpoint {
-    Endpoint { path: path.to_owned(), routes: Vec::new() }
+    Endpoint { path: path.to_owned(), routes: Vec::new(), audience: Audience::Operators }
 }
 
 impl Endpoint {
@@ -110,6 +113,10 @@ impl Endpoint {
         self.with(Method::DELETE, web::delete().to(handler))
     }
 
+    fn open_to(self, audience: Audience) -> Self {
+        Self { audience, ..self }
+    }
+
     fn with(mut self, method: Method, route: Route) -> Self {
         self.routes.push((method, route));
         self
@@ -129,6 +136,8 @@ impl Endpoint {
                 allow.clone().into_iter().fold(error, |error, allow| error.with_header(header::ALLOW, allow));
             async move { error.answer() }
         }));
-        resource.wrap(from_fn(patience::bound))
+        let audience = self.audience;
+        let admit = from_fn(move |request, next| auth::admit(audience, request, next));
+        resource.wrap(admit).wrap(from_fn(patience::bound))
     }
 }

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use actix_web::dev::ServerHandle;
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
-use backup_config::{ListenSettings, UserSettings};
+use backup_config::{AuthSettings, ListenSettings};
 use backup_core::Manager;
 use backup_daemon::tls::{ServerCertificate, TlsError};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::auth::{self, Authenticator};
+use crate::auth::{self, Gate, SetupError};
 use crate::error::ApiError;
 use crate::{middleware, routes};
 
@@ -26,6 +26,9 @@ pub enum StartError {
     /// The certificate cannot be used.
     #[error("HTTPS cannot be offered")]
     Certificate(#[from] TlsError),
+    /// `auth.oidc` cannot be used.
+    #[error(transparent)]
+    Oidc(#[from] SetupError),
     /// HTTPS is on without a certificate.
     #[error("HTTPS needs listen.certificate_path and listen.key_path")]
     NoCertificate,
@@ -69,11 +72,11 @@ impl Running {
 /// Starts answering on the addresses of `listen`; port 0 picks a free one. Must be called inside a Tokio runtime.
 pub async fn start(
     manager: Manager,
-    users: &[UserSettings],
+    auth: &AuthSettings,
     listen: &ListenSettings,
 ) -> Result<Running, StartError> {
     let manager = web::Data::new(manager);
-    let authenticator = web::Data::new(Authenticator::new(users));
+    let gate = web::Data::new(Gate::new(auth, &listen.trusted_proxies)?);
     let server = HttpServer::new(move || {
         let protected = web::scope("")
             .wrap(from_fn(auth::require))
@@ -83,7 +86,7 @@ pub async fn start(
             }));
         App::new()
             .app_data(manager.clone())
-            .app_data(authenticator.clone())
+            .app_data(gate.clone())
             .wrap(from_fn(middleware::observe))
             .configure(|config| add(config, routes::open()))
             .service(protected)

@@ -3,42 +3,44 @@
 //! digest, so that a busy client does not cost a key derivation per request.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use argon2::Argon2;
 use argon2::password_hash::rand_core::OsRng;
 use argon2::password_hash::{self, PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
-use backup_config::{Role, UserSettings};
+use backup_config::UserSettings;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
-/// How long a verified pair of name and password is remembered.
+use super::attempts::{Attempts, Wait};
+use super::user::User;
+
+/// How long a verified pair of name and password is believed without another look.
 const REMEMBER: Duration = Duration::from_secs(60);
+
+/// How long a verified pair is let past the limit of failed logins, which are somebody else's then.
+const TRUST: Duration = Duration::from_secs(24 * 3600);
 
 /// Each verification needs about 19 MiB and a core for some milliseconds; more at once help nobody.
 const AT_ONCE: usize = 4;
 
-/// A user whose password was right.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct User {
-    pub(crate) name: String,
-    pub(crate) role: Role,
-}
-
 /// The users of the configuration.
 pub(crate) struct Authenticator {
-    users: HashMap<String, (SecretString, Role)>,
+    users: HashMap<String, (SecretString, User)>,
     /// Verified in the place of an unknown user's hash.
     stand_in: SecretString,
     salt: [u8; 32],
+    /// When each was verified last. A user has one password, so there are no more entries than users.
     verified: Mutex<HashMap<[u8; 32], (Instant, User)>>,
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
+    attempts: Arc<Attempts>,
 }
 
 impl Authenticator {
-    pub(crate) fn new(users: &[UserSettings]) -> Self {
+    pub(crate) fn new(users: &[UserSettings], attempts: Arc<Attempts>) -> Self {
         let mut salt = [0; 32];
         let (first, second) = salt.split_at_mut(16);
         first.copy_from_slice(uuid::Uuid::new_v4().as_bytes());
@@ -46,31 +48,53 @@ impl Authenticator {
         Self {
             users: users
                 .iter()
-                .map(|user| (user.name.clone(), (user.password_hash.clone(), user.role)))
+                .map(|user| (user.name.clone(), (user.password_hash.clone(), user.into())))
                 .collect(),
             stand_in: users.first().map(|user| user.password_hash.clone()).unwrap_or_default(),
             salt,
             verified: Mutex::default(),
-            turns: Semaphore::new(AT_ONCE),
+            turns: Arc::new(Semaphore::new(AT_ONCE)),
+            attempts,
         }
     }
 
-    /// The user, if name and password are right.
-    pub(crate) async fn verify(&self, name: &str, password: String) -> Option<User> {
+    /// The user, if name and password are right. A client that was wrong too often has to wait, except with what was
+    /// right lately.
+    pub(crate) async fn verify(
+        &self,
+        name: &str,
+        password: String,
+        client: IpAddr,
+    ) -> Result<Option<User>, Wait> {
         let digest = self.digest(name, &password);
-        if let Some(user) = self.recall(&digest) {
-            return Some(user);
+        if let Some(user) = self.recall(&digest, REMEMBER) {
+            return Ok(Some(user));
         }
+        let is_trusted = self.recall(&digest, TRUST).is_some();
+        let may_try = || if is_trusted { Ok(()) } else { self.attempts.check(client, Instant::now()) };
+        may_try()?;
+        let Ok(turn) = Arc::clone(&self.turns).acquire_owned().await else { return Ok(None) };
+        // While this one waited for its turn, others of the same client may have had theirs.
+        if let Some(user) = self.recall(&digest, REMEMBER) {
+            return Ok(Some(user));
+        }
+        may_try()?;
         let known = self.users.get(name);
         let hash = known.map_or(&self.stand_in, |(hash, _)| hash).clone();
-        let is_right = {
-            let _turn = self.turns.acquire().await.ok()?;
-            tokio::task::spawn_blocking(move || is_password(&hash, &password)).await.unwrap_or(false)
-        };
-        let (_, role) = known.filter(|_| is_right)?;
-        let user = User { name: name.to_owned(), role: *role };
-        self.remember(digest, user.clone());
-        Some(user)
+        let (is_known, attempts) = (known.is_some(), Arc::clone(&self.attempts));
+        // The turn is held, and the failure counted, also for a client that does not wait for the answer.
+        let verified = tokio::task::spawn_blocking(move || {
+            let is_right = is_password(&hash, &password) && is_known;
+            if !is_right {
+                attempts.fail(client, Instant::now());
+            }
+            drop(turn);
+            is_right
+        });
+        let is_right = verified.await.unwrap_or(false);
+        let Some((_, user)) = known.filter(|_| is_right) else { return Ok(None) };
+        self.lock().insert(digest, (Instant::now(), user.clone()));
+        Ok(Some(user.clone()))
     }
 
     fn digest(&self, name: &str, password: &str) -> [u8; 32] {
@@ -81,16 +105,13 @@ impl Authenticator {
         hasher.finalize().into()
     }
 
-    fn recall(&self, digest: &[u8; 32]) -> Option<User> {
-        let verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
-        verified.get(digest).filter(|(until, _)| *until > Instant::now()).map(|(_, user)| user.clone())
+    /// The user of a pair that was verified no longer ago than `within`.
+    fn recall(&self, digest: &[u8; 32], within: Duration) -> Option<User> {
+        self.lock().get(digest).filter(|(at, _)| at.elapsed() < within).map(|(_, user)| user.clone())
     }
 
-    fn remember(&self, digest: [u8; 32], user: User) {
-        let now = Instant::now();
-        let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
-        verified.retain(|_, (until, _)| *until > now);
-        verified.insert(digest, (now + REMEMBER, user));
+    fn lock(&self) -> MutexGuard<'_, HashMap<[u8; 32], (Instant, User)>> {
+        self.verified.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

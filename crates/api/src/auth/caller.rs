@@ -1,4 +1,4 @@
-//! The user behind a request, in the words of the core's audit trail.
+//! The user behind a request, in the words of the core.
 
 use std::future::{Ready, ready};
 
@@ -6,11 +6,12 @@ use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use backup_core::domain::actor::Actor;
 
-use super::authenticator::User;
+use super::client_address::ClientAddress;
+use super::user::User;
 use crate::error::ApiError;
 use crate::middleware::RequestId;
 
-/// Extracts who asks, for actions that record it.
+/// Extracts who asks, for actions that record it or look only at what exists for them.
 pub(crate) struct Caller(pub(crate) Actor);
 
 impl FromRequest for Caller {
@@ -21,10 +22,12 @@ impl FromRequest for Caller {
         let extensions = request.extensions();
         // Only a route outside of the authentication could lack the user: refuse rather than act for nobody.
         let Some(user) = extensions.get::<User>() else { return ready(Err(ApiError::unauthorized())) };
+        let address = extensions.get::<ClientAddress>().and_then(|client| client.0);
         ready(Ok(Self(Actor {
             name: user.name.clone(),
-            address: request.peer_addr().map(|address| address.ip().to_string()),
+            address: address.map(|address| address.to_string()),
             request_id: extensions.get::<RequestId>().map(|id| id.0.clone()),
+            scope: user.scope.clone(),
         })))
     }
 }

@@ -10,6 +10,7 @@ use backup_core::actions::configure_instance::configure_instance;
 use backup_core::actions::inspect;
 use backup_core::domain::identifiers::ServiceInstanceId;
 use backup_core::domain::instance::InstanceChanges;
+use backup_core::domain::scope::Scope;
 
 use super::json_array::{Page, stream_pages};
 use super::query::Query;
@@ -34,17 +35,18 @@ const CHANGEABLE: [&str; 5] = [
     "retention_time",
 ];
 
-/// Lists every instance as a stream, or one page with `Link` when `page` or `per_page` is given.
-pub(crate) async fn list(core: Core, request: HttpRequest, query: Query) -> Answer {
+/// Lists every instance that exists for the caller as a stream, or one page with `Link` when `page` or `per_page` is given.
+pub(crate) async fn list(core: Core, caller: Caller, request: HttpRequest, query: Query) -> Answer {
+    let scope = caller.0.scope;
     let page = query.number("page", 1..=1_000_000_000)?;
     let per_page = query.number("per_page", 1..=1000)?;
     if page.is_some() || per_page.is_some() {
-        return one_page(core, request.path(), page.unwrap_or(1), per_page.unwrap_or(PER_PAGE)).await;
+        return one_page(core, &scope, request.path(), page.unwrap_or(1), per_page.unwrap_or(PER_PAGE)).await;
     }
     stream_pages(ServiceInstanceId(0), move |after| {
-        let core = core.clone();
+        let (core, scope) = (core.clone(), scope.clone());
         async move {
-            let details = inspect::instances_after(&core, after, CHUNK).await?;
+            let details = inspect::instances_after(&core, &scope, after, CHUNK).await?;
             let next = details.last().map(|last| last.instance.id);
             Ok(Page { elements: details.into_iter().map(|d| InstanceView::new(&core, d)).collect(), next })
         }
@@ -52,8 +54,8 @@ pub(crate) async fn list(core: Core, request: HttpRequest, query: Query) -> Answ
     .await
 }
 
-async fn one_page(core: Core, path: &str, page: i64, per_page: i64) -> Answer {
-    let (details, total) = inspect::instances_page(&core, page.saturating_sub(1), per_page).await?;
+async fn one_page(core: Core, scope: &Scope, path: &str, page: i64, per_page: i64) -> Answer {
+    let (details, total) = inspect::instances_page(&core, scope, page.saturating_sub(1), per_page).await?;
     let last = total.saturating_add(per_page).saturating_sub(1).checked_div(per_page).unwrap_or(1).max(1);
     let mut links = vec![("first", 1)];
     links.extend((page > 1).then(|| ("prev", page.saturating_sub(1).min(last))));
