@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use backup_api::Running;
-use backup_config::{ListenSettings, Role, UserSettings};
+use backup_config::{AuthSettings, ListenSettings, Role, UserSettings};
 use backup_core::domain::cipher::KeyRing;
 use backup_core::objects::{Store, StoreConfig};
 use backup_core::{Manager, Policy, Settings};
@@ -26,19 +26,30 @@ pub(crate) struct App {
 
 /// Plain HTTP on a free port.
 pub(crate) fn http() -> ListenSettings {
-    ListenSettings {
-        http: Some(([127, 0, 0, 1], 0).into()),
-        https: None,
-        certificate_path: None,
-        key_path: None,
-    }
+    ListenSettings { http: Some(([127, 0, 0, 1], 0).into()), https: None, ..ListenSettings::default() }
 }
 
-pub(crate) fn users() -> Vec<UserSettings> {
+/// An operator, an auditor, and owners: of an instance, of another one, by space, by organization.
+pub(crate) fn auth() -> AuthSettings {
     let hash = backup_api::hash_password(&PASSWORD.into()).unwrap();
-    [("admin", Role::Operator), ("eve", Role::Auditor)]
-        .map(|(name, role)| UserSettings { name: name.into(), password_hash: hash.clone().into(), role })
-        .to_vec()
+    let user = |name: &str, role| UserSettings {
+        name: name.into(),
+        password_hash: hash.clone().into(),
+        role,
+        instances: Vec::new(),
+        organizations: Vec::new(),
+        spaces: Vec::new(),
+    };
+    let list = |text: &str| vec![text.to_owned()];
+    let users = vec![
+        user("admin", Role::Operator),
+        user("eve", Role::Auditor),
+        UserSettings { instances: list("g-own"), ..user("ann", Role::Owner) },
+        UserSettings { instances: list("g-foreign"), ..user("bob", Role::Owner) },
+        UserSettings { spaces: list("space-own"), ..user("sam", Role::Owner) },
+        UserSettings { organizations: list("organization-own"), ..user("olga", Role::Owner) },
+    ];
+    AuthSettings { users, oidc: None }
 }
 
 pub(crate) fn manager(database: &Database, store: &Path, policy: Policy) -> Manager {
@@ -60,10 +71,14 @@ impl App {
     }
 
     pub(crate) async fn with(policy: Policy, listen: ListenSettings) -> Self {
+        Self::with_auth(policy, listen, auth()).await
+    }
+
+    pub(crate) async fn with_auth(policy: Policy, listen: ListenSettings, auth: AuthSettings) -> Self {
         let database = Database::create().unwrap();
         let store = tempfile::tempdir().unwrap();
         let manager = manager(&database, store.path(), policy);
-        let running = backup_api::start(manager, &users(), &listen).await.unwrap();
+        let running = backup_api::start(manager, &auth, &listen).await.unwrap();
         Self { database, store, client: Client::new(), running }
     }
 

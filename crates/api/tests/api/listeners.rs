@@ -58,7 +58,7 @@ async fn https_without_a_certificate_does_not_start() {
     let store = tempfile::tempdir().unwrap();
     let listen = ListenSettings { https: Some(([127, 0, 0, 1], 0).into()), ..http() };
     let manager = crate::app::manager(&database, store.path(), Policy::default());
-    let outcome = backup_api::start(manager, &crate::app::users(), &listen).await;
+    let outcome = backup_api::start(manager, &crate::app::auth(), &listen).await;
     assert!(matches!(outcome, Err(StartError::NoCertificate)));
 }
 

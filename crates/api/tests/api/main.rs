@@ -9,16 +9,21 @@
 )]
 
 mod access;
+mod access_matrix;
 mod app;
 mod backup_agent;
 mod backups;
 mod database;
 mod download;
 mod errors;
+mod failed_logins;
 mod instance_config;
 mod instances;
 mod listeners;
+mod oidc;
+mod owners;
 mod process;
+mod proxies;
 mod public_api;
 mod queues;
 mod restores;

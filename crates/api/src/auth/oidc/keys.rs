@@ -4,7 +4,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse};
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde_json::Value;
 use tokio::sync::Mutex;
@@ -163,7 +163,7 @@ pub(super) fn read(value: &Value) -> Option<Key> {
     let algorithms = match jwk.common.key_algorithm {
         None => fitting,
         Some(named) => {
-            fitting.into_iter().filter(|algorithm| named.to_algorithm().ok() == Some(*algorithm)).collect()
+            fitting.into_iter().filter(|algorithm| KeyAlgorithm::from(*algorithm) == named).collect()
         }
     };
     let key = Arc::new(DecodingKey::from_jwk(&jwk).ok()?);
