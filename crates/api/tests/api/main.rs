@@ -10,6 +10,7 @@
 
 mod access;
 mod app;
+mod audit;
 mod backup_agent;
 mod backups;
 mod database;
@@ -17,6 +18,7 @@ mod download;
 mod errors;
 mod instance_config;
 mod instances;
+mod large;
 mod listeners;
 mod process;
 mod public_api;
