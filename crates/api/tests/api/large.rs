@@ -153,6 +153,7 @@ fn slow_readers_of_long_lists_cost_little_memory() {
     for mut reader in readers {
         let mut text = Vec::new();
         reader.read_to_end(&mut text).unwrap();
+        assert!(text.ends_with(b"\r\n0\r\n\r\n"), "the answer broke off");
     }
     let peak = memory(&child, "VmHWM:");
     child.kill().unwrap();
