@@ -49,6 +49,7 @@ pub struct Cli {
 
 /// How to reach the manager.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub struct ConnectionArgs {
     /// Base URL of the manager API
     #[arg(long, global = true, env = "BACKUPCTL_URL", default_value = "http://localhost:3000")]

@@ -10,6 +10,8 @@ use crate::output::{Screen, Table, one_line, time_or_dash};
 
 /// Most events the manager answers at once.
 const PAGE: usize = 1000;
+/// Longest second line of an event, which has a margin, in a terminal of 80 columns.
+const LONGEST_LINE: usize = 76;
 
 pub(super) async fn run(client: &ApiClient, screen: &mut Screen, args: &AuditArgs) -> Result<(), Error> {
     let answer = fetch(client, args).await?;
@@ -78,7 +80,7 @@ fn table(events: &[AuditEvent], args: &AuditArgs) -> Table {
     table
 }
 
-/// For a terminal that is too narrow for a GUID beside the rest: two lines per event.
+/// For a terminal that is too narrow for a GUID beside the rest: two or three lines per event.
 fn print(screen: &mut Screen, event: &AuditEvent) -> Result<(), Error> {
     let from = event.address.as_deref().map(|address| format!(" from {}", one_line(address)));
     screen.line(&format!(
@@ -90,7 +92,9 @@ fn print(screen: &mut Screen, event: &AuditEvent) -> Result<(), Error> {
     ))?;
     let parts = [event.instance_id.as_deref(), event.subject.as_deref()];
     let parts: Vec<_> = parts.into_iter().flatten().map(one_line).collect();
-    screen.line(&format!("    {}", parts.join(": ")))
+    let together = parts.join(": ");
+    let lines = if together.len() <= LONGEST_LINE { vec![together] } else { parts };
+    lines.iter().try_for_each(|line| screen.line(&format!("    {line}")))
 }
 
 fn or_dash(text: Option<String>) -> String {

@@ -15,7 +15,7 @@ const HISTORY: &str = "
            CASE WHEN n % 10000 = 0 THEN 'olga' WHEN n % 2 = 0 THEN 'admin' ELSE 'worker' END,
            CASE WHEN n % 10000 = 0 THEN 'delete_backup' WHEN n % 2 = 0 THEN 'request_backup' ELSE 'mark_backup' END,
            'g-' || n % 1000, 'backup ' || n, '10.0.0.1', 'r-' || n
-    FROM generate_series(1, 200000) AS n;
+    FROM generate_series(200000, 1, -1) AS n;
     ANALYZE audit_events";
 
 #[derive(QueryableByName)]
@@ -50,6 +50,13 @@ fn filters() -> Vec<AuditFilter> {
         AuditFilter { actor: actor("admin"), action: Some(AuditAction::MarkBackup), ..all.clone() },
         AuditFilter { actor: actor("worker"), action: Some(AuditAction::MarkBackup), ..all.clone() },
         AuditFilter { instance: instance("g-7"), actor: actor("olga"), since: ago(30), ..all.clone() },
+        AuditFilter {
+            action: Some(AuditAction::MarkBackup),
+            actor: actor("worker"),
+            since: ago(100_010),
+            before: ago(100_000),
+            ..all.clone()
+        },
         AuditFilter { before_id: Some(100_000), ..all.clone() },
         AuditFilter { before_id: Some(100_000), actor: actor("worker"), ..all.clone() },
         AuditFilter { before_id: Some(100_000), instance: instance("g-7"), ..all },
@@ -66,7 +73,9 @@ fn no_filter_of_the_audit_trail_reads_its_history() {
             let before = read_so_far(conn);
             let shown = audit_events::list(conn, &filter, 100).unwrap();
             let read = read_so_far(conn) - before;
-            assert!(read <= 110, "{read} rows read for {} shown: {filter:?}", shown.len());
+            // One instance of the thousand has 200 events, and they may be read as a whole.
+            let most = if filter.instance.is_some() { 210 } else { 110 };
+            assert!(read <= most, "{read} rows read for {} shown: {filter:?}", shown.len());
             let mut sorted = shown.clone();
             sorted.sort_by_key(|event| std::cmp::Reverse((event.at, event.id)));
             assert_eq!(shown, sorted);
@@ -79,7 +88,7 @@ fn no_filter_of_the_audit_trail_reads_its_history() {
 fn pages_meet_without_gap_or_overlap_also_where_many_events_share_a_moment() {
     let database = Database::create().unwrap();
     let sql = "INSERT INTO audit_events (at, actor, action) SELECT now() - n / 7 * interval '1 minute', 'a', 'mark_backup'
-               FROM generate_series(1, 100) AS n";
+               FROM generate_series(100, 1, -1) AS n";
     database.execute(sql).unwrap();
     let mut conn = database.connection().unwrap();
     let all = audit_events::list(&mut conn, &AuditFilter::default(), 1000).unwrap();
