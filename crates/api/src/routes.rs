@@ -27,6 +27,7 @@ pub fn of_the_fleet() -> Vec<Endpoint> {
         at("/backup_agent/backup_all").post(backup_agent::backup_all::create),
         at("/backup_agent/backup").post(backup_agent::backup::create),
         at("/backup_agent/restores").post(backup_agent::restores::create),
+        at("/v2/audit").get(v2::audit::list),
         at("/v2/queues").get(v2::queues::list),
         at("/v2/queues/jobs").get(v2::queues::jobs::list),
         at("/v2/retention").get(v2::retention::list),

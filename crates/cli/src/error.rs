@@ -114,7 +114,9 @@ fn is_plain_on_tls(url: &str, reason: &str) -> bool {
 
 fn api_hint(status: u16, word: &str) -> Option<&'static str> {
     let hint = match (status, word) {
-        (401, _) => "Check --user (BACKUPCTL_USER) and the password (--password-file or BACKUPCTL_PASSWORD).",
+        (401, _) => {
+            "Check --user (BACKUPCTL_USER) and the password (--password-file or BACKUPCTL_PASSWORD), or the token."
+        }
         (403, "NotDownloadable") => {
             "Only a done backup made with the instance's current own key can be downloaded: set a key with \
              `backupctl instances config set GUID --encryption-key-file FILE`, then make a new backup."

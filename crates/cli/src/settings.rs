@@ -1,8 +1,8 @@
-//! Turns options and environment into a connection to the manager. The password never stands on the command line.
+//! Turns options and environment into a connection to the manager. Neither password nor token ever stands on the command line.
 
 use std::path::{Path, PathBuf};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use crate::args::ConnectionArgs;
@@ -14,15 +14,30 @@ const PASSWORD_VARIABLE: &str = "BACKUPCTL_PASSWORD";
 /// Names a file with it; read here, because `hash-password` wants only the option.
 const PASSWORD_FILE_VARIABLE: &str = "BACKUPCTL_PASSWORD_FILE";
 
+/// Names a file with a bearer token; read here, because the password's option wins over it.
+const TOKEN_FILE_VARIABLE: &str = "BACKUPCTL_TOKEN_FILE";
+
+/// What proves who asks.
+#[derive(Debug)]
+pub enum Credentials {
+    /// For `Authorization: Basic`.
+    Password {
+        /// User name.
+        user: String,
+        /// Password.
+        password: SecretString,
+    },
+    /// For `Authorization: Bearer`.
+    Token(SecretString),
+}
+
 /// How to reach the manager.
 #[derive(Debug)]
 pub struct Settings {
     /// Base URL.
     pub url: Url,
-    /// User name.
-    pub user: String,
-    /// Password.
-    pub password: SecretString,
+    /// Who asks.
+    pub credentials: Credentials,
     /// PEM of the certificate authorities to trust instead of the system's.
     pub ca_pem: Option<Vec<u8>>,
 }
@@ -32,7 +47,10 @@ impl Settings {
     pub fn resolve(args: &ConnectionArgs) -> Result<Self, Error> {
         // A mistake in the URL is told before anybody is asked for a password.
         parse_url(&args.url)?;
-        let file = args.password_file.clone().or_else(password_file_of_environment);
+        if let Some(file) = token_file(args) {
+            return Self::with(args, Credentials::Token(token_from_file(&file)?));
+        }
+        let file = args.password_file.clone().or_else(|| file_of_environment(PASSWORD_FILE_VARIABLE));
         let password = match (file, std::env::var(PASSWORD_VARIABLE)) {
             (Some(file), _) => secret_from_file(&file)?,
             (None, Ok(password)) => SecretString::from(password),
@@ -40,25 +58,40 @@ impl Settings {
                 Error::Usage(format!("no password: give --password-file, or set {PASSWORD_VARIABLE}"))
             })?,
         };
-        Self::with_password(args, password)
+        Self::with(args, Credentials::Password { user: args.user.clone(), password })
     }
 
     /// The same for what needs no password.
     pub fn anonymous(args: &ConnectionArgs) -> Result<Self, Error> {
-        Self::with_password(args, SecretString::from(""))
+        let password = SecretString::from("");
+        Self::with(args, Credentials::Password { user: args.user.clone(), password })
     }
 
-    fn with_password(args: &ConnectionArgs, password: SecretString) -> Result<Self, Error> {
+    fn with(args: &ConnectionArgs, credentials: Credentials) -> Result<Self, Error> {
         let ca_pem = match &args.ca_file {
             Some(file) => Some(std::fs::read(file).map_err(|e| unreadable(file, &e))?),
             None => None,
         };
-        Ok(Self { url: parse_url(&args.url)?, user: args.user.clone(), password, ca_pem })
+        Ok(Self { url: parse_url(&args.url)?, credentials, ca_pem })
     }
 }
 
-fn password_file_of_environment() -> Option<PathBuf> {
-    std::env::var_os(PASSWORD_FILE_VARIABLE).filter(|file| !file.is_empty()).map(PathBuf::from)
+fn file_of_environment(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable).filter(|file| !file.is_empty()).map(PathBuf::from)
+}
+
+/// An option wins over the environment, whichever of the two it names.
+fn token_file(args: &ConnectionArgs) -> Option<PathBuf> {
+    let of_environment = || args.password_file.is_none().then(|| file_of_environment(TOKEN_FILE_VARIABLE));
+    args.token_file.clone().or_else(|| of_environment().flatten())
+}
+
+fn token_from_file(file: &Path) -> Result<SecretString, Error> {
+    let token = secret_from_file(file)?;
+    match token.expose_secret().bytes().all(|byte| byte.is_ascii_graphic()) {
+        true => Ok(token),
+        false => Err(Error::Usage(format!("the first line of {} is not a token", file.display()))),
+    }
 }
 
 /// Reads a secret from the first line of a file, or of standard input for `-`.
@@ -118,7 +151,7 @@ mod tests {
         let file = dir.path().join("password");
         std::fs::write(&file, "s3cret with spaces \nrest").unwrap();
         let secret = secret_from_file(&file).unwrap();
-        assert_eq!(secrecy::ExposeSecret::expose_secret(&secret), "s3cret with spaces ");
+        assert_eq!(secret.expose_secret(), "s3cret with spaces ");
         std::fs::write(&file, "\n").unwrap();
         assert!(secret_from_file(&file).is_err());
     }

@@ -3,6 +3,7 @@
 use backup_core::Manager;
 use backup_core::actions::inspect::InstanceDetails;
 use backup_core::domain::backup::Backup;
+use backup_core::domain::instance::ServiceInstance;
 use backup_core::domain::restore::Restore;
 use serde::Serialize;
 
@@ -27,8 +28,9 @@ pub(crate) struct InstanceView {
     last_done_at: Option<Timestamp>,
 }
 
+/// A backup, as the instance object has it.
 #[derive(Serialize)]
-struct InstanceBackup {
+pub(crate) struct InstanceBackup {
     id: i64,
     instance_id: i64,
     backup_id: String,
@@ -37,8 +39,9 @@ struct InstanceBackup {
     backup_agent_task: Task,
 }
 
+/// A restore, as the instance object has it.
 #[derive(Serialize)]
-struct InstanceRestore {
+pub(crate) struct InstanceRestore {
     id: i64,
     instance_id: i64,
     backup_agent_tasks: [Task; 1],
@@ -53,6 +56,35 @@ struct Task {
     msg: Option<String>,
     created_at: Timestamp,
     updated_at: Timestamp,
+}
+
+/// Where the arrays stand in an instance without any.
+const NO_ARRAYS: &str = "\"backups\":[],\"restores\":[]";
+
+/// The text of an instance object around its arrays, for instances with more in them than can be held.
+pub(crate) struct InstanceFrame {
+    /// Up to the first backup.
+    pub(crate) opening: String,
+    /// Between the last backup and the first restore.
+    pub(crate) between: &'static str,
+    /// From the last restore on.
+    pub(crate) ending: String,
+}
+
+impl InstanceFrame {
+    /// None only when the view's fields were changed and [`NO_ARRAYS`] was not.
+    pub(crate) fn new(manager: &Manager, instance: &ServiceInstance) -> Option<Self> {
+        let instance = instance.clone();
+        let details = InstanceDetails { instance, backups: Vec::new(), restores: Vec::new() };
+        let text = serde_json::to_string(&InstanceView::new(manager, details)).ok()?;
+        // Not to be found inside of a value, where quotation marks are escaped.
+        let (before, after) = text.split_once(NO_ARRAYS)?;
+        Some(Self {
+            opening: format!("{before}\"backups\":["),
+            between: "],\"restores\":[",
+            ending: format!("]{after}"),
+        })
+    }
 }
 
 impl InstanceView {
@@ -77,7 +109,7 @@ impl InstanceView {
 }
 
 impl InstanceBackup {
-    fn new(manager: &Manager, backup: Backup) -> Self {
+    pub(crate) fn new(manager: &Manager, backup: Backup) -> Self {
         Self {
             id: backup.id.0,
             instance_id: backup.instance.0,
@@ -97,7 +129,7 @@ impl InstanceBackup {
 }
 
 impl InstanceRestore {
-    fn new(restore: Restore) -> Self {
+    pub(crate) fn new(restore: Restore) -> Self {
         Self {
             id: restore.id.0,
             instance_id: restore.instance.0,

@@ -1,5 +1,6 @@
 //! What goes out: one type per JSON object of the API. Names and types here are contracts; values come from the core.
 
+pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod instance;
 pub(crate) mod instance_config;

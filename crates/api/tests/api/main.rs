@@ -11,6 +11,7 @@
 mod access;
 mod access_matrix;
 mod app;
+mod audit;
 mod backup_agent;
 mod backups;
 mod database;
@@ -19,6 +20,7 @@ mod errors;
 mod failed_logins;
 mod instance_config;
 mod instances;
+mod large;
 mod listeners;
 mod oidc;
 mod owners;

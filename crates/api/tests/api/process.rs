@@ -8,13 +8,13 @@ use tempfile::TempDir;
 
 use crate::app::PASSWORD;
 
-fn program() -> Command {
+pub(crate) fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_backup-manager-api"));
     command.env_remove("BACKUP_MANAGER_LOG");
     command
 }
 
-fn configuration(url: &str, more: &str) -> (TempDir, String) {
+pub(crate) fn configuration(url: &str, more: &str) -> (TempDir, String) {
     let directory = tempfile::tempdir().unwrap();
     let hash = backup_api::hash_password(&PASSWORD.into()).unwrap();
     let text = format!(

@@ -5,12 +5,12 @@ use std::time::Duration;
 use reqwest::header::{HeaderMap, LINK, RANGE};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Method, RequestBuilder, Response};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde_json::Value;
 use url::Url;
 
 use crate::error::Error;
-use crate::settings::Settings;
+use crate::settings::{Credentials, Settings};
 
 /// A JSON answer may take this long; a download has no such bound, only one on silence.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
@@ -22,8 +22,7 @@ const INSTANCES_PER_PAGE: &str = "200";
 pub struct ApiClient {
     http: Client,
     url: Url,
-    user: String,
-    password: SecretString,
+    credentials: Credentials,
 }
 
 impl ApiClient {
@@ -46,7 +45,7 @@ impl ApiClient {
             builder = builder.tls_certs_only([]);
         }
         let http = builder.build().map_err(|error| Error::Local(chain(&error)))?;
-        Ok(Self { http, url: settings.url, user: settings.user, password: settings.password })
+        Ok(Self { http, url: settings.url, credentials: settings.credentials })
     }
 
     /// `GET`, with query parameters.
@@ -144,7 +143,12 @@ impl ApiClient {
 
     fn request(&self, method: Method, path: &[&str]) -> Result<RequestBuilder, Error> {
         let request = self.anonymous(method, path)?;
-        Ok(request.basic_auth(&self.user, Some(self.password.expose_secret())))
+        Ok(match &self.credentials {
+            Credentials::Password { user, password } => {
+                request.basic_auth(user, Some(password.expose_secret()))
+            }
+            Credentials::Token(token) => request.bearer_auth(token.expose_secret()),
+        })
     }
 
     fn anonymous(&self, method: Method, path: &[&str]) -> Result<RequestBuilder, Error> {

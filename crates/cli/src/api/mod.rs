@@ -4,4 +4,6 @@ mod client;
 mod objects;
 
 pub use client::ApiClient;
-pub use objects::{Backup, Instance, InstanceConfig, Job, Progress, Queue, Restore, RetentionRow};
+pub use objects::{
+    AuditEvent, Backup, Instance, InstanceConfig, Job, Progress, Queue, Restore, RetentionRow,
+};

@@ -179,6 +179,28 @@ pub struct Job {
     pub finished_at: Option<String>,
 }
 
+/// An event of the audit trail.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct AuditEvent {
+    /// Number.
+    pub id: i64,
+    /// When.
+    pub at: Option<String>,
+    /// Who: a user's name, or `worker`.
+    pub actor: String,
+    /// From where.
+    pub address: Option<String>,
+    /// What.
+    pub action: String,
+    /// GUID of the instance concerned.
+    pub instance_id: Option<String>,
+    /// What exactly.
+    pub subject: Option<String>,
+    /// The request's id.
+    pub request_id: Option<String>,
+}
+
 /// Retention's word on one backup.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]

@@ -1,5 +1,6 @@
 //! What one can type: every command and option of `backupctl`. Nothing is done here.
 
+mod audit;
 mod backups;
 mod instances;
 mod queues;
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use audit::AuditArgs;
 pub use backups::{BackupsCommand, DownloadArgs};
 pub use instances::{ConfigChanges, ConfigCommand, InstancesCommand};
 pub use queues::{JobState, QueuesArgs, QueuesCommand};
@@ -27,7 +29,8 @@ Exit codes:
   130 interrupted
 
 The password is the first line of --password-file, else of the file in BACKUPCTL_PASSWORD_FILE,
-else BACKUPCTL_PASSWORD, else it is asked for.";
+else BACKUPCTL_PASSWORD, else it is asked for. A token of --token-file, or of the file in BACKUPCTL_TOKEN_FILE,
+takes the place of user and password.";
 
 /// Operates the a9s Backup Manager: backups, restores and everything around them.
 #[derive(Debug, Parser)]
@@ -46,6 +49,7 @@ pub struct Cli {
 
 /// How to reach the manager.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub struct ConnectionArgs {
     /// Base URL of the manager API
     #[arg(long, global = true, env = "BACKUPCTL_URL", default_value = "http://localhost:3000")]
@@ -56,6 +60,9 @@ pub struct ConnectionArgs {
     /// File whose first line is the password, or - for standard input [env: BACKUPCTL_PASSWORD_FILE]
     #[arg(long, global = true, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
+    /// File whose first line is a bearer token, in place of user and password [env: BACKUPCTL_TOKEN_FILE]
+    #[arg(long, global = true, value_name = "FILE", conflicts_with = "password_file")]
+    pub token_file: Option<PathBuf>,
     /// PEM file with the certificate authorities to trust instead of the system's
     #[arg(long, global = true, env = "BACKUPCTL_CA_FILE", value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
@@ -77,6 +84,8 @@ pub enum Command {
     Queues(QueuesArgs),
     /// Shows what retention keeps and lets go, and why; deletes nothing
     Retention(RetentionArgs),
+    /// Shows who did what to which instance, from where, newest first
+    Audit(AuditArgs),
     /// Starts a backup of all service instances now
     BackupAll,
     /// Asks whether the manager is healthy
@@ -149,6 +158,9 @@ mod tests {
             "backupctl queues",
             "backupctl queues jobs --queue backup_all_job --state failed",
             "backupctl retention --dry-run --instance g",
+            "backupctl audit",
+            "backupctl audit --instance g --actor olga --action delete_backup --since 2h --before 2026-02-01 --limit 5",
+            "backupctl audit --token-file f -o json",
             "backupctl backup-all",
             "backupctl health -o json",
             "backupctl hash-password --password-file f",
@@ -167,6 +179,9 @@ mod tests {
             "backupctl instances config set g",
             "backupctl --password secret health",
             "backupctl queues jobs --state lost",
+            "backupctl audit --since yesterday",
+            "backupctl audit --limit 0",
+            "backupctl audit --token-file f --password-file g",
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
         }

@@ -1,5 +1,6 @@
 //! What each command does: ask the manager, print the answer, say what to do next.
 
+mod audit;
 mod backups;
 mod download;
 mod hash_password;
@@ -30,6 +31,7 @@ pub async fn run(cli: Cli, screen: &mut Screen) -> Result<(), Error> {
         Command::Restores(command) => restores::run(&client()?, screen, command).await,
         Command::Queues(args) => queues::run(&client()?, screen, args).await,
         Command::Retention(args) => operator::retention(&client()?, screen, args).await,
+        Command::Audit(args) => audit::run(&client()?, screen, args).await,
         Command::BackupAll => operator::backup_all(&client()?, screen).await,
     }
 }

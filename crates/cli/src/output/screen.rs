@@ -59,6 +59,12 @@ impl Screen {
         self.line(&text)
     }
 
+    /// Whether a table fits, without the columns it can do without.
+    #[must_use]
+    pub fn has_room_for(&self, table: &Table) -> bool {
+        table.fits(self.width)
+    }
+
     /// Prints a table, or `nothing` when it has no rows.
     pub fn table(&mut self, table: Table, nothing: &str) -> Result<(), Error> {
         if table.is_empty() {

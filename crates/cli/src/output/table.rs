@@ -63,6 +63,13 @@ impl Table {
         self.droppable.get(..count).unwrap_or_default()
     }
 
+    /// Whether it fits a terminal of this width when every droppable column is left out.
+    #[must_use]
+    pub fn fits(&self, width: Option<u16>) -> bool {
+        let columns = self.columns(self.droppable);
+        width.is_none_or(|width| total(columns.iter().map(|column| column.least)) <= usize::from(width))
+    }
+
     /// Lays the table out for a terminal of this width; without width, as wide as it gets. What cannot be broken may
     /// be wider than the terminal.
     #[must_use]

@@ -2,6 +2,7 @@
 //! any crash.
 
 use crate::domain::actor::Actor;
+use crate::domain::audit::AuditAction;
 use crate::domain::identifiers::{BackupId, RestoreId, ServiceInstanceGuid};
 use crate::domain::operation::OperationKind;
 use crate::manager::Manager;
@@ -58,13 +59,11 @@ async fn cancel(
             operations::update_cancel_requested(conn, kind, id)?;
             backup_queue::run_now(conn, &jobs::start_key(kind, id))?;
             backup_queue::run_now(conn, &jobs::check_key(kind, id))?;
-            audit_events::insert(
-                conn,
-                &actor,
-                &format!("cancel_{}", kind.as_str()),
-                Some(&guid),
-                Some(id.to_string()),
-            )
+            let action = match kind {
+                OperationKind::Backup => AuditAction::CancelBackup,
+                OperationKind::Restore => AuditAction::CancelRestore,
+            };
+            audit_events::insert(conn, &actor, action, Some(&guid), Some(format!("{} {id}", kind.as_str())))
         })
         .await
 }

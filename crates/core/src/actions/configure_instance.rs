@@ -3,6 +3,7 @@
 use secrecy::ExposeSecret;
 
 use crate::domain::actor::Actor;
+use crate::domain::audit::AuditAction;
 use crate::domain::identifiers::ServiceInstanceGuid;
 use crate::domain::instance::{InstanceChanges, ServiceInstance};
 use crate::manager::Manager;
@@ -47,7 +48,8 @@ pub async fn configure_instance(
                 }
             }
             service_instances::update_configuration(conn, instance.id, &changes)?;
-            audit_events::insert(conn, &actor, "configure_instance", Some(&guid), Some(fields.join(", ")))?;
+            let subject = Some(format!("set {}", fields.join(", ")));
+            audit_events::insert(conn, &actor, AuditAction::ConfigureInstance, Some(&guid), subject)?;
             service_instances::get(conn, &guid)
         })
         .await

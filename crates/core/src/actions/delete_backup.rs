@@ -2,9 +2,11 @@
 
 use backup_objects::BackupFolder;
 use backup_queue::Lease;
+use diesel::PgConnection;
 
 use super::agent_endpoint::confirm_stopped;
 use crate::domain::actor::Actor;
+use crate::domain::audit::AuditAction;
 use crate::domain::backup::{Backup, BackupStatus};
 use crate::domain::identifiers::{BackupId, ServiceInstanceGuid};
 use crate::manager::Manager;
@@ -24,11 +26,11 @@ pub async fn delete_backup(
     if found.has_remains {
         confirm_stopped(manager, &found).await?;
     }
-    let (owner, actor) = (guid.clone(), actor.clone());
+    let (owner, requester) = (guid.clone(), actor.clone());
     let backup = manager
         .database
         .transaction(move |conn| {
-            let instance = service_instances::get_visible(conn, &actor.scope, &owner)?;
+            let instance = service_instances::get_visible(conn, &requester.scope, &owner)?;
             // The deleter decides under this lock.
             service_instances::lock(conn, instance.id)?;
             let backup = backups::find(conn, instance.id, id)?.ok_or(Error::BackupNotFound(id))?;
@@ -37,12 +39,32 @@ pub async fn delete_backup(
             }
             deletions::update_marked(conn, id)?;
             deletions::update_remove_at_once(conn, id)?;
-            audit_events::insert(conn, &actor, "delete_backup", Some(&owner), Some(format!("backup {id}")))?;
+            let subject = Some(format!("backup {id}"));
+            audit_events::insert(conn, &requester, AuditAction::DeleteBackup, Some(&owner), subject)?;
             Ok(backup)
         })
         .await?;
     remove_objects(manager, &backup, None).await?;
-    manager.database.transaction(move |conn| deletions::delete(conn, id)).await
+    let (owner, actor) = (guid.clone(), actor.clone());
+    manager
+        .database
+        .transaction(move |conn| remove_row(conn, &actor, &owner, id, "its removal was requested"))
+        .await
+}
+
+/// Removes the row of a backup whose objects are gone, unless somebody else has done it meanwhile.
+pub(super) fn remove_row(
+    conn: &mut PgConnection,
+    actor: &Actor,
+    guid: &ServiceInstanceGuid,
+    id: BackupId,
+    reason: &str,
+) -> Result<()> {
+    if deletions::delete(conn, id)? {
+        let subject = Some(format!("backup {id}: {reason}"));
+        audit_events::insert(conn, actor, AuditAction::RemoveBackup, Some(guid), subject)?;
+    }
+    Ok(())
 }
 
 /// Removes the objects of a backup; a failure is recorded in its row and returned.

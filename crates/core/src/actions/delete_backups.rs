@@ -6,14 +6,16 @@ use chrono::{DateTime, Utc};
 use diesel::PgConnection;
 
 use super::agent_endpoint::confirm_stopped;
-use super::delete_backup::{note_removal_error, remove_objects};
+use super::delete_backup::{note_removal_error, remove_objects, remove_row};
 use super::plan_deletions::decide;
+use crate::domain::actor::Actor;
+use crate::domain::audit::AuditAction;
 use crate::domain::backup::{Backup, BackupStatus};
-use crate::domain::identifiers::{BackupId, ServiceInstanceId};
-use crate::domain::retention::RetentionAction;
+use crate::domain::identifiers::{ServiceInstanceGuid, ServiceInstanceId};
+use crate::domain::retention::{RetentionAction, RetentionReason};
 use crate::jobs::DeletionStep;
 use crate::manager::Manager;
-use crate::store::{self, deletions, service_instances};
+use crate::store::{self, audit_events, deletions, service_instances};
 use crate::{Error, Result};
 
 /// An agent that cannot be asked whether it has stopped gets this long before its remains are removed all the same.
@@ -43,6 +45,9 @@ async fn mark(manager: &Manager, job: &ClaimedJob, instance: ServiceInstanceId) 
             let instance = service_instances::lock(conn, instance)?;
             for (backup, decision) in decide(conn, &settings.policy, &instance)? {
                 if decision.action == RetentionAction::Mark && deletions::update_marked(conn, backup.id)? {
+                    let subject = Some(format!("backup {}: {}", backup.id, decision.reason));
+                    let action = AuditAction::MarkBackup;
+                    audit_events::insert(conn, &Actor::worker(), action, Some(&instance.guid), subject)?;
                     tracing::info!(
                         service_instance.guid = %instance.guid,
                         backup.id = backup.id.0,
@@ -57,7 +62,7 @@ async fn mark(manager: &Manager, job: &ClaimedJob, instance: ServiceInstanceId) 
 
 async fn remove(manager: &Manager, job: &ClaimedJob, instance: ServiceInstanceId) -> Result<()> {
     let (settings, lease) = (manager.settings(), job.lease.clone());
-    let (chosen, remains, now) = manager
+    let (guid, chosen, remains, now) = manager
         .database
         .transaction(move |conn| {
             lease.confirm(conn)?;
@@ -73,16 +78,17 @@ async fn remove(manager: &Manager, job: &ClaimedJob, instance: ServiceInstanceId
                     remains.push(backup);
                 }
             }
-            Ok((chosen, remains, store::now(conn)?))
+            Ok((instance.guid, chosen, remains, store::now(conn)?))
         })
         .await?;
     let removals = chosen.into_iter().map(|(backup, reason)| (backup, Some(reason)));
     let clean_ups = remains.into_iter().map(|backup| (backup, None));
     let mut first_error = None;
     for (backup, reason) in removals.chain(clean_ups) {
-        // A failed backup that stays only loses its partial objects.
-        let record = if reason.is_some() { deletions::delete } else { deletions::update_remains_gone };
-        match (remove_one(manager, job, &backup, now, record).await, reason) {
+        let removal = Removal { guid: guid.clone(), backup, reason };
+        let removed = remove_one(manager, job, &removal, now).await;
+        let Removal { backup, reason, .. } = removal;
+        match (removed, reason) {
             (Ok(()), Some(reason)) => tracing::info!(backup.id = backup.id.0, "removed: {reason}"),
             (Ok(()), None) => {
                 tracing::info!(backup.id = backup.id.0, "removed what a failed backup had left")
@@ -94,24 +100,44 @@ async fn remove(manager: &Manager, job: &ClaimedJob, instance: ServiceInstanceId
     first_error.map_or(Ok(()), Err)
 }
 
-/// Removes a backup's objects and then records it with `record`, under the lease.
+/// A backup whose objects go.
+#[derive(Clone)]
+struct Removal {
+    guid: ServiceInstanceGuid,
+    backup: Backup,
+    /// Why the backup goes; none for a failed backup that stays and only loses its partial objects.
+    reason: Option<RetentionReason>,
+}
+
+/// Removes a backup's objects and then records it, under the lease.
 async fn remove_one(
     manager: &Manager,
     job: &ClaimedJob,
-    backup: &Backup,
+    removal: &Removal,
     now: DateTime<Utc>,
-    record: fn(&mut PgConnection, BackupId) -> Result<()>,
 ) -> Result<()> {
-    await_agent(manager, job, backup, now).await?;
-    remove_objects(manager, backup, Some(&job.lease)).await?;
-    let (lease, id) = (job.lease.clone(), backup.id);
+    await_agent(manager, job, &removal.backup, now).await?;
+    remove_objects(manager, &removal.backup, Some(&job.lease)).await?;
+    let (lease, removal) = (job.lease.clone(), removal.clone());
     manager
         .database
         .transaction(move |conn| {
             lease.confirm(conn)?;
-            record(conn, id)
+            record(conn, &removal)
         })
         .await
+}
+
+fn record(conn: &mut PgConnection, removal: &Removal) -> Result<()> {
+    let (worker, id) = (Actor::worker(), removal.backup.id);
+    match removal.reason {
+        Some(reason) => remove_row(conn, &worker, &removal.guid, id, &reason.to_string()),
+        None => {
+            deletions::update_remains_gone(conn, id)?;
+            let subject = Some(format!("backup {id}: what it had left in the store when it failed"));
+            audit_events::insert(conn, &worker, AuditAction::CleanUpBackup, Some(&removal.guid), subject)
+        }
+    }
 }
 
 /// What an agent may still be writing is not removed before it has confirmed that it stopped, or patience is over.

@@ -3,6 +3,7 @@
 use backup_objects::{BackupFolder, Store};
 
 use crate::domain::actor::Actor;
+use crate::domain::audit::AuditAction;
 use crate::domain::backup::Backup;
 use crate::domain::identifiers::{BackupId, ServiceInstanceGuid};
 use crate::manager::Manager;
@@ -36,13 +37,8 @@ pub async fn download_backup(
             if !(is_allowed && backup.is_downloadable()) {
                 return Err(Error::NotDownloadable(id));
             }
-            audit_events::insert(
-                conn,
-                &actor,
-                "download_backup",
-                Some(&owner),
-                Some(format!("backup {id}")),
-            )?;
+            let subject = Some(format!("backup {id}"));
+            audit_events::insert(conn, &actor, AuditAction::DownloadBackup, Some(&owner), subject)?;
             Ok(backup)
         })
         .await?;

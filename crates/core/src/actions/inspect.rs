@@ -1,4 +1,6 @@
-//! What the API shows: reads only.
+//! What the API shows: reads only. Lists are read in pieces of [`ROWS`], so that no list costs more memory than another.
+
+use std::collections::HashMap;
 
 use crate::domain::backup::Backup;
 use crate::domain::identifiers::{BackupId, RestoreId, ServiceInstanceGuid, ServiceInstanceId};
@@ -7,8 +9,11 @@ use crate::domain::restore::Restore;
 use crate::domain::scope::Scope;
 use crate::manager::Manager;
 use crate::store::service_brokers::FailedListing;
-use crate::store::{backups, migrations, restores, service_brokers, service_instances};
+use crate::store::{backups, migrations, restores, row_counts, service_brokers, service_instances};
 use crate::{Error, Result, jobs};
+
+/// Most backups and restores that are read at once.
+pub const ROWS: i64 = 500;
 
 /// An instance with all its backups and restores, newest first.
 #[derive(Debug, Clone)]
@@ -41,35 +46,15 @@ pub async fn instance_by_id(manager: &Manager, id: ServiceInstanceId) -> Result<
     manager.database.transaction(move |conn| service_instances::get_by_id(conn, id)).await
 }
 
-/// One instance with everything that belongs to it.
-pub async fn instance_details(manager: &Manager, guid: &ServiceInstanceGuid) -> Result<InstanceDetails> {
-    let guid = guid.clone();
-    manager
-        .database
-        .transaction(move |conn| {
-            let instance = service_instances::get(conn, &guid)?;
-            let backups = backups::list(conn, &[instance.id])?;
-            let restores = restores::list(conn, &[instance.id])?;
-            Ok(InstanceDetails { instance, backups, restores })
-        })
-        .await
-}
-
 /// The next `limit` instances of the scope after `after`, in the order of their numbers; empty at the end.
 pub async fn instances_after(
     manager: &Manager,
     scope: &Scope,
     after: ServiceInstanceId,
     limit: i64,
-) -> Result<Vec<InstanceDetails>> {
+) -> Result<Vec<ServiceInstance>> {
     let scope = scope.clone();
-    manager
-        .database
-        .transaction(move |conn| {
-            let instances = service_instances::list(conn, &scope, after, limit)?;
-            with_details(conn, instances)
-        })
-        .await
+    manager.database.transaction(move |conn| service_instances::list(conn, &scope, after, limit)).await
 }
 
 /// One page of the scope's instances and how many instances it has; `page` counts from 0.
@@ -78,13 +63,28 @@ pub async fn instances_page(
     scope: &Scope,
     page: i64,
     per_page: i64,
-) -> Result<(Vec<InstanceDetails>, i64)> {
+) -> Result<(Vec<ServiceInstance>, i64)> {
     let scope = scope.clone();
     manager
         .database
         .transaction(move |conn| {
             let instances = service_instances::list_page(conn, &scope, page, per_page)?;
-            Ok((with_details(conn, instances)?, service_instances::count(conn, &scope)?))
+            Ok((instances, service_instances::count(conn, &scope)?))
+        })
+        .await
+}
+
+/// The details of as many of the first `instances` as have [`ROWS`] backups and restores together. None means that the
+/// first alone has more: its are read in pages, with [`backups_before`] and [`restores_before`].
+pub async fn first_details(manager: &Manager, instances: &[ServiceInstance]) -> Result<Vec<InstanceDetails>> {
+    let mut instances = instances.to_vec();
+    manager
+        .database
+        .transaction(move |conn| {
+            let ids: Vec<_> = instances.iter().map(|instance| instance.id).collect();
+            let fitting = row_counts::count_fitting(conn, &ids, ROWS)?;
+            instances.truncate(fitting);
+            with_details(conn, instances)
         })
         .await
 }
@@ -94,35 +94,40 @@ fn with_details(
     instances: Vec<ServiceInstance>,
 ) -> Result<Vec<InstanceDetails>> {
     let ids: Vec<_> = instances.iter().map(|instance| instance.id).collect();
+    let places: HashMap<_, _> = ids.iter().enumerate().map(|(place, id)| (*id, place)).collect();
     let mut details: Vec<_> = instances
         .into_iter()
         .map(|instance| InstanceDetails { instance, backups: Vec::new(), restores: Vec::new() })
         .collect();
-    // Instances come in the order of their numbers.
-    let position = |id: ServiceInstanceId| ids.binary_search(&id).ok();
     for backup in backups::list(conn, &ids)? {
-        if let Some(entry) = position(backup.instance).and_then(|at| details.get_mut(at)) {
+        if let Some(entry) = places.get(&backup.instance).and_then(|place| details.get_mut(*place)) {
             entry.backups.push(backup);
         }
     }
     for restore in restores::list(conn, &ids)? {
-        if let Some(entry) = position(restore.instance).and_then(|at| details.get_mut(at)) {
+        if let Some(entry) = places.get(&restore.instance).and_then(|place| details.get_mut(*place)) {
             entry.restores.push(restore);
         }
     }
     Ok(details)
 }
 
-/// The backups of an instance, newest first.
-pub async fn backups(manager: &Manager, guid: &ServiceInstanceGuid) -> Result<Vec<Backup>> {
-    let guid = guid.clone();
-    manager
-        .database
-        .transaction(move |conn| {
-            let instance = service_instances::get(conn, &guid)?;
-            backups::list(conn, &[instance.id])
-        })
-        .await
+/// The next [`ROWS`] backups of an instance, newest first; those older than `before`.
+pub async fn backups_before(
+    manager: &Manager,
+    instance: ServiceInstanceId,
+    before: Option<BackupId>,
+) -> Result<Vec<Backup>> {
+    manager.database.transaction(move |conn| backups::list_before(conn, instance, before, ROWS)).await
+}
+
+/// The next [`ROWS`] restores into an instance, newest first; those older than `before`.
+pub async fn restores_before(
+    manager: &Manager,
+    instance: ServiceInstanceId,
+    before: Option<RestoreId>,
+) -> Result<Vec<Restore>> {
+    manager.database.transaction(move |conn| restores::list_before(conn, instance, before, ROWS)).await
 }
 
 /// One backup of an instance.
@@ -133,18 +138,6 @@ pub async fn backup(manager: &Manager, guid: &ServiceInstanceGuid, id: BackupId)
         .transaction(move |conn| {
             let instance = service_instances::get(conn, &guid)?;
             backups::find(conn, instance.id, id)?.ok_or(Error::BackupNotFound(id))
-        })
-        .await
-}
-
-/// The restores into an instance, newest first.
-pub async fn restores(manager: &Manager, guid: &ServiceInstanceGuid) -> Result<Vec<Restore>> {
-    let guid = guid.clone();
-    manager
-        .database
-        .transaction(move |conn| {
-            let instance = service_instances::get(conn, &guid)?;
-            restores::list(conn, &[instance.id])
         })
         .await
 }

@@ -13,6 +13,7 @@ pub mod delete_backup;
 pub mod delete_backups;
 pub mod download_backup;
 pub mod inspect;
+pub mod list_audit_events;
 pub mod plan_deletions;
 pub mod request_backup;
 pub mod request_backup_all;

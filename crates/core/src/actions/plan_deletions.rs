@@ -1,18 +1,20 @@
 //! The `initialize_backup_deletion_job`: finds the instances that have something to delete and fans out one
 //! `backup_deleter_job` each. Also the dry run, which applies the same rule and changes nothing.
 
+use std::collections::HashMap;
+
 use backup_queue::{ClaimedJob, Outcome};
 use diesel::PgConnection;
 
+use super::inspect::ROWS;
 use crate::Result;
-use crate::domain::backup::{Backup, BackupStatus};
-use crate::domain::identifiers::{ServiceInstanceGuid, ServiceInstanceId};
+use crate::domain::backup::Backup;
+use crate::domain::identifiers::{BackupId, ServiceInstanceGuid, ServiceInstanceId};
 use crate::domain::instance::ServiceInstance;
 use crate::domain::retention::{self, RetentionDecision, RetentionFacts, RetentionRule};
-use crate::domain::scope::Scope;
 use crate::jobs::{self, DeletionStep};
 use crate::manager::{Manager, Policy};
-use crate::store::{self, backups, deletions, service_instances};
+use crate::store::{self, backups, deletions, retention_facts};
 
 /// Instances per transaction.
 const CHUNK: i64 = 1000;
@@ -53,30 +55,39 @@ pub struct Planned {
     pub decision: RetentionDecision,
 }
 
-/// Applies the rule to one instance, or to the next `limit` instances after `after`, without changing anything.
-/// Returns the decisions and the number of the last instance looked at; none when there are no more.
-pub async fn preview_deletions(
-    manager: &Manager,
-    only: Option<ServiceInstanceGuid>,
-    after: ServiceInstanceId,
-    limit: i64,
-) -> Result<(Vec<Planned>, Option<ServiceInstanceId>)> {
-    let settings = manager.settings();
+/// The rule's word on the backups of one instance.
+#[derive(Debug, Clone)]
+pub struct Preview {
+    /// The newest [`ROWS`] backups.
+    pub newest: Vec<Planned>,
+    /// The decisions on all of them when there are more; the backups are read with
+    /// [`backups_before`](super::inspect::backups_before).
+    pub decisions: HashMap<BackupId, RetentionDecision>,
+}
+
+/// Applies the rule to one instance, without changing anything.
+pub async fn preview_deletions(manager: &Manager, instance: &ServiceInstance) -> Result<Preview> {
+    let (settings, instance) = (manager.settings(), instance.clone());
     manager
         .database
         .transaction(move |conn| {
-            let instances = match &only {
-                Some(guid) => vec![service_instances::get(conn, guid)?],
-                None => service_instances::list(conn, &Scope::Everything, after, limit)?,
+            let newest = backups::list_before(conn, instance.id, None, ROWS)?;
+            let has_more = i64::try_from(newest.len()).unwrap_or(i64::MAX) >= ROWS;
+            let facts = match has_more {
+                // The rule needs all of them, but not everything about them.
+                true => retention_facts::list(conn, instance.id)?,
+                false => newest.iter().map(facts).collect(),
             };
-            let last = if only.is_some() { None } else { instances.last().map(|instance| instance.id) };
-            let mut planned = Vec::new();
-            for instance in instances {
-                for (backup, decision) in decide(conn, &settings.policy, &instance)? {
-                    planned.push(Planned { instance: instance.guid.clone(), backup, decision });
-                }
-            }
-            Ok((planned, last))
+            let rule = rule(&settings.policy, &instance);
+            let decisions = retention::plan(&rule, &facts, store::now(conn)?);
+            let decisions: HashMap<_, _> =
+                decisions.into_iter().map(|decision| (decision.id, decision)).collect();
+            let planned = |backup: Backup| {
+                let decision = decisions.get(&backup.id).copied()?;
+                Some(Planned { instance: instance.guid.clone(), backup, decision })
+            };
+            let newest = newest.into_iter().filter_map(planned).collect();
+            Ok(Preview { newest, decisions: if has_more { decisions } else { HashMap::new() } })
         })
         .await
 }
@@ -87,28 +98,28 @@ pub(super) fn decide(
     policy: &Policy,
     instance: &ServiceInstance,
 ) -> Result<Vec<(Backup, RetentionDecision)>> {
-    let rule = RetentionRule {
-        deleted_at: instance.deleted_at,
-        min_backup_count: instance.min_backup_count.unwrap_or(policy.min_backup_count),
-        retention_days: instance.retention_days.unwrap_or(policy.retention_days),
-        deleted_retention_days: policy.deleted_retention_days,
-        undo_window: policy.undo_window,
-    };
+    let rule = rule(policy, instance);
     let backups = backups::list(conn, &[instance.id])?;
     let facts: Vec<_> = backups.iter().map(facts).collect();
     let decisions = retention::plan(&rule, &facts, store::now(conn)?);
     Ok(backups.into_iter().zip(decisions).collect())
 }
 
+fn rule(policy: &Policy, instance: &ServiceInstance) -> RetentionRule {
+    RetentionRule {
+        deleted_at: instance.deleted_at,
+        min_backup_count: instance.min_backup_count.unwrap_or(policy.min_backup_count),
+        retention_days: instance.retention_days.unwrap_or(policy.retention_days),
+        deleted_retention_days: policy.deleted_retention_days,
+        undo_window: policy.undo_window,
+    }
+}
+
 fn facts(backup: &Backup) -> RetentionFacts {
     RetentionFacts {
         id: backup.id,
         status: backup.status,
-        was_done: match backup.status {
-            BackupStatus::Done => true,
-            BackupStatus::Deleted => backup.reason_code.is_none(),
-            BackupStatus::Queued | BackupStatus::Running | BackupStatus::Failed => false,
-        },
+        was_done: backup.status.was_done(backup.reason_code.is_some()),
         triggered_at: backup.triggered_at,
         finished_at: backup.finished_at,
         marked_deleted_at: backup.marked_deleted_at,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use diesel::PgConnection;
 
 use crate::domain::actor::Actor;
+use crate::domain::audit::AuditAction;
 use crate::domain::backup::Backup;
 use crate::domain::identifiers::ServiceInstanceGuid;
 use crate::domain::instance::ServiceInstance;
@@ -55,7 +56,8 @@ pub async fn request_backup(
             let job =
                 jobs::start_operation(OperationKind::Backup, id.0, false, Duration::ZERO, &settings.policy);
             backup_queue::enqueue(conn, &job)?;
-            audit_events::insert(conn, &actor, "request_backup", Some(&guid), Some(format!("backup {id}")))?;
+            let subject = Some(format!("backup {id}"));
+            audit_events::insert(conn, &actor, AuditAction::RequestBackup, Some(&guid), subject)?;
             Ok(RequestedBackup { backup: backups::get(conn, *id)?, is_new: true })
         })
         .await

@@ -1,6 +1,7 @@
 //! Records the wish to back up all instances: one job, which fans out.
 
 use crate::domain::actor::Actor;
+use crate::domain::audit::AuditAction;
 use crate::manager::Manager;
 use crate::store::audit_events;
 use crate::{Result, jobs};
@@ -12,7 +13,8 @@ pub async fn request_backup_all(manager: &Manager, actor: &Actor) -> Result<()> 
         .database
         .transaction(move |conn| {
             backup_queue::enqueue(conn, &jobs::backup_all())?;
-            audit_events::insert(conn, &actor, "request_backup_all", None, None)
+            let subject = Some("every eligible instance".to_owned());
+            audit_events::insert(conn, &actor, AuditAction::RequestBackupAll, None, subject)
         })
         .await
 }

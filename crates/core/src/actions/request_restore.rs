@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::domain::actor::Actor;
+use crate::domain::audit::AuditAction;
 use crate::domain::backup::BackupStatus;
 use crate::domain::identifiers::{BackupId, RestoreId, ServiceInstanceGuid, ServiceInstanceId};
 use crate::domain::operation::OperationKind;
@@ -81,8 +82,17 @@ pub async fn request_restore(
                 &settings.policy,
             );
             backup_queue::enqueue(conn, &job)?;
-            let subject = format!("restore {restore} of backup {id} of {}", source.guid);
-            audit_events::insert(conn, &actor, "request_restore", Some(&target.guid), Some(subject))?;
+            let action = AuditAction::RequestRestore;
+            if source.id == target.id {
+                let subject = Some(format!("restore {restore} of backup {id}"));
+                audit_events::insert(conn, &actor, action, Some(&target.guid), subject)?;
+            } else {
+                // Who asks what became of the source's data must find it there, too.
+                let subject = Some(format!("restore {restore} of backup {id} of {}", source.guid));
+                audit_events::insert(conn, &actor, action, Some(&target.guid), subject)?;
+                let subject = Some(format!("restore {restore} of backup {id} into {}", target.guid));
+                audit_events::insert(conn, &actor, action, Some(&source.guid), subject)?;
+            }
             Ok(restore)
         })
         .await

@@ -6,13 +6,15 @@ use diesel::PgConnection;
 
 use super::finish::wake_next;
 use crate::clients::broker::{BrokerError, BrokerInstance, agent_url, parse_inventory};
+use crate::domain::actor::Actor;
+use crate::domain::audit::AuditAction;
 use crate::domain::cipher::generate_instance_key;
 use crate::domain::identifiers::ServiceInstanceGuid;
 use crate::jobs::{self, DeletionStep};
 use crate::manager::{Broker, BrokerSource, Manager, Settings};
 use crate::store::listings::{self, ChangedInstance, ListedInstance};
 use crate::store::service_brokers::BrokerRecord;
-use crate::store::{self, encryption_keys, service_brokers};
+use crate::store::{self, audit_events, encryption_keys, service_brokers};
 use crate::{Error, Result};
 
 /// Instances per statement.
@@ -127,14 +129,22 @@ fn apply(
         changed.extend(listings::upsert(conn, record.id, &listed)?);
     }
     for instance in &changed {
-        follow_up(conn, settings, instance)?;
+        follow_up(conn, settings, broker, instance)?;
     }
     Ok(changed.len())
 }
 
 /// A new instance gets its key; the backups of one deleted just now are dealt with.
-fn follow_up(conn: &mut PgConnection, settings: &Settings, instance: &ChangedInstance) -> Result<()> {
+fn follow_up(
+    conn: &mut PgConnection,
+    settings: &Settings,
+    broker: &Broker,
+    instance: &ChangedInstance,
+) -> Result<()> {
     if instance.was_deleted_now {
+        let subject = Some(format!("the service broker {} says that it is deleted", broker.name));
+        let action = AuditAction::DeleteInstance;
+        audit_events::insert(conn, &Actor::worker(), action, Some(&instance.guid), subject)?;
         let marking = jobs::delete_backups(instance.id, DeletionStep::Mark);
         // A key of its own: a deleter that runs at this moment may have looked already.
         backup_queue::enqueue(conn, &marking.unique_key(format!("mark-deleted-instance-{}", instance.id)))?;

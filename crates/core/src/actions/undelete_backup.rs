@@ -1,6 +1,7 @@
 //! Takes back an automatic deletion within the undo window.
 
 use crate::domain::actor::Actor;
+use crate::domain::audit::AuditAction;
 use crate::domain::backup::{Backup, BackupStatus};
 use crate::domain::identifiers::{BackupId, ServiceInstanceGuid};
 use crate::manager::Manager;
@@ -28,7 +29,8 @@ pub async fn undelete_backup(
                 return Err(Error::NotUndeletable(id));
             }
             deletions::update_undeleted(conn, id)?;
-            audit_events::insert(conn, &actor, "undelete_backup", Some(&guid), Some(format!("backup {id}")))?;
+            let subject = Some(format!("backup {id}"));
+            audit_events::insert(conn, &actor, AuditAction::UndeleteBackup, Some(&guid), subject)?;
             backups::get(conn, id)
         })
         .await

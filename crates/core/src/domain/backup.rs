@@ -39,6 +39,15 @@ impl BackupStatus {
         Self::ALL.into_iter().find(|status| status.as_str() == text)
     }
 
+    /// Whether a backup of this status is `done`, or was before it was marked.
+    pub fn was_done(self, has_reason: bool) -> bool {
+        match self {
+            Self::Done => true,
+            Self::Deleted => !has_reason,
+            Self::Queued | Self::Running | Self::Failed => false,
+        }
+    }
+
     /// Whether a backup may move from `self` to `next`. The database holds the same table in `check_status_move`;
     /// `the_database_and_the_domain_allow_the_same_moves` compares them.
     pub fn can_become(self, next: Self) -> bool {

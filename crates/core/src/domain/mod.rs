@@ -1,6 +1,7 @@
 //! Pure types and decisions of the product: no I/O, no clock, nothing of the other folders.
 
 pub mod actor;
+pub mod audit;
 pub mod backup;
 pub mod cipher;
 pub mod completion;

@@ -201,6 +201,24 @@ pub fn list(conn: &mut PgConnection, instances: &[ServiceInstanceId]) -> Result<
         .collect()
 }
 
+/// At most `limit` backups of one instance, newest first; those older than `before`.
+pub fn list_before(
+    conn: &mut PgConnection,
+    instance: ServiceInstanceId,
+    before: Option<BackupId>,
+    limit: i64,
+) -> Result<Vec<Backup>> {
+    let before = before.map_or(i64::MAX, |id| id.0);
+    select_backups!()
+        .filter(backups::service_instance_id.eq(instance.0).and(backups::id.lt(before)))
+        .order(backups::id.desc())
+        .limit(limit)
+        .load::<Loaded>(conn)?
+        .into_iter()
+        .map(into_domain)
+        .collect()
+}
+
 /// The backup a client's `Idempotency-Key` stands for, while the key is remembered: 24 hours.
 pub fn find_idempotent(
     conn: &mut PgConnection,

@@ -61,11 +61,11 @@ pub fn update_remains_gone(conn: &mut PgConnection, id: BackupId) -> Result<()> 
     Ok(())
 }
 
-/// Removes the row of a marked backup whose objects the store has confirmed as gone.
-pub fn delete(conn: &mut PgConnection, id: BackupId) -> Result<()> {
+/// Removes the row of a marked backup whose objects the store has confirmed as gone; false when there is none (any more).
+pub fn delete(conn: &mut PgConnection, id: BackupId) -> Result<bool> {
     diesel::update(backups::table.find(id.0)).set(backups::objects_gone_at.eq(now)).execute(conn)?;
-    diesel::delete(backups::table.find(id.0)).execute(conn)?;
-    Ok(())
+    let deleted = diesel::delete(backups::table.find(id.0)).execute(conn)?;
+    Ok(deleted == 1)
 }
 
 /// Instances that have something to mark (finished backups older than `days`, or a deleted instance's), after `after`.

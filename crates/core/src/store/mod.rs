@@ -10,6 +10,8 @@ pub mod listings;
 pub mod migrations;
 pub mod operations;
 pub mod restores;
+pub mod retention_facts;
+pub mod row_counts;
 mod schema;
 pub mod service_brokers;
 pub mod service_instances;

@@ -108,6 +108,25 @@ pub fn list(conn: &mut PgConnection, instances: &[ServiceInstanceId]) -> Result<
         .collect()
 }
 
+/// At most `limit` restores into one instance, newest first; those older than `before`.
+pub fn list_before(
+    conn: &mut PgConnection,
+    instance: ServiceInstanceId,
+    before: Option<RestoreId>,
+    limit: i64,
+) -> Result<Vec<Restore>> {
+    let before = before.map_or(i64::MAX, |id| id.0);
+    restores::table
+        .filter(restores::service_instance_id.eq(instance.0).and(restores::id.lt(before)))
+        .order(restores::id.desc())
+        .limit(limit)
+        .select(RestoreRow::as_select())
+        .load(conn)?
+        .into_iter()
+        .map(into_domain)
+        .collect()
+}
+
 /// `running` → `done`.
 pub fn update_done(conn: &mut PgConnection, id: RestoreId, bytes_processed: i64) -> Result<()> {
     diesel::update(restores::table.find(id.0))

@@ -2,6 +2,7 @@
 //! What the actions do when jobs call them is tested in the worker's tests; what the API calls, in the API's.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+mod audit;
 mod migrations;
 mod schema;
 mod status_moves;

@@ -102,4 +102,6 @@ fn audit_events_can_be_added_not_changed() {
     database.execute("INSERT INTO audit_events (actor, action) VALUES ('admin', 'request_backup')").unwrap();
     assert!(database.execute("UPDATE audit_events SET actor = 'somebody'").is_err());
     assert!(database.execute("DELETE FROM audit_events").is_err());
+    assert!(database.execute("TRUNCATE audit_events").is_err());
+    assert_eq!(database.value("SELECT actor FROM audit_events").unwrap().unwrap(), "admin");
 }

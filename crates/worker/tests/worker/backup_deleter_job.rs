@@ -109,3 +109,39 @@ async fn the_backups_of_a_deleted_instance_stay_for_their_time_and_can_be_restor
     assert_eq!(statuses(&world), "done");
     assert!(!world.folder(&backups[0]).exists());
 }
+
+/// `action|subject` of the worker's own events, oldest first.
+fn events(world: &World) -> Vec<String> {
+    let sql =
+        "SELECT string_agg(action || '|' || service_instance_guid || '|' || subject, chr(10) ORDER BY at, id)
+               FROM audit_events WHERE actor = 'worker' AND action <> 'request_backup'";
+    world.value(sql).lines().map(str::to_owned).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_workers_remove_by_themselves_is_in_the_audit_trail_with_the_reason() {
+    let (world, guid, backups) = with_backups(3).await;
+    world.leap(4 * DAY).await;
+    run(&world, DeletionStep::Mark).await;
+    run(&world, DeletionStep::Remove).await;
+    world.leap(2 * DAY).await;
+    run(&world, DeletionStep::Remove).await;
+    let (first, second) = (backups[0].id, backups[1].id);
+    world.brokers[0].change(guid.as_str(), |resource| resource.deleted("2026-01-01T00:00:00Z"));
+    world.synchronise().await;
+    let events = events(&world);
+    assert_eq!(
+        events[0],
+        format!("mark_backup|i-1|backup {first}: it is older than 3 days and 2 newer done backups exist")
+    );
+    assert_eq!(
+        events[1],
+        format!("remove_backup|i-1|backup {first}: it was marked and the time to undelete it is over")
+    );
+    assert_eq!(events[2], "delete_instance|i-1|the service broker broker-0 says that it is deleted");
+    assert!(
+        events[3..].contains(&format!("mark_backup|i-1|backup {second}: its instance is deleted")),
+        "{events:?}"
+    );
+    assert_eq!(events.len(), 5, "{events:?}");
+}

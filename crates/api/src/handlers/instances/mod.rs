@@ -3,8 +3,9 @@
 pub(crate) mod backups;
 pub(crate) mod config;
 pub(crate) mod restores;
+mod stream;
 
-use actix_web::http::header;
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};
 use backup_core::actions::configure_instance::configure_instance;
 use backup_core::actions::inspect;
@@ -12,17 +13,17 @@ use backup_core::domain::identifiers::ServiceInstanceId;
 use backup_core::domain::instance::InstanceChanges;
 use backup_core::domain::scope::Scope;
 
-use super::json_array::{Page, stream_pages};
+use self::stream::write_instances;
+use super::json_array::{JsonWriter, stream_json};
 use super::query::Query;
 use super::{Answer, Core};
 use crate::auth::Caller;
 use crate::body::Fields;
 use crate::path::OfInstance;
-use crate::views::instance::InstanceView;
 use crate::views::message::Message;
 
-/// Instances fetched at once; each may have thousands of backups.
-const CHUNK: i64 = 20;
+/// Instances fetched at once, without what belongs to them.
+const CHUNK: i64 = 100;
 /// Instances per page when only `page` is given.
 const PER_PAGE: i64 = 100;
 
@@ -43,19 +44,23 @@ pub(crate) async fn list(core: Core, caller: Caller, request: HttpRequest, query
     if page.is_some() || per_page.is_some() {
         return one_page(core, &scope, request.path(), page.unwrap_or(1), per_page.unwrap_or(PER_PAGE)).await;
     }
-    stream_pages(ServiceInstanceId(0), move |after| {
-        let (core, scope) = (core.clone(), scope.clone());
-        async move {
-            let details = inspect::instances_after(&core, &scope, after, CHUNK).await?;
-            let next = details.last().map(|last| last.instance.id);
-            Ok(Page { elements: details.into_iter().map(|d| InstanceView::new(&core, d)).collect(), next })
+    stream_json(async move |out: &mut JsonWriter| {
+        out.begin("[");
+        let mut after = ServiceInstanceId(0);
+        loop {
+            let instances = inspect::instances_after(&core, &scope, after, CHUNK).await?;
+            let Some(last) = instances.last() else { break };
+            after = last.id;
+            write_instances(&core, out, &instances).await?;
         }
+        out.end("]");
+        Ok(())
     })
     .await
 }
 
 async fn one_page(core: Core, scope: &Scope, path: &str, page: i64, per_page: i64) -> Answer {
-    let (details, total) = inspect::instances_page(&core, scope, page.saturating_sub(1), per_page).await?;
+    let (instances, total) = inspect::instances_page(&core, scope, page.saturating_sub(1), per_page).await?;
     let last = total.saturating_add(per_page).saturating_sub(1).checked_div(per_page).unwrap_or(1).max(1);
     let mut links = vec![("first", 1)];
     links.extend((page > 1).then(|| ("prev", page.saturating_sub(1).min(last))));
@@ -65,14 +70,24 @@ async fn one_page(core: Core, scope: &Scope, path: &str, page: i64, per_page: i6
         .into_iter()
         .map(|(name, page)| format!("<{path}?page={page}&per_page={per_page}>; rel=\"{name}\""))
         .collect();
-    let views: Vec<_> = details.into_iter().map(|details| InstanceView::new(&core, details)).collect();
-    Ok(HttpResponse::Ok().insert_header((header::LINK, links.join(", "))).json(views))
+    let links = HeaderValue::from_str(&links.join(", ")).ok();
+    let mut answer = stream_json(async move |out: &mut JsonWriter| {
+        out.begin("[");
+        write_instances(&core, out, &instances).await?;
+        out.end("]");
+        Ok(())
+    })
+    .await?;
+    if let Some(links) = links {
+        answer.headers_mut().insert(header::LINK, links);
+    }
+    Ok(answer)
 }
 
 /// Shows one instance.
 pub(crate) async fn show(core: Core, of: OfInstance) -> Answer {
-    let details = inspect::instance_details(&core, &of.guid).await?;
-    Ok(HttpResponse::Ok().json(InstanceView::new(&core, details)))
+    let instance = inspect::instance(&core, &of.guid).await?;
+    stream_json(async move |out: &mut JsonWriter| write_instances(&core, out, &[instance]).await).await
 }
 
 /// Changes what an owner may change.

@@ -13,6 +13,7 @@ use backup_core::actions::request_backup::request_backup;
 use crate::auth::Caller;
 use crate::body::Fields;
 use crate::error::ApiError;
+use crate::handlers::json_array::{Page, stream_pages};
 use crate::handlers::{Answer, Core};
 use crate::path::{OfBackup, OfInstance};
 use crate::views::backup::BackupView;
@@ -40,9 +41,16 @@ pub(crate) async fn create(
 
 /// Lists the backups of an instance, newest first.
 pub(crate) async fn list(core: Core, of: OfInstance) -> Answer {
-    let backups = inspect::backups(&core, &of.guid).await?;
-    let views: Vec<_> = backups.into_iter().map(|backup| BackupView::new(&core, backup)).collect();
-    Ok(HttpResponse::Ok().json(views))
+    let instance = inspect::instance(&core, &of.guid).await?;
+    stream_pages(None, move |before| {
+        let core = core.clone();
+        async move {
+            let backups = inspect::backups_before(&core, instance.id, before).await?;
+            let next = backups.last().map(|last| Some(last.id));
+            Ok(Page { elements: backups.into_iter().map(|b| BackupView::new(&core, b)).collect(), next })
+        }
+    })
+    .await
 }
 
 /// Shows one backup.

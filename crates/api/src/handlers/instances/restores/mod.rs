@@ -5,15 +5,23 @@ pub(crate) mod cancel;
 use actix_web::HttpResponse;
 use backup_core::actions::inspect;
 
+use crate::handlers::json_array::{Page, stream_pages};
 use crate::handlers::{Answer, Core};
 use crate::path::{OfInstance, OfRestore};
 use crate::views::restore::RestoreView;
 
 /// Lists the restores into an instance, newest first.
 pub(crate) async fn list(core: Core, of: OfInstance) -> Answer {
-    let restores = inspect::restores(&core, &of.guid).await?;
-    let views: Vec<RestoreView> = restores.into_iter().map(Into::into).collect();
-    Ok(HttpResponse::Ok().json(views))
+    let instance = inspect::instance(&core, &of.guid).await?;
+    stream_pages(None, move |before| {
+        let core = core.clone();
+        async move {
+            let restores = inspect::restores_before(&core, instance.id, before).await?;
+            let next = restores.last().map(|last| Some(last.id));
+            Ok(Page { elements: restores.into_iter().map(RestoreView::from).collect(), next })
+        }
+    })
+    .await
 }
 
 /// Shows one restore.
