@@ -13,6 +13,7 @@ use secrecy::SecretString;
 use serde_json::{Map, Value};
 
 use crate::error::ApiError;
+use crate::unique_fields::UniqueFields;
 
 /// Largest body that is read, in bytes.
 pub(crate) const LIMIT: usize = 64 * 1024;
@@ -94,9 +95,11 @@ impl Fields {
     }
 
     fn json(bytes: &[u8]) -> Result<Self, ApiError> {
+        let is_object = bytes.trim_ascii_start().starts_with(b"{");
         match serde_json::from_slice(bytes) {
-            Ok(Value::Object(fields)) => Ok(Self(fields)),
-            Ok(_) => Err(ApiError::bad_request("The body must be a JSON object.")),
+            Ok(UniqueFields(fields)) => Ok(Self(fields)),
+            Err(error) if error.is_data() && is_object => Err(ApiError::bad_request(REPEATED)),
+            Err(error) if error.is_data() => Err(ApiError::bad_request("The body must be a JSON object.")),
             // The parser's own words could quote a secret.
             Err(error) => Err(ApiError::bad_request(format!(
                 "The body is not valid JSON (line {}, column {}).",
@@ -109,13 +112,25 @@ impl Fields {
     fn form(bytes: &[u8]) -> Result<Self, ApiError> {
         let malformed = || ApiError::bad_request("The body is not a valid form.");
         // Escapes are checked here, because the parser takes a broken one as it stands.
-        if !are_escapes_whole(bytes) || bytes.contains(&0) {
+        if !are_escapes_whole(bytes) {
             return Err(malformed());
         }
         let pairs: Vec<(String, String)> = serde_urlencoded::from_bytes(bytes).map_err(|_| malformed())?;
-        Ok(Self(pairs.into_iter().map(|(name, value)| (name, Value::String(value))).collect()))
+        let mut fields = Map::new();
+        for (name, value) in pairs {
+            // The parser puts U+FFFD in the place of what is no UTF-8.
+            if [&name, &value].iter().any(|text| text.contains(['\0', '\u{fffd}'])) {
+                return Err(malformed());
+            }
+            if fields.insert(name, Value::String(value)).is_some() {
+                return Err(ApiError::bad_request(REPEATED));
+            }
+        }
+        Ok(Self(fields))
     }
 }
+
+const REPEATED: &str = "A field stands in the body twice.";
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -124,7 +139,8 @@ impl FromRequest for Fields {
     type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        // One that cannot be read is one that is not supported.
+        let kind = request.headers().get(header::CONTENT_TYPE).map(|kind| kind.to_str().unwrap_or_default());
         let kind = kind.and_then(|kind| kind.split(';').next()).map(|kind| kind.trim().to_ascii_lowercase());
         let payload = payload.take();
         Box::pin(async move {
@@ -192,6 +208,11 @@ mod tests {
             ("[1]", Some("application/json")),
             ("a=%zz", Some(FORM)),
             ("a=%", None),
+            ("a=%00", None),
+            ("a\0=", Some(FORM)),
+            ("%ff=a", Some(FORM)),
+            ("{\"a\": 1, \"b\": 1, \"a\": 1}", Some("application/json")),
+            ("a=1&b=1&a=1", Some(FORM)),
         ];
         for (text, kind) in refused {
             assert_eq!(

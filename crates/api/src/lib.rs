@@ -11,6 +11,7 @@ mod path;
 mod patience;
 pub mod routes;
 mod server;
+mod unique_fields;
 mod views;
 
 pub use auth::{SetupError, check_auth, hash_password};

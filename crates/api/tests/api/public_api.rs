@@ -27,6 +27,9 @@ async fn disaster_recovery_tells_the_backup_guid_and_takes_a_key() {
     assert_eq!(read(app.post(path, json!({})).await, 200).await, expected);
     assert_eq!(read(app.post(path, json!({"encryption_key": "a good long key"})).await, 200).await, expected);
     error(app.post(path, json!({"encryption_key": "short"})).await, 422, "EncryptionKeyTooShort").await;
+    let misspelt =
+        error(app.post(path, json!({"encription_key": "another long key"})).await, 400, "BadRequest").await;
+    assert_eq!(misspelt, "The field encription_key is unknown; allowed: encryption_key.");
     let own = "SELECT count(*) FROM encryption_keys WHERE is_own AND is_current";
     assert_eq!(app.database.value(own).unwrap().unwrap(), "1");
 }

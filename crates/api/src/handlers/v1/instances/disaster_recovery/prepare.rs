@@ -13,6 +13,7 @@ use crate::views::message::BackupGuid;
 
 /// Tells the name of the instance's folder in the store, and sets its encryption key if one is given.
 pub(crate) async fn create(core: Core, caller: Caller, of: OfInstance, fields: Fields) -> Answer {
+    fields.only(&["encryption_key"])?;
     let instance = match fields.secret("encryption_key")? {
         None => inspect::instance(&core, &of.guid).await?,
         Some(key) => {
