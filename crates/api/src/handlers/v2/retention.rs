@@ -5,6 +5,7 @@ use backup_core::actions::inspect;
 use backup_core::actions::plan_deletions::{Planned, preview_deletions};
 use backup_core::domain::identifiers::ServiceInstanceId;
 use backup_core::domain::instance::ServiceInstance;
+use backup_core::domain::scope::Scope;
 
 use crate::error::ApiError;
 use crate::handlers::json_array::{JsonWriter, stream_json};
@@ -29,7 +30,7 @@ pub(crate) async fn list(core: Core, query: Query) -> Answer {
         } else {
             let mut after = ServiceInstanceId(0);
             loop {
-                let instances = inspect::instances_after(&core, after, CHUNK).await?;
+                let instances = inspect::instances_after(&core, &Scope::Everything, after, CHUNK).await?;
                 let Some(last) = instances.last() else { break };
                 after = last.id;
                 for instance in &instances {
