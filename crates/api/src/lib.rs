@@ -4,6 +4,7 @@
 
 mod auth;
 mod body;
+mod connections;
 mod error;
 mod handlers;
 mod middleware;
@@ -15,4 +16,4 @@ mod unique_fields;
 mod views;
 
 pub use auth::{SetupError, check_auth, hash_password};
-pub use server::{Running, StartError, start};
+pub use server::{Running, StartError, check_certificates, start};

@@ -8,7 +8,7 @@ use backup_config::{LOG_ENV, Settings};
 use backup_core::store::{Database, migrations};
 use backup_core::{Error, Manager};
 use backup_daemon::exit::{Failure, run_main};
-use backup_daemon::{logging, shutdown, systemd, tls};
+use backup_daemon::{limits, logging, shutdown, systemd, tls};
 use clap::{Parser, Subcommand};
 use secrecy::SecretString;
 
@@ -88,6 +88,7 @@ fn start_up(config: &Path) -> Result<Settings, Failure> {
     let settings = backup_config::load_for_api(config)?;
     logging::init(&settings.log, LOG_ENV);
     tls::install_provider();
+    limits::raise_open_files();
     for queue in settings.unserved_queues() {
         tracing::warn!(queue, "no configured worker group serves this queue; its jobs will wait for ever");
     }
@@ -98,11 +99,7 @@ fn check_config(config: &Path) -> Result<(), Failure> {
     let settings = backup_config::load_for_api(config)?;
     settings.core()?;
     backup_api::check_auth(&settings.auth).map_err(Failure::bad_configuration)?;
-    if settings.listen.https.is_some()
-        && let (Some(certificate), Some(key)) = (&settings.listen.certificate_path, &settings.listen.key_path)
-    {
-        tls::ServerCertificate::load(certificate, key)?;
-    }
+    backup_api::check_certificates(&settings.listen).map_err(Failure::bad_configuration)?;
     let mut out = std::io::stdout();
     for queue in settings.unserved_queues() {
         writeln!(out, "warning: no worker group serves {queue}; its jobs will wait for ever")

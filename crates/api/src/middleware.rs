@@ -4,13 +4,17 @@ use std::time::Instant;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::ConnectionType;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
+use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpResponse};
 use tracing::Instrument;
 
 use crate::auth::{self, ClientAddress, User};
+use crate::connections::InProgress;
 use crate::error::{ApiError, ErrorWord};
+use crate::handlers::health::Checkup;
 
 /// Carries the request's id in both directions.
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -29,6 +33,8 @@ pub(crate) async fn observe(
     let client = auth::client_address(&request);
     request.extensions_mut().insert(client);
     let line = Line::of(&request, client);
+    let progress = InProgress::begin(&request);
+    let checkup = request.app_data::<Data<Checkup>>().cloned();
     let span = tracing::info_span!("request", request_id = %id);
     let began = Instant::now();
     async move {
@@ -42,8 +48,11 @@ pub(crate) async fn observe(
         if let Ok(value) = HeaderValue::from_str(&id) {
             answer.headers_mut().insert(X_REQUEST_ID, value);
         }
+        if checkup.is_some_and(|checkup| checkup.is_stopping()) {
+            answer.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+        }
         line.log(&answer, began);
-        Ok(answer)
+        Ok(answer.map_body(|_, body| progress.answer(body)))
     }
     .instrument(span)
     .await

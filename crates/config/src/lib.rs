@@ -25,7 +25,7 @@ pub use auth::{AuthSettings, Role, UserSettings};
 pub use brokers::{AgentSettings, BrokerSettings};
 pub use database::DatabaseSettings;
 pub use jobs::{AgentJobSettings, BackupSettings, JobSettings, LimitSettings, WatcherSettings};
-pub use listen::ListenSettings;
+pub use listen::{ClientCertificates, ListenSettings};
 pub use oidc::OidcSettings;
 pub use settings::{EncryptionKeySettings, Settings};
 pub use workers::{InvalidWorkerGroup, WorkerGroup, WorkerGroupSettings};

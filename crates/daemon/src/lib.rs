@@ -5,6 +5,7 @@
 pub mod config;
 pub mod duration;
 pub mod exit;
+pub mod limits;
 pub mod logging;
 pub mod shutdown;
 pub mod systemd;

@@ -21,7 +21,8 @@ pub(crate) fn write(installation: &Installation, plan: &Plan) -> anyhow::Result<
     let mut root = json!({
         "listen": {
             "http": installation.http_address().to_string(), "https": installation.https_address().to_string(),
-            "certificate_path": installation.certificates().certificate, "key_path": installation.certificates().key
+            "certificate_path": installation.certificates().certificate, "key_path": installation.certificates().key,
+            "drain": "0s"
         },
         "auth": {"users": [{
             "name": installation.user(), "password_hash": hash(installation.password())?, "role": "operator"

@@ -9,6 +9,7 @@ use backup_config::{AuthSettings, ListenSettings, Role, UserSettings};
 use backup_core::domain::cipher::KeyRing;
 use backup_core::objects::{Store, StoreConfig};
 use backup_core::{Manager, Policy, Settings};
+use backup_daemon::duration::HumaneDuration;
 use backup_testkit::{Database, SeededBackup, SeededInstance};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use secrecy::SecretString;
@@ -26,7 +27,12 @@ pub(crate) struct App {
 
 /// Plain HTTP on a free port.
 pub(crate) fn http() -> ListenSettings {
-    ListenSettings { http: Some(([127, 0, 0, 1], 0).into()), https: None, ..ListenSettings::default() }
+    ListenSettings {
+        http: Some(([127, 0, 0, 1], 0).into()),
+        https: None,
+        drain: HumaneDuration::from_secs(0),
+        ..ListenSettings::default()
+    }
 }
 
 /// An operator, an auditor, and owners: of an instance, of another one, by space, by organization.
@@ -53,6 +59,11 @@ pub(crate) fn auth() -> AuthSettings {
 }
 
 pub(crate) fn manager(database: &Database, store: &Path, policy: Policy) -> Manager {
+    manager_at(&database.url(), 5, store, policy)
+}
+
+/// Reaches its database at this URL, with so many connections.
+pub(crate) fn manager_at(url: &str, connections: u32, store: &Path, policy: Policy) -> Manager {
     let config = StoreConfig::Local { directory: store.to_owned() };
     let key = ("one".to_owned(), SecretString::from("0123456789abcdef"));
     let settings = Settings {
@@ -61,7 +72,7 @@ pub(crate) fn manager(database: &Database, store: &Path, policy: Policy) -> Mana
         stores: HashMap::from([("local".to_owned(), Store::open("local", &config).unwrap())]),
         key_ring: KeyRing::new(vec![key]).unwrap(),
     };
-    let database = backup_core::store::Database::new(&database.url(), 5, Duration::from_secs(2));
+    let database = backup_core::store::Database::new(url, connections, Duration::from_secs(2));
     Manager::new(database, settings)
 }
 
@@ -78,7 +89,27 @@ impl App {
         let database = Database::create().unwrap();
         let store = tempfile::tempdir().unwrap();
         let manager = manager(&database, store.path(), policy);
-        let running = backup_api::start(manager, &auth, &listen).await.unwrap();
+        Self::over_with(database, store, manager, &auth, listen).await
+    }
+
+    /// With a manager of one's own.
+    pub(crate) async fn over(
+        database: Database,
+        store: TempDir,
+        manager: Manager,
+        listen: ListenSettings,
+    ) -> Self {
+        Self::over_with(database, store, manager, &auth(), listen).await
+    }
+
+    async fn over_with(
+        database: Database,
+        store: TempDir,
+        manager: Manager,
+        auth: &AuthSettings,
+        listen: ListenSettings,
+    ) -> Self {
+        let running = backup_api::start(manager, auth, &listen).await.unwrap();
         Self { database, store, client: Client::new(), running }
     }
 

@@ -16,7 +16,11 @@ async fn without_its_database_the_api_answers_503_in_time_and_recovers_by_itself
     elsewhere.execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).unwrap();
     app.database.cut_connections().unwrap();
     let began = Instant::now();
-    for path in ["/instances/g-1", "/instances", "/v2/queues", "/v2/healthy", "/readyz"] {
+    for path in ["/v2/healthy", "/readyz"] {
+        let said = error(app.get(path).await, 503, "Unhealthy").await;
+        assert_eq!(said, "The database does not answer.");
+    }
+    for path in ["/instances/g-1", "/instances", "/v2/queues"] {
         let said = error(app.get(path).await, 503, "ServiceUnavailable").await;
         assert!(!said.contains("FATAL") && !said.contains(&name), "{said}");
     }
@@ -40,4 +44,28 @@ async fn a_failover_that_cuts_every_connection_is_survived() {
         app.database.cut_connections().unwrap();
     }
     json(app.get("/instances/g-1").await, 200).await;
+}
+
+#[tokio::test]
+async fn a_database_that_takes_no_writes_or_has_an_old_schema_is_named_by_the_health_checks() {
+    let app = App::start().await;
+    let name = app.database.name().to_owned();
+    let elsewhere = backup_testkit::Database::empty().unwrap();
+    json(app.get("/readyz").await, 200).await;
+    let set = |value: &str| {
+        let sql = format!("ALTER DATABASE {name} SET default_transaction_read_only = {value}");
+        elsewhere.execute(&sql).unwrap();
+        app.database.cut_connections().unwrap();
+    };
+    set("on");
+    for path in ["/readyz", "/v2/healthy"] {
+        assert_eq!(error(app.get(path).await, 503, "Unhealthy").await, "The database is read-only.");
+    }
+    set("off");
+    json(app.get("/readyz").await, 200).await;
+    app.database.execute("DELETE FROM __diesel_schema_migrations").unwrap();
+    for path in ["/readyz", "/v2/healthy"] {
+        let said = error(app.get(path).await, 503, "Unhealthy").await;
+        assert_eq!(said, "The database's schema is older than this program.");
+    }
 }

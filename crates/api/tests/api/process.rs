@@ -1,6 +1,8 @@
 //! The program itself: its exit codes and what it says.
 
 use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 use backup_testkit::Database;
@@ -20,7 +22,7 @@ pub(crate) fn configuration(url: &str, more: &str) -> (TempDir, String) {
     let text = format!(
         "
 backup_manager_encryption_keys: [{{id: one, key: 0123456789abcdef}}]
-listen: {{http: '127.0.0.1:0', https: null}}
+listen: {{http: '127.0.0.1:0', https: null, drain: 0s}}
 auth: {{users: [{{name: admin, password_hash: '{hash}', role: operator}}]}}
 database: {{url: '{url}', connect_timeout: 4s, acquire_timeout: 500ms}}
 service_brokers:
@@ -32,6 +34,67 @@ stores: {{main: {{kind: local, directory: {}}}}}
     let path = directory.path().join("backup-manager.yml");
     std::fs::write(&path, text).unwrap();
     (directory, path.display().to_string())
+}
+
+/// The program while it serves; killed when dropped.
+pub(crate) struct Program {
+    child: Child,
+    address: SocketAddr,
+    directory: TempDir,
+}
+
+impl Program {
+    /// Starts it over this database. `more` overrides keys, as `BACKUP_MANAGER__LISTEN__DRAIN=2s`.
+    pub(crate) fn start(url: &str, more: &str) -> Self {
+        let (directory, config) = configuration(url, "");
+        let mut command = program();
+        command.args(["serve", "--config", &config]).stderr(Stdio::piped());
+        command.envs(more.split_whitespace().map(|pair| pair.split_once('=').unwrap()));
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+        let address =
+            lines.find_map(|line| line.split_once("answering on http://")?.1.trim().parse().ok()).unwrap();
+        // Nobody shall wait for a full pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, address, directory }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The directory of its store.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// A line of `/proc/…/status`, in KiB.
+    pub(crate) fn memory(&self, name: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with(&format!("{name}:"))).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    pub(crate) fn terminate(&self) {
+        assert!(Command::new("kill").arg(self.id().to_string()).status().unwrap().success());
+    }
+
+    /// Its exit code, once it has ended by itself.
+    pub(crate) fn ended(&mut self) -> Option<i32> {
+        ended(&mut self.child)
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // Fails when it has ended.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
 }
 
 fn run(arguments: &[&str]) -> Output {

@@ -24,6 +24,17 @@ fn the_example_file_is_accepted_and_shows_the_defaults() {
     assert_eq!(example.database.pool_size, least.database.pool_size);
     assert_eq!(example.database.connect_timeout, least.database.connect_timeout);
     assert_eq!(example.listen.http, least.listen.http);
+    let limits = |listen: &backup_config::ListenSettings| {
+        let times = [
+            listen.request_header_timeout,
+            listen.keep_alive,
+            listen.write_timeout,
+            listen.drain,
+            listen.shutdown_timeout,
+        ];
+        (times, listen.max_connections, listen.client_ca_path.clone(), listen.client_certificates)
+    };
+    assert_eq!(limits(&example.listen), limits(&least.listen));
 }
 
 #[test]

@@ -117,6 +117,21 @@ const CASES: &[(&str, &str)] = &[
         "listen: {https: null, trusted_proxies: [10.0.0.1, 10.0.0.0/33]}",
         "listen.trusted_proxies[1]: found \"10.0.0.0/33\"; allowed: an address or a network",
     ),
+    (
+        "listen: {https: null, client_ca_path: /ca.pem}",
+        "listen.client_ca_path: found a path, while HTTPS is off; allowed: null, or an address",
+    ),
+    (
+        "listen: {https: null, client_certificates: always}",
+        "listen.client_certificates: found \"always\"; allowed: `required` or `optional`",
+    ),
+    (
+        "listen: {https: null, max_connections: 0}",
+        "listen.max_connections: found 0; allowed: 1 to 1000000 connections",
+    ),
+    ("listen: {https: null, keep_alive: 0s}", "listen.keep_alive: found 0s; allowed: 50ms to 1h"),
+    ("listen: {https: null, write_timeout: 0s}", "listen.write_timeout: found 0s; allowed: 1s to 1day"),
+    ("listen: {https: null, drain: 1h}", "listen.drain: found 1h; allowed: 0s to 5m"),
     ("database: {}", "database.url: found nothing; allowed: a value; the key is required"),
     (
         "database: {url: 'postgress://u:hunter2@h/d'}",

@@ -1,6 +1,7 @@
 //! What the API shows: reads only. Lists are read in pieces of [`ROWS`], so that no list costs more memory than another.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use crate::domain::backup::Backup;
 use crate::domain::identifiers::{BackupId, RestoreId, ServiceInstanceGuid, ServiceInstanceId};
@@ -9,7 +10,7 @@ use crate::domain::restore::Restore;
 use crate::domain::scope::Scope;
 use crate::manager::Manager;
 use crate::store::service_brokers::FailedListing;
-use crate::store::{backups, migrations, restores, row_counts, service_brokers, service_instances};
+use crate::store::{backups, migrations, restores, row_counts, service_brokers, service_instances, state};
 use crate::{Error, Result, jobs};
 
 /// Most backups and restores that are read at once.
@@ -155,35 +156,69 @@ pub async fn restore(manager: &Manager, guid: &ServiceInstanceGuid, id: RestoreI
 }
 
 /// What keeps the system from working as it should.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Problem {
+    /// The database does not answer, or not in time.
+    DatabaseUnreachable,
+    /// The database is a standby, or is being recovered.
+    DatabaseInRecovery,
+    /// The database takes no writes.
+    DatabaseReadOnly,
+    /// The schema lacks migrations of this program.
+    MigrationsPending,
+    /// Queues that no live worker serves. Requests are still taken.
+    QueuesUnserved(Vec<String>),
+}
+
+impl Problem {
+    /// Whether requests cannot be served, rather than their jobs.
+    pub fn concerns_requests(&self) -> bool {
+        !matches!(self, Self::QueuesUnserved(_))
+    }
+}
+
+/// How the system is.
 #[derive(Debug, Clone, Default)]
 pub struct Health {
-    /// Queues that no live worker serves.
-    pub unserved_queues: Vec<String>,
-    /// The schema lacks migrations of this program.
-    pub migrations_pending: bool,
+    /// What is wrong.
+    pub problems: Vec<Problem>,
     /// Brokers whose last listing failed: name, last complete listing, error. A warning, not an outage.
     pub broker_errors: Vec<FailedListing>,
 }
 
 impl Health {
-    /// Whether requests are carried out.
-    pub fn is_healthy(&self) -> bool {
-        self.unserved_queues.is_empty() && !self.migrations_pending
+    fn of(problem: Problem) -> Self {
+        Self { problems: vec![problem], broker_errors: Vec::new() }
     }
 }
 
-/// Asks the database; an error means that it does not answer.
-pub async fn health(manager: &Manager) -> Result<Health> {
-    manager
-        .database
-        .transaction(|conn| {
-            let migrations_pending = migrations::are_pending(conn)?;
-            if migrations_pending {
-                return Ok(Health { migrations_pending, ..Health::default() });
-            }
-            let broker_errors = service_brokers::list_failed(conn)?;
-            let unserved_queues = backup_queue::overview::unserved(conn, &jobs::QUEUES)?;
-            Ok(Health { unserved_queues, migrations_pending, broker_errors })
-        })
-        .await
+/// How long the database may take to tell how it is.
+const CHECK_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Asks the database, on the connection that is kept for this; answers within two seconds, whatever the database does.
+pub async fn health(manager: &Manager) -> Health {
+    let database = manager.database.for_checks();
+    let error = match tokio::time::timeout(CHECK_PATIENCE, database.transaction(look)).await {
+        Ok(Ok(health)) => return health,
+        Ok(Err(error)) => error.chain(),
+        Err(_) => "it did not answer in time".to_owned(),
+    };
+    tracing::warn!(error, "the database could not be asked how it is");
+    Health::of(Problem::DatabaseUnreachable)
+}
+
+fn look(conn: &mut diesel::PgConnection) -> Result<Health> {
+    // A database without writes cannot even be asked for its migrations by the library.
+    match state::look(conn)? {
+        state::State::InRecovery => return Ok(Health::of(Problem::DatabaseInRecovery)),
+        state::State::ReadOnly => return Ok(Health::of(Problem::DatabaseReadOnly)),
+        state::State::Writable => {}
+    }
+    if migrations::are_pending(conn)? {
+        return Ok(Health::of(Problem::MigrationsPending));
+    }
+    let broker_errors = service_brokers::list_failed(conn)?;
+    let unserved = backup_queue::overview::unserved(conn, &jobs::QUEUES)?;
+    let problems = if unserved.is_empty() { Vec::new() } else { vec![Problem::QueuesUnserved(unserved)] };
+    Ok(Health { problems, broker_errors })
 }

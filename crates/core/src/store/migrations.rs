@@ -7,7 +7,8 @@ use diesel::connection::SimpleConnection;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use tokio::time::{Instant, sleep};
 
-use super::{Database, SESSION_SETTINGS};
+use super::Database;
+use super::database::SESSION_SETTINGS;
 use crate::{Error, Result};
 
 /// The files of `migrations/`.

@@ -4,6 +4,7 @@
 
 pub mod audit_events;
 pub mod backups;
+mod database;
 pub mod deletions;
 pub mod encryption_keys;
 pub mod listings;
@@ -15,62 +16,15 @@ pub mod row_counts;
 mod schema;
 pub mod service_brokers;
 pub mod service_instances;
-
-use std::time::Duration;
+pub mod state;
 
 use chrono::{DateTime, Utc};
 use diesel::PgConnection;
-use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use diesel::r2d2::{ConnectionManager, CustomizeConnection, NopErrorHandler, Pool};
 
-use crate::{Error, Result};
+use crate::Result;
 
-/// The pool of connections of a process.
-pub type ConnectionPool = Pool<ConnectionManager<PgConnection>>;
-
-/// The product's database. Work runs on blocking threads; transactions are short.
-#[derive(Debug, Clone)]
-pub struct Database {
-    pool: ConnectionPool,
-}
-
-impl Database {
-    /// Prepares a pool of at most `size` connections; connects lazily. `patience` bounds the wait for a connection.
-    pub fn new(url: &str, size: u32, patience: Duration) -> Self {
-        let pool = Pool::builder()
-            .max_size(size)
-            .min_idle(Some(0))
-            .connection_timeout(patience)
-            .connection_customizer(Box::new(SessionSettings))
-            // r2d2 logs every failed connect as an error of its own; whoever asked for a connection tells it once.
-            .error_handler(Box::new(NopErrorHandler))
-            .build_unchecked(ConnectionManager::new(connection_string(url)));
-        Self { pool }
-    }
-
-    /// Wraps a pool the caller has built.
-    pub fn from_pool(pool: ConnectionPool) -> Self {
-        Self { pool }
-    }
-
-    /// The pool, for the queue's runner.
-    pub fn pool(&self) -> &ConnectionPool {
-        &self.pool
-    }
-
-    /// Runs `work` in one transaction. It must be short and make no remote call.
-    pub async fn transaction<T, F>(&self, work: F) -> Result<T>
-    where
-        T: Send + 'static,
-        F: FnOnce(&mut PgConnection) -> Result<T> + Send + 'static,
-    {
-        let (pool, span) = (self.pool.clone(), tracing::Span::current());
-        tokio::task::spawn_blocking(move || span.in_scope(|| (*pool.get()?).transaction(work)))
-            .await
-            .map_err(|error| Error::Internal(format!("a database task ended early: {error}")))?
-    }
-}
+pub use database::{ConnectionPool, Database};
 
 /// The database's clock: the only one decisions are made with, so that a host with a wrong clock decides nothing.
 pub fn now(conn: &mut PgConnection) -> Result<DateTime<Utc>> {
@@ -106,20 +60,6 @@ pub fn connection_string(url: &str) -> String {
         url.push_str(value);
     }
     url
-}
-
-/// See [`SessionSettings`].
-const SESSION_SETTINGS: &str = "SET statement_timeout = '30s'; SET lock_timeout = '10s'; \
-     SET idle_in_transaction_session_timeout = '60s'; SET TIME ZONE 'UTC'";
-
-/// Bounds for every statement of ours, so that a stuck one gives its connection back.
-#[derive(Debug)]
-struct SessionSettings;
-
-impl CustomizeConnection<PgConnection, diesel::r2d2::Error> for SessionSettings {
-    fn on_acquire(&self, conn: &mut PgConnection) -> std::result::Result<(), diesel::r2d2::Error> {
-        conn.batch_execute(SESSION_SETTINGS).map_err(diesel::r2d2::Error::QueryError)
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Certificates from files.
 
-use backup_daemon::tls::ServerCertificate;
+use backup_daemon::tls::{ClientAuthority, ServerCertificate};
 use tempfile::TempDir;
 
 fn files() -> TempDir {
@@ -36,4 +36,18 @@ fn unusable_files_are_named() {
     assert!(error.to_string().ends_with("key.pem holds no certificate"), "{error}");
     let error = ServerCertificate::load(&certificate, &certificate).unwrap_err();
     assert!(error.to_string().starts_with("cannot read"), "{error}");
+}
+
+#[test]
+fn authorities_of_clients_are_loaded_and_survive_an_unusable_new_file() {
+    let directory = files();
+    let path = directory.path().join("cert.pem");
+    let clients = ClientAuthority::required(&path).unwrap();
+    let server = ServerCertificate::load(&path, &directory.path().join("key.pem")).unwrap();
+    let _ = server.server_config_for(&clients);
+    std::fs::write(&path, "no certificate").unwrap();
+    let error = clients.reload().unwrap_err();
+    assert!(error.to_string().ends_with("cert.pem holds no certificate"), "{error}");
+    let error = ClientAuthority::optional("/nowhere.pem".as_ref()).unwrap_err();
+    assert_eq!(error.to_string(), "cannot read /nowhere.pem");
 }

@@ -1,5 +1,6 @@
 //! `GET /instances/{instance_id}/backups/{id}/download`: the stored bytes, all parts in a row, as one stream.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 
 use actix_web::body::SizedStream;
@@ -8,10 +9,11 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};
 use backup_core::actions::download_backup::{Download, download_backup};
 use backup_core::domain::backup::Backup;
-use backup_core::objects::StoreError;
+use backup_core::objects::{Store, StoreError};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 
+use super::share::{self, Share};
 use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::handlers::{Answer, Core};
@@ -82,11 +84,11 @@ fn wanted(request: &HttpRequest, tag: Option<&str>, total: u64) -> Result<Option
     Ok(Some(range))
 }
 
-/// The bytes of a range over all parts.
+/// The bytes of a range over all parts. Nothing is read ahead: what a slow reader does not take is not in memory.
 fn bytes(download: Download, range: Range<u64>) -> impl Stream<Item = Result<Bytes, StoreError>> {
     let Download { backup, store, parts } = download;
     let mut begin = 0_u64;
-    let pieces: Vec<(String, Range<u64>)> = parts
+    let pieces: VecDeque<(String, Range<u64>)> = parts
         .into_iter()
         .filter_map(|(path, size)| {
             let end = begin.saturating_add(size);
@@ -96,13 +98,35 @@ fn bytes(download: Download, range: Range<u64>) -> impl Stream<Item = Result<Byt
             (piece.start < piece.end).then_some((path, piece))
         })
         .collect();
-    stream::iter(pieces)
-        .then(move |(path, piece)| {
-            let store = store.clone();
-            async move { Ok(store.get_stream(&path, Some(piece)).await?.into_stream()) }
-        })
-        .try_flatten()
+    let reading = Reading { store, pieces, read: Bytes::new(), share: Share::take() };
+    stream::try_unfold(reading, Reading::next)
         .inspect_err(move |error| tracing::error!(backup.id = backup.id.0, %error, "a download broke off"))
+}
+
+/// What is left of a download.
+struct Reading {
+    store: Store,
+    /// Parts of objects that were not read yet.
+    pieces: VecDeque<(String, Range<u64>)>,
+    /// What was read and not yet sent.
+    read: Bytes,
+    share: Share,
+}
+
+impl Reading {
+    async fn next(mut self) -> Result<Option<(Bytes, Self)>, StoreError> {
+        if self.read.is_empty() {
+            let Some((path, piece)) = self.pieces.front_mut() else { return Ok(None) };
+            let end = piece.start.saturating_add(self.share.size()).min(piece.end);
+            self.read = self.store.get_range(path, piece.start..end).await?;
+            piece.start = end;
+            if piece.start >= piece.end {
+                self.pieces.pop_front();
+            }
+        }
+        let slice = self.read.split_to(self.read.len().min(share::SLICE));
+        Ok(Some((slice, self)))
+    }
 }
 
 /// `<backup_id>.zst.age`: says what has to be undone.
