@@ -39,6 +39,11 @@ async fn a_request_of_one_byte_per_second_is_dropped_in_bounded_time() {
     let long = "x".repeat(1000);
     let head = house.request("GET /instances HTTP/1.1", &[("X-Padding", &long)], b"");
     let body = house.request(post, &[("Content-Length", "1000")], long.as_bytes());
+    let chunks =
+        house.request(post, &[("Transfer-Encoding", "chunked")], "1\r\n \r\n".repeat(500).as_bytes());
+    let mut second = house.request("GET /instances/nobody HTTP/1.1", &[("Connection", "keep-alive")], b"");
+    let first = second.len();
+    second.extend_from_slice(&head);
     let mut drips = JoinSet::new();
     for (attempt, address, bytes, at_once) in [
         ("nothing", house.http, Vec::new(), 0),
@@ -46,6 +51,8 @@ async fn a_request_of_one_byte_per_second_is_dropped_in_bounded_time() {
         ("a slow hello to the port of HTTPS", house.https, vec![22, 3, 1, 0, 200, 1, 0, 0, 196], 3),
         ("a head from its first byte on", house.http, head.clone(), 0),
         ("the end of a head", house.http, head.clone(), head.len() - 500),
+        ("a second head", house.http, second, first + 10),
+        ("chunks", house.http, chunks.clone(), chunks.len() - 3000),
         ("a body", house.http, body.clone(), body.len() - 1000),
     ] {
         drips.spawn(async move { (attempt, drip(address, bytes, at_once).await) });
