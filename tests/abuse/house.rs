@@ -26,7 +26,9 @@ pub(crate) const GUID: &str = "abused";
 impl House {
     pub(crate) async fn start() -> Self {
         let database = Database::create().unwrap();
-        let plan = Plan::new(database.url()).broker(BrokerPlan::static_inventory("inventory", "postgresql"));
+        let plan = Plan::new(database.url())
+            .broker(BrokerPlan::static_inventory("inventory", "postgresql"))
+            .setting("listen.keep_alive", "5s");
         let mut installation = Installation::prepare(&plan).unwrap();
         installation.start_api().unwrap();
         database.seed_instance("inventory", GUID).unwrap();

@@ -91,7 +91,7 @@ fn owners_an_issuer_and_trusted_proxies_are_read() {
         .replace(users, &auth)
         .replace("listen: {https: null}", "listen: {https: null, trusted_proxies: [10.0.0.7, 'fd00::/64']}");
     let settings = read(&text).unwrap();
-    assert_eq!(settings.auth.users[0].role, backup_config::Role::Owner);
+    assert_eq!(settings.auth.users[0].role, Role::Owner);
     assert_eq!(settings.auth.users[0].spaces, ["s-1"]);
     assert_eq!(settings.auth.oidc.unwrap().space_claim, "space_guid");
     let networks: Vec<_> = settings.listen.trusted_proxies.iter().map(ToString::to_string).collect();
