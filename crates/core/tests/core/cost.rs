@@ -123,7 +123,8 @@ async fn a_request_reads_no_more_rows_with_a_long_history_than_with_a_short_one(
 async fn a_list_of_backups_reads_those_of_its_instance_only() {
     let database = fleet(80);
     let cost = cost(&database, |manager| async move {
-        assert_eq!(inspect::backups(&manager, &guid(7)).await.unwrap().len(), 80);
+        let instance = inspect::instance(&manager, &guid(7)).await.unwrap();
+        assert_eq!(inspect::backups_before(&manager, instance.id, None).await.unwrap().len(), 80);
     })
     .await;
     // The keys of so small a fleet are cheaper read at once.
