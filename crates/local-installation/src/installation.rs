@@ -97,9 +97,9 @@ impl Installation {
             directory,
         };
         installation.prepare_agents(plan, &programs)?;
-        let worker_program = programs.find("backup-manager-worker")?;
         let groups = plan.worker_groups.as_ref().map_or(4, Vec::len);
         for group in 1..=groups {
+            let worker_program = programs.find("backup-manager-worker")?;
             let arguments = ["--config", &file, "--group", &group.to_string()];
             let daemon = Daemon::new(&format!("worker-{group}"), &worker_program, &arguments, &logs);
             installation.workers.push(daemon);

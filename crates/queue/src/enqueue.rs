@@ -1,8 +1,11 @@
 //! Putting jobs into the queue, always in the caller's transaction: they exist exactly if what the caller wrote exists.
 
 use diesel::OptionalExtension;
+use diesel::pg::Pg;
 use diesel::prelude::*;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{Array, BigInt, Bool, Double, Integer, Jsonb, Nullable, SmallInt, Text};
+use serde_json::Value;
 
 use crate::sql::{CHANNEL, seconds};
 use crate::{Error, JobId, NewJob};
@@ -79,44 +82,87 @@ pub fn run_now(conn: &mut PgConnection, unique_key: &str) -> Result<bool, Error>
     Ok(moved > 0)
 }
 
-/// One statement, however many jobs; the wake-up is sent once, and only if something is ready at once.
-const INSERT: &str = "
+/// One statement, however many jobs; the wake-up is sent once, and only if something is ready at once. Not a `sql_query`,
+/// which is parsed and planned anew each time: this one is prepared once per connection, because requests send it.
+#[derive(Debug)]
+struct Insert<'a> {
+    queues: Vec<&'a str>,
+    kinds: Vec<&'a str>,
+    arguments: Vec<&'a Value>,
+    priorities: Vec<i16>,
+    delays: Vec<f64>,
+    unique_keys: Vec<Option<&'a str>>,
+    max_attempts: Vec<i32>,
+}
+
+impl QueryFragment<Pg> for Insert<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql(
+            "
     with inserted as (
         insert into jobs (queue, kind, arguments, priority, state, run_at, unique_key, max_attempts)
         select queue, kind, arguments, priority, case when delay > 0 then 'scheduled' else 'ready' end,
                now() + make_interval(secs => delay), unique_key, max_attempts
-        from unnest($1, $2, $3, $4, $5, $6, $7) with ordinality
+        from unnest(",
+        );
+        out.push_bind_param::<Array<Text>, _>(&self.queues)?;
+        out.push_sql("::text[], ");
+        out.push_bind_param::<Array<Text>, _>(&self.kinds)?;
+        out.push_sql("::text[], ");
+        out.push_bind_param::<Array<Jsonb>, _>(&self.arguments)?;
+        out.push_sql("::jsonb[], ");
+        out.push_bind_param::<Array<SmallInt>, _>(&self.priorities)?;
+        out.push_sql("::smallint[], ");
+        out.push_bind_param::<Array<Double>, _>(&self.delays)?;
+        out.push_sql("::float8[], ");
+        out.push_bind_param::<Array<Nullable<Text>>, _>(&self.unique_keys)?;
+        out.push_sql("::text[], ");
+        out.push_bind_param::<Array<Integer>, _>(&self.max_attempts)?;
+        out.push_sql(
+            "::integer[]) with ordinality
              as new (queue, kind, arguments, priority, delay, unique_key, max_attempts, position)
         order by position
         on conflict (unique_key) where unique_key is not null do nothing
         returning id, state
     ),
     wake as materialized (
-        select pg_notify($8, '') from (select from inserted where state = 'ready' limit 1) as one
+        select pg_notify(",
+        );
+        out.push_bind_param::<Text, _>(CHANNEL)?;
+        // The count is selected so that Postgres evaluates the notification.
+        out.push_sql(
+            ", '') from (select from inserted where state = 'ready' limit 1) as one
     )
-    select id, (select count(*) > 0 from wake) as woke from inserted order by id";
-
-#[derive(QueryableByName)]
-struct Inserted {
-    #[diesel(sql_type = BigInt)]
-    id: i64,
-    #[diesel(sql_type = Bool)]
-    #[expect(dead_code, reason = "selected so that Postgres evaluates the notification")]
-    woke: bool,
+    select id, (select count(*) > 0 from wake) as woke from inserted order by id",
+        );
+        Ok(())
+    }
 }
 
+impl QueryId for Insert<'_> {
+    type QueryId = Insert<'static>;
+
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl Query for Insert<'_> {
+    type SqlType = (BigInt, Bool);
+}
+
+impl RunQueryDsl<PgConnection> for Insert<'_> {}
+
 fn insert(conn: &mut PgConnection, jobs: &[&NewJob]) -> Result<Vec<JobId>, Error> {
-    let rows: Vec<Inserted> = diesel::sql_query(INSERT)
-        .bind::<Array<Text>, _>(jobs.iter().map(|job| &job.queue).collect::<Vec<_>>())
-        .bind::<Array<Text>, _>(jobs.iter().map(|job| &job.kind).collect::<Vec<_>>())
-        .bind::<Array<Jsonb>, _>(jobs.iter().map(|job| &job.arguments).collect::<Vec<_>>())
-        .bind::<Array<SmallInt>, _>(jobs.iter().map(|job| job.priority).collect::<Vec<_>>())
-        .bind::<Array<Double>, _>(jobs.iter().map(|job| seconds(job.delay)).collect::<Vec<_>>())
-        .bind::<Array<Nullable<Text>>, _>(jobs.iter().map(|job| job.unique_key.as_ref()).collect::<Vec<_>>())
-        .bind::<Array<Integer>, _>(jobs.iter().map(|job| job.max_attempts).collect::<Vec<_>>())
-        .bind::<Text, _>(CHANNEL)
-        .load(conn)?;
-    Ok(rows.into_iter().map(|row| JobId(row.id)).collect())
+    let insert = Insert {
+        queues: jobs.iter().map(|job| job.queue.as_str()).collect(),
+        kinds: jobs.iter().map(|job| job.kind.as_str()).collect(),
+        arguments: jobs.iter().map(|job| &job.arguments).collect(),
+        priorities: jobs.iter().map(|job| job.priority).collect(),
+        delays: jobs.iter().map(|job| seconds(job.delay)).collect(),
+        unique_keys: jobs.iter().map(|job| job.unique_key.as_deref()).collect(),
+        max_attempts: jobs.iter().map(|job| job.max_attempts).collect(),
+    };
+    let rows: Vec<(i64, bool)> = insert.load(conn)?;
+    Ok(rows.into_iter().map(|(id, _)| JobId(id)).collect())
 }
 
 #[derive(QueryableByName)]

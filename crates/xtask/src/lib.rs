@@ -2,6 +2,7 @@
 //! what is missing before the workspace is built. `main.rs` has the command line.
 #![allow(clippy::print_stdout, reason = "a command for people talks to them")]
 
+pub mod bench;
 pub mod demo;
 pub mod prepare;
 pub mod run;

@@ -44,6 +44,16 @@ enum Command {
         /// Run only tests whose names contain this
         filters: Vec<String>,
     },
+    /// Measures the release build beside floors of the same run
+    ///
+    /// `cargo xtask bench api` loads the HTTP API in front of a million backups, beside a handler that answers a constant and
+    /// beside the bare SQL; takes about ten minutes after the build. `cargo xtask bench api --help` shows its options,
+    /// `--write` renews docs/benchmarks. Needs 3 GiB of disk, and a machine with nothing else to do.
+    Bench {
+        /// The benchmark and its options, for example: api --instances 1000 --backups 100000 --seconds 5
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Checks what the build and the tests need, and installs it where that is possible
     Prepare,
 }
@@ -54,6 +64,7 @@ fn main() -> ExitCode {
             return demo::main(&demo::Options { keep, chaos, no_build });
         }
         Command::Test { filters } => test::main(&filters),
+        Command::Bench { arguments } => xtask::bench::main(&arguments),
         Command::Prepare => xtask::prepare::prepare(),
     };
     match result {

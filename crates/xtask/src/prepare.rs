@@ -13,6 +13,26 @@ use crate::run::is_there;
 /// # Errors
 /// Naming what to install, when we cannot.
 pub fn prepare() -> anyhow::Result<()> {
+    provide(missing_packages)
+}
+
+/// Makes sure that everything for benchmarks is there as well: `wrk` loads the API. (`pgbench` comes with PostgreSQL.)
+///
+/// # Errors
+/// As [`prepare`].
+pub fn prepare_for_benchmarks() -> anyhow::Result<()> {
+    provide(|| {
+        let mut packages = missing_packages();
+        // Without a URL it fails, but it has told its version.
+        if Command::new("wrk").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err()
+        {
+            packages.push("wrk");
+        }
+        packages
+    })
+}
+
+fn provide(missing_packages: impl Fn() -> Vec<&'static str>) -> anyhow::Result<()> {
     let missing = missing_packages();
     if missing.is_empty() {
         return Ok(());

@@ -65,7 +65,7 @@ fn fan_out(
         backup.fan_out_job = Some(job.id.0);
         new.push(backup);
     }
-    let inserted = backups::insert(conn, &new)?;
+    let inserted = backups::insert_many(conn, &new)?;
     let starts: Vec<_> = inserted
         .iter()
         .map(|(id, instance)| {

@@ -137,8 +137,12 @@ pub async fn backup(manager: &Manager, guid: &ServiceInstanceGuid, id: BackupId)
     manager
         .database
         .transaction(move |conn| {
-            let instance = service_instances::get(conn, &guid)?;
-            backups::find(conn, instance.id, id)?.ok_or(Error::BackupNotFound(id))
+            if let Some(backup) = backups::find_by_guid(conn, &guid, id)? {
+                return Ok(backup);
+            }
+            // Only now it matters which of the two is missing.
+            service_instances::get(conn, &guid)?;
+            Err(Error::BackupNotFound(id))
         })
         .await
 }

@@ -6,8 +6,7 @@ use diesel::PgConnection;
 
 use crate::domain::actor::Actor;
 use crate::domain::audit::AuditAction;
-use crate::domain::backup::Backup;
-use crate::domain::identifiers::ServiceInstanceGuid;
+use crate::domain::identifiers::{BackupId, ServiceInstanceGuid};
 use crate::domain::instance::ServiceInstance;
 use crate::domain::operation::OperationKind;
 use crate::manager::{Manager, Settings};
@@ -18,10 +17,10 @@ use crate::{Error, Result, jobs};
 const STORE_PREFIX: &str = "backups";
 
 /// The outcome of a request.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct RequestedBackup {
     /// The backup that stands for the request.
-    pub backup: Backup,
+    pub id: BackupId,
     /// False when the `Idempotency-Key` was known already.
     pub is_new: bool,
 }
@@ -38,27 +37,24 @@ pub async fn request_backup(
     manager
         .database
         .transaction(move |conn| {
-            let instance = service_instances::get_visible(conn, &actor.scope, &guid)?;
-            let instance = service_instances::lock(conn, instance.id)?;
+            let instance = service_instances::lock_visible(conn, &actor.scope, &guid)?;
             if instance.deleted_at.is_some() {
                 return Err(Error::InstanceDeleted(guid.to_string()));
             }
             if let Some(key) = &idempotency_key
                 && let Some(known) = backups::find_idempotent(conn, instance.id, key)?
             {
-                return Ok(RequestedBackup { backup: backups::get(conn, known)?, is_new: false });
+                return Ok(RequestedBackup { id: known, is_new: false });
             }
             let mut new = new_backup(conn, &settings, &instance)?;
             new.idempotency_key = idempotency_key;
-            let inserted = backups::insert(conn, &[new])?;
-            let (id, _) =
-                inserted.first().ok_or_else(|| Error::Internal("the backup was not inserted".into()))?;
+            let id = backups::insert(conn, &new)?;
             let job =
                 jobs::start_operation(OperationKind::Backup, id.0, false, Duration::ZERO, &settings.policy);
             backup_queue::enqueue(conn, &job)?;
             let subject = Some(format!("backup {id}"));
             audit_events::insert(conn, &actor, AuditAction::RequestBackup, Some(&guid), subject)?;
-            Ok(RequestedBackup { backup: backups::get(conn, *id)?, is_new: true })
+            Ok(RequestedBackup { id, is_new: true })
         })
         .await
 }
@@ -69,7 +65,8 @@ pub(super) fn new_backup(
     settings: &Settings,
     instance: &ServiceInstance,
 ) -> Result<backups::NewBackup> {
-    let encryption_key = match encryption_keys::find_current(conn, instance.id)? {
+    let precedents = backups::precedents(conn, instance.id, &instance.backup_guid)?;
+    let encryption_key = match precedents.current_key {
         Some(key) => key,
         None => {
             let key = crate::domain::cipher::generate_instance_key();
@@ -83,10 +80,9 @@ pub(super) fn new_backup(
             )?
         }
     };
-    let millis = backups::next_name_millis(conn, instance.id, &instance.backup_guid)?;
     Ok(backups::NewBackup {
         instance: instance.id,
-        backup_id: format!("{}-{millis}", instance.backup_guid),
+        backup_id: format!("{}-{}", instance.backup_guid, precedents.name_millis),
         is_scheduled: false,
         encryption_key,
         store: instance.store.clone(),

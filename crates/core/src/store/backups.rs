@@ -3,13 +3,15 @@
 
 use chrono::{DateTime, Utc};
 use diesel::PgConnection;
-use diesel::dsl::exists;
+use diesel::dsl::{Eq, exists};
 use diesel::prelude::*;
+use diesel::sql_types::Timestamptz;
 use serde_json::Value;
 
-use super::schema::{backups, encryption_keys, restores};
+use super::schema::{backups, encryption_keys, restores, service_instances};
+use super::unfinished::UnfinishedRestore;
 use crate::domain::backup::{Backup, BackupStatus};
-use crate::domain::identifiers::{BackupId, EncryptionKeyId, ServiceInstanceId};
+use crate::domain::identifiers::{BackupId, EncryptionKeyId, ServiceInstanceGuid, ServiceInstanceId};
 use crate::{Error, Result};
 
 #[derive(Queryable, Selectable)]
@@ -81,9 +83,7 @@ macro_rules! select_backups {
         backups::table.inner_join(encryption_keys::table).select((
             BackupRow::as_select(),
             (encryption_keys::is_own, encryption_keys::is_current),
-            exists(restores::table.filter(
-                restores::backup_row_id.eq(backups::id).and(restores::status.eq_any(["queued", "running"])),
-            )),
+            exists(restores::table.filter(restores::backup_row_id.eq(backups::id).and(UnfinishedRestore))),
         ))
     };
 }
@@ -109,24 +109,42 @@ pub struct NewBackup {
     pub fan_out_job: Option<i64>,
 }
 
+type NewRow<'a> = (
+    Eq<backups::service_instance_id, i64>,
+    Eq<backups::backup_id, &'a str>,
+    Eq<backups::is_scheduled, bool>,
+    Eq<backups::encryption_key_id, i64>,
+    Eq<backups::store, &'a str>,
+    Eq<backups::object_prefix, &'a str>,
+    Eq<backups::idempotency_key, Option<&'a str>>,
+    Eq<backups::fan_out_job_id, Option<i64>>,
+);
+
+impl NewBackup {
+    fn row(&self) -> NewRow<'_> {
+        (
+            backups::service_instance_id.eq(self.instance.0),
+            backups::backup_id.eq(self.backup_id.as_str()),
+            backups::is_scheduled.eq(self.is_scheduled),
+            backups::encryption_key_id.eq(self.encryption_key.0),
+            backups::store.eq(self.store.as_str()),
+            backups::object_prefix.eq(self.object_prefix.as_str()),
+            backups::idempotency_key.eq(self.idempotency_key.as_deref()),
+            backups::fan_out_job_id.eq(self.fan_out_job),
+        )
+    }
+}
+
+/// Inserts one queued backup.
+pub fn insert(conn: &mut PgConnection, new: &NewBackup) -> Result<BackupId> {
+    let id = diesel::insert_into(backups::table).values(new.row()).returning(backups::id).get_result(conn)?;
+    Ok(BackupId(id))
+}
+
 /// Inserts queued backups in one statement; returns their numbers with their instances. A fan-out that asks for the
 /// same instance a second time inserts nothing for it.
-pub fn insert(conn: &mut PgConnection, new: &[NewBackup]) -> Result<Vec<(BackupId, ServiceInstanceId)>> {
-    let rows: Vec<_> = new
-        .iter()
-        .map(|new| {
-            (
-                backups::service_instance_id.eq(new.instance.0),
-                backups::backup_id.eq(&new.backup_id),
-                backups::is_scheduled.eq(new.is_scheduled),
-                backups::encryption_key_id.eq(new.encryption_key.0),
-                backups::store.eq(&new.store),
-                backups::object_prefix.eq(&new.object_prefix),
-                backups::idempotency_key.eq(&new.idempotency_key),
-                backups::fan_out_job_id.eq(new.fan_out_job),
-            )
-        })
-        .collect();
+pub fn insert_many(conn: &mut PgConnection, new: &[NewBackup]) -> Result<Vec<(BackupId, ServiceInstanceId)>> {
+    let rows: Vec<_> = new.iter().map(NewBackup::row).collect();
     let inserted: Vec<(i64, i64)> = diesel::insert_into(backups::table)
         .values(&rows)
         .on_conflict((backups::service_instance_id, backups::fan_out_job_id))
@@ -137,29 +155,64 @@ pub fn insert(conn: &mut PgConnection, new: &[NewBackup]) -> Result<Vec<(BackupI
     Ok(inserted.into_iter().map(|(id, instance)| (BackupId(id), ServiceInstanceId(instance))).collect())
 }
 
-/// Milliseconds since the epoch for the next backup's name: the database's time, and always after the newest one's.
-pub fn next_name_millis(
+/// What a new backup of an instance depends on.
+#[derive(Debug, Clone, Copy)]
+pub struct Precedents {
+    /// The instance's current key; none before its first sight was completed.
+    pub current_key: Option<EncryptionKeyId>,
+    /// Milliseconds since the epoch for the backup's name: the database's time, and always after the newest one's.
+    pub name_millis: i64,
+}
+
+/// Reads in one statement what a new backup of this (locked) instance depends on.
+pub fn precedents(
     conn: &mut PgConnection,
     instance: ServiceInstanceId,
     backup_guid: &str,
-) -> Result<i64> {
-    let millis = super::now(conn)?.timestamp_millis();
-    let newest: Option<String> = backups::table
+) -> Result<Precedents> {
+    let current_key = encryption_keys::table
+        .filter(encryption_keys::service_instance_id.eq(instance.0).and(encryption_keys::is_current))
+        .select(encryption_keys::id)
+        .single_value();
+    let newest = backups::table
         .filter(backups::service_instance_id.eq(instance.0))
         .order(backups::id.desc())
         .select(backups::backup_id)
-        .first(conn)
-        .optional()?;
+        .single_value();
+    let now = diesel::dsl::now.into_sql::<Timestamptz>();
+    let (now, current_key, newest): (DateTime<Utc>, Option<i64>, Option<String>) =
+        diesel::select((now, current_key, newest)).get_result(conn)?;
     let newest = newest
         .and_then(|name| name.strip_prefix(backup_guid)?.strip_prefix('-')?.parse::<i64>().ok())
         .unwrap_or_default();
-    Ok(millis.max(newest.saturating_add(1)))
+    Ok(Precedents {
+        current_key: current_key.map(EncryptionKeyId),
+        name_millis: now.timestamp_millis().max(newest.saturating_add(1)),
+    })
 }
 
 /// One backup of the instance.
 pub fn find(conn: &mut PgConnection, instance: ServiceInstanceId, id: BackupId) -> Result<Option<Backup>> {
     select_backups!()
         .filter(backups::service_instance_id.eq(instance.0).and(backups::id.eq(id.0)))
+        .first::<Loaded>(conn)
+        .optional()?
+        .map(into_domain)
+        .transpose()
+}
+
+/// One backup of the instance of this GUID, in one statement.
+pub fn find_by_guid(
+    conn: &mut PgConnection,
+    guid: &ServiceInstanceGuid,
+    id: BackupId,
+) -> Result<Option<Backup>> {
+    let instance = service_instances::table
+        .filter(service_instances::guid.eq(guid.as_str()))
+        .select(service_instances::id)
+        .single_value();
+    select_backups!()
+        .filter(backups::id.eq(id.0).and(backups::service_instance_id.nullable().eq(instance)))
         .first::<Loaded>(conn)
         .optional()?
         .map(into_domain)

@@ -17,6 +17,7 @@ mod schema;
 pub mod service_brokers;
 pub mod service_instances;
 pub mod state;
+mod unfinished;
 
 use chrono::{DateTime, Utc};
 use diesel::PgConnection;

@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Text};
 
 use super::schema::{backups, service_brokers, service_instances};
+use super::unfinished::UnfinishedBackup;
 use crate::domain::identifiers::{ServiceInstanceGuid, ServiceInstanceId};
 use crate::domain::instance::{InstanceChanges, ServiceInstance};
 use crate::domain::scope::Scope;
@@ -140,18 +141,57 @@ pub fn get_by_id(conn: &mut PgConnection, id: ServiceInstanceId) -> Result<Servi
         .ok_or_else(|| Error::InstanceNotFound(id.to_string()))
 }
 
+/// A select of instances as rows for [`into_locked`], locked until the end of the transaction. The broker's name is a
+/// query inside, because a join would lock its row, too. Not FOR UPDATE: rows that refer to the instance can be
+/// inserted meanwhile.
+macro_rules! lock_instances {
+    () => {
+        service_instances::table
+            .select((
+                InstanceRow::as_select(),
+                service_brokers::table
+                    .filter(service_brokers::id.eq(service_instances::service_broker_id))
+                    .select(service_brokers::name)
+                    .single_value(),
+            ))
+            .for_no_key_update()
+    };
+}
+
+fn into_locked((row, service_broker): (InstanceRow, Option<String>)) -> Result<ServiceInstance> {
+    // A foreign key sees to it that there is a broker.
+    into_domain((row, service_broker.unwrap_or_default()))
+}
+
 /// Locks the instance until the end of the transaction: requests, marks and synchronisation of one instance come
 /// one after the other.
 pub fn lock(conn: &mut PgConnection, id: ServiceInstanceId) -> Result<ServiceInstance> {
-    service_instances::table
-        .find(id.0)
-        .select(service_instances::id)
-        // Not FOR UPDATE: rows that refer to the instance can be inserted meanwhile.
-        .for_no_key_update()
-        .first::<i64>(conn)
+    lock_instances!()
+        .filter(service_instances::id.eq(id.0))
+        .first(conn)
         .optional()?
-        .ok_or_else(|| Error::InstanceNotFound(id.to_string()))?;
-    get_by_id(conn, id)
+        .map(into_locked)
+        .transpose()?
+        .ok_or_else(|| Error::InstanceNotFound(id.to_string()))
+}
+
+/// Locks the instance of this GUID, as [`lock`] does, if it is within the scope.
+pub fn lock_visible(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    guid: &ServiceInstanceGuid,
+) -> Result<ServiceInstance> {
+    // An operator's request, which sees everything, is spared a statement.
+    if scope.limits().is_some() {
+        get_visible(conn, scope, guid)?;
+    }
+    lock_instances!()
+        .filter(service_instances::guid.eq(guid.as_str()))
+        .first(conn)
+        .optional()?
+        .map(into_locked)
+        .transpose()?
+        .ok_or_else(|| Error::InstanceNotFound(guid.to_string()))
 }
 
 /// Instances of the scope in the order of their numbers, at most `limit`, those after `after`.
@@ -211,7 +251,7 @@ pub fn lock_for_fan_out(
         backups::table.filter(
             backups::service_instance_id
                 .eq(service_instances::id)
-                .and(backups::status.eq_any(["queued", "running"]))
+                .and(UnfinishedBackup)
                 .and(backups::fan_out_job_id.is_distinct_from(Some(job))),
         ),
     );

@@ -118,7 +118,7 @@ impl World {
     }
 
     pub(crate) async fn request(&self, guid: &ServiceInstanceGuid) -> BackupId {
-        request_backup(&self.manager, &Actor::worker(), guid, None).await.unwrap().backup.id
+        request_backup(&self.manager, &Actor::worker(), guid, None).await.unwrap().id
     }
 
     pub(crate) async fn backup(&self, guid: &ServiceInstanceGuid, id: BackupId) -> Backup {

@@ -16,5 +16,5 @@ pub(crate) async fn create(core: Core, caller: Caller, fields: Fields) -> Answer
         fields.text("instance_guid")?.ok_or_else(|| ApiError::bad_request("instance_guid is missing."))?;
     let guid = path::guid(&text)?;
     let requested = request_backup(&core, &caller.0, &guid, None).await?;
-    Ok(HttpResponse::Created().json(Begun { id: requested.backup.id.0, message: "job to backup is queued" }))
+    Ok(HttpResponse::Created().json(Begun { id: requested.id.0, message: "job to backup is queued" }))
 }

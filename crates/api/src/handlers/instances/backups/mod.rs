@@ -33,7 +33,7 @@ pub(crate) async fn create(
 ) -> Answer {
     let key = idempotency_key(&request)?;
     let requested = request_backup(&core, &caller.0, &of.guid, key).await?;
-    let id = requested.backup.id.0;
+    let id = requested.id.0;
     Ok(match requested.is_new {
         true => HttpResponse::Created().json(Begun { id, message: "job to backup is queued" }),
         false => HttpResponse::Ok().json(Begun { id, message: "job to backup was queued before" }),
