@@ -25,7 +25,7 @@ const REMEMBER: Duration = Duration::from_secs(60);
 const TRUST: Duration = Duration::from_secs(24 * 3600);
 
 /// Each verification needs about 19 MiB and a core for some milliseconds; more at once help nobody.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 2;
 
 /// The users of the configuration.
 pub(crate) struct Authenticator {

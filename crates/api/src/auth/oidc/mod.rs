@@ -46,9 +46,7 @@ pub(crate) struct Oidc {
 
 impl Oidc {
     pub(crate) fn new(settings: &OidcSettings) -> Result<Self, SetupError> {
-        let mut validation = Validation::default();
-        validation.leeway = LEEWAY;
-        validation.validate_nbf = true;
+        let mut validation = Validation { leeway: LEEWAY, validate_nbf: true, ..Validation::default() };
         validation.set_required_spec_claims(&["exp", "iss", "aud"]);
         validation.set_issuer(&[&settings.issuer]);
         validation.set_audience(&[&settings.audience]);
