@@ -5,4 +5,5 @@
 pub mod demo;
 pub mod prepare;
 pub mod run;
+pub mod schemathesis;
 pub mod test;

@@ -1,4 +1,5 @@
-//! What a machine with only Rust lacks: a C compiler, PostgreSQL's client library and server programs.
+//! What a machine with only Rust lacks: a C compiler, PostgreSQL's client library and server programs; and, for one test, a
+//! Python that can make virtual environments.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -7,13 +8,17 @@ use anyhow::bail;
 use private_postgres::{Binaries, debian};
 
 use crate::run::is_there;
+use crate::schemathesis;
 
 /// Makes sure that everything is there: installs what is missing when we are root on Debian.
 ///
 /// # Errors
 /// Naming what to install, when we cannot.
 pub fn prepare() -> anyhow::Result<()> {
-    let missing = missing_packages();
+    let mut missing = missing_packages();
+    if debian::can_install() && !schemathesis::has_python() {
+        missing.extend(["python3", "python3-venv"]);
+    }
     if missing.is_empty() {
         return Ok(());
     }
