@@ -57,7 +57,7 @@ async fn furnish(api: &Client) {
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_is_asked_the_answer_is_one_of_the_document() {
     let Some(program) = program() else {
-        println!("SKIPPED: schemathesis is not installed; `cargo xtask prepare` installs it");
+        println!("SKIPPED: schemathesis is not installed; `cargo xtask test` installs it");
         return;
     };
     let store = TempDir::new().unwrap();
