@@ -17,8 +17,15 @@ use tempfile::TempDir;
 /// The instances of the dictionary in `schemathesis.toml`; the first is also the example in the document.
 const INSTANCES: [&str; 2] = ["7c9e6679-7425-40de-944b-e07fc1f90ae7", "0b6c8f4e-2d5b-4f0a-8a53-6f7d1c1e9a02"];
 
+/// The instance of the downloads, which has the backups 1 and 2.
+const DOWNLOADS: &str = "3f1d2c66-0a57-4a3e-9d0b-5f0e6a7b8c90";
+
 /// Set by `cargo xtask test`.
 const PROGRAM_VARIABLE: &str = "BACKUP_TEST_SCHEMATHESIS";
+
+fn all() -> impl Iterator<Item = &'static str> {
+    std::iter::once(DOWNLOADS).chain(INSTANCES)
+}
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("schemathesis")
@@ -36,9 +43,9 @@ fn program() -> Option<PathBuf> {
     Some(programs.directory().parent().unwrap().join(tool)).filter(|path| path.exists())
 }
 
-/// Two instances with backups and restores, of which some are done.
+/// Instances with backups and restores, of which some are done.
 async fn furnish(api: &Client) {
-    for instance in INSTANCES {
+    for instance in all() {
         // With a key of the owner's own the backups can be downloaded.
         let key = json!({"encryption_key": "correct horse battery staple"});
         let (status, said) =
@@ -66,7 +73,7 @@ async fn whatever_is_asked_the_answer_is_one_of_the_document() {
     let (user, password) = agent.credential();
     let mut broker =
         BrokerPlan::static_inventory("inventory", "postgresql").agent_credential(&user, &password);
-    for instance in INSTANCES {
+    for instance in all() {
         broker = broker.instance_at(instance, &agent.url());
     }
     let database = Database::empty().unwrap();
@@ -81,7 +88,7 @@ async fn whatever_is_asked_the_answer_is_one_of_the_document() {
     let mut installation = Installation::prepare(&plan).unwrap();
     installation.start().unwrap();
     let api = Client::new(&installation.http_url(), installation.user(), installation.password()).unwrap();
-    let known = |list: &Value| list.as_array().is_some_and(|list| list.len() == INSTANCES.len());
+    let known = |list: &Value| list.as_array().is_some_and(|list| list.len() == all().count());
     api.wait("/instances", known).await.unwrap();
     furnish(&api).await;
 

@@ -45,7 +45,6 @@ fn begun(description: &'static str) -> Answer {
         .link("showBackup", "$response.body#/id", "How it goes.")
         .link("cancelBackup", "$response.body#/id", "Stop it.")
         .link("deleteBackup", "$response.body#/id", "Delete it, once it is finished.")
-        .link("createRestore", "$response.body#/id", "Restore it, once it is done.")
 }
 
 pub(crate) fn show() -> Description {
