@@ -81,6 +81,8 @@ async fn whatever_is_asked_the_answer_is_one_of_the_document() {
         .broker(broker)
         .setting("stores.local.directory", store.path().display().to_string())
         .setting("allow_backup_download", true)
+        // See hooks.py.
+        .setting("listen.trusted_proxies", json!(["127.0.0.1/32"]))
         .setting("full_backup_repeat", "0 0 29 2 *")
         .setting("delete_backup_repeat", "0 0 29 2 *")
         .setting("jobs.watcher.interval", "300ms")
@@ -96,6 +98,8 @@ async fn whatever_is_asked_the_answer_is_one_of_the_document() {
     let mut command = Command::new(program);
     command
         .current_dir(work.path())
+        .env("SCHEMATHESIS_HOOKS", folder().join("hooks.py"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
         .arg("--config-file")
         .arg(folder().join("schemathesis.toml"))
         .args(["run", "--no-color", "--checks", "all"])

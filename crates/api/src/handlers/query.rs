@@ -12,9 +12,10 @@ use crate::error::ApiError;
 pub(crate) struct Query(Vec<(String, String)>);
 
 impl Query {
-    /// The first value of a parameter.
+    /// The first value of a parameter; an empty one counts as absent.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        let found = self.0.iter().find(|(known, _)| known == name)?;
+        Some(found.1.as_str()).filter(|value| !value.is_empty())
     }
 
     /// A number within bounds.

@@ -60,8 +60,13 @@ impl Fields {
         };
         let mut json = self.object.build();
         let mut form = json.clone();
+        if form.additional_properties.is_none() {
+            // A list would be a field that stands there twice, which is refused.
+            form.additional_properties = Some(Box::new(Schema::Object(form_text()).into()));
+        }
+        form.property_names = Some(Box::new(Schema::Object(form_text())));
         for (name, field) in self.fields {
-            form.properties.insert(name.to_owned(), without_null(field.clone()).into());
+            form.properties.insert(name.to_owned(), in_form(field.clone()).into());
             json.properties.insert(name.to_owned(), field.into());
         }
         let request = RequestBodyBuilder::new()
@@ -72,6 +77,21 @@ impl Fields {
         Body { name, schema: Schema::Object(json), request }
     }
 }
+
+/// The names and values of a form are text without NUL and the replacement character, which stands for what is no UTF-8.
+fn form_text() -> Object {
+    ObjectBuilder::new().schema_type(Type::String).pattern(Some(WITHOUT_NUL)).build()
+}
+
+fn in_form(field: Object) -> Object {
+    let mut field = without_null(field);
+    if field.pattern.is_none() && field.enum_values.is_none() {
+        field.pattern = Some(WITHOUT_NUL.to_owned());
+    }
+    field
+}
+
+const WITHOUT_NUL: &str = r"^[^\x00\uFFFD]*$";
 
 /// A field that a form may have: it has no null. Nor may a required field be null.
 fn without_null(mut field: Object) -> Object {

@@ -106,7 +106,9 @@ pub(super) fn bounded_text(name: &str, longest: usize, description: &str) -> Par
 
 /// A time in the query, or a date.
 pub(super) fn time(name: &str, description: &str) -> Parameter {
-    let schema = |format| ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::KnownFormat(format)));
+    let schema = |format| {
+        ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::KnownFormat(format)))
+    };
     let schema = AnyOfBuilder::new().item(schema(KnownFormat::DateTime)).item(schema(KnownFormat::Date));
     optional(name, ParameterIn::Query, description, schema)
 }
@@ -122,10 +124,14 @@ fn optional(
     description: &str,
     schema: impl Into<RefOr<Schema>>,
 ) -> Parameter {
+    // An empty value in the query counts as absent; utoipa has no field for it.
+    let is_in_query = matches!(place, ParameterIn::Query);
+    let empty = is_in_query.then(|| [("allowEmptyValue", true)].into_iter().collect());
     ParameterBuilder::new()
         .name(name)
         .parameter_in(place)
         .required(Required::False)
+        .extensions(empty)
         .description(Some(description))
         .schema(Some(schema))
         .build()

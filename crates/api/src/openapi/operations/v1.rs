@@ -11,7 +11,7 @@ use crate::word::Word;
 
 pub(crate) fn prepare_disaster_recovery() -> Description {
     let text = "Tells the name of the instance's folder in the backup store, and sets the owner's encryption key if one is given.";
-    let body = Fields::any()
+    let body = Fields::only()
         .optional("encryption_key", secret("The owner's own key, of one line."))
         .named("DisasterRecoveryRequest", json!({"encryption_key": "a good long key"}));
     Description::new("prepareDisasterRecovery", Tag::Version1, "Prepare for a disaster", text)

@@ -26,12 +26,27 @@ pub(crate) fn audit() -> Description {
     );
     Description::new("listAuditEvents", TAG, "List events of the audit trail", text)
         .parameter(parameters::guid("instance_id", "Only what concerns the instance with this GUID."))
-        .parameter(parameters::bounded_text("actor", audit::LONGEST_ACTOR, "Only what this user did, or `worker`."))
+        .parameter(parameters::bounded_text(
+            "actor",
+            audit::LONGEST_ACTOR,
+            "Only what this user did, or `worker`.",
+        ))
         .parameter(parameters::word("action", &actions, "Only this."))
-        .parameter(parameters::time("since", "Only what was done from then on; a date is its first moment in UTC."))
-        .parameter(parameters::time("before", "Only what was done earlier; a date is its first moment in UTC."))
+        .parameter(parameters::time(
+            "since",
+            "Only what was done from then on; a date is its first moment in UTC.",
+        ))
+        .parameter(parameters::time(
+            "before",
+            "Only what was done earlier; a date is its first moment in UTC.",
+        ))
         .parameter(parameters::number("before_id", 1..=i64::MAX, None, "Only events with smaller numbers."))
-        .parameter(parameters::number("limit", 1..=audit::LARGEST_LIMIT, Some(audit::USUAL_LIMIT), "At most so many."))
+        .parameter(parameters::number(
+            "limit",
+            1..=audit::LARGEST_LIMIT,
+            Some(audit::USUAL_LIMIT),
+            "At most so many.",
+        ))
         .answers(StatusCode::OK, Answer::list::<AuditEventView>("The events.").header("Link", link))
 }
 
