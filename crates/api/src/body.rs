@@ -10,10 +10,11 @@ use actix_web::http::{StatusCode, header};
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::StreamExt;
 use secrecy::SecretString;
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 use crate::error::ApiError;
 use crate::unique_fields::UniqueFields;
+use crate::word::Word;
 
 /// Largest body that is read, in bytes.
 pub(crate) const LIMIT: usize = 64 * 1024;
@@ -35,8 +36,15 @@ impl Fields {
         match self.0.get(name) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.clone())),
-            Some(Value::Number(number)) => Ok(Some(number.to_string())),
             Some(_) => Err(wrong(name, "a text")),
+        }
+    }
+
+    /// A text that may be a number; none when it is absent or null.
+    pub(crate) fn text_or_number(&self, name: &'static str) -> Result<Option<String>, ApiError> {
+        match self.0.get(name) {
+            Some(Value::Number(number)) if number.is_i64() => Ok(Some(number.to_string())),
+            _ => self.text(name),
         }
     }
 
@@ -49,7 +57,7 @@ impl Fields {
     pub(crate) fn integer(&self, name: &'static str) -> Result<Option<i64>, ApiError> {
         let number = match self.0.get(name) {
             None | Some(Value::Null) => return Ok(None),
-            Some(Value::Number(number)) => number.as_i64(),
+            Some(Value::Number(number)) => number.as_i64().or_else(|| whole(number)),
             Some(Value::String(text)) => text.trim().parse().ok(),
             Some(_) => None,
         };
@@ -87,8 +95,7 @@ impl Fields {
             (None | Some(FORM), Some(true)) => Self::json(bytes),
             (None | Some(FORM), Some(false)) => Self::form(bytes),
             (Some(_), _) => Err(ApiError::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "UnsupportedMediaType",
+                Word::UnsupportedMediaType,
                 "The body must be application/json or application/x-www-form-urlencoded.",
             )),
         }
@@ -165,9 +172,15 @@ async fn read(mut payload: Payload) -> Result<Vec<u8>, ApiError> {
     }
     if seen > LIMIT {
         let description = format!("The body is larger than {LIMIT} bytes.");
-        return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLarge", description));
+        return Err(ApiError::new(Word::PayloadTooLarge, description));
     }
     Ok(bytes)
+}
+
+/// A number like `3.0`, which JSON does not distinguish from 3.
+fn whole(number: &Number) -> Option<i64> {
+    let number = number.as_f64().filter(|number| number.fract() == 0.0)?;
+    format!("{number:.0}").parse().ok()
 }
 
 fn wrong(name: &str, expected: &str) -> ApiError {
@@ -199,6 +212,16 @@ mod tests {
             assert_eq!(fields.text("name").unwrap().as_deref(), Some("a b"), "{text}");
             assert_eq!(fields.text("other").unwrap(), None);
         }
+    }
+
+    #[test]
+    fn a_whole_number_may_have_a_fraction_of_zero() {
+        let read = |text: &str| {
+            let body = format!("{{\"n\": {text}}}");
+            Fields::parse(body.as_bytes(), Some("application/json")).unwrap().integer("n").ok().flatten()
+        };
+        assert_eq!((read("3.0"), read("-313.0"), read("1e3")), (Some(3), Some(-313), Some(1000)));
+        assert_eq!((read("3.5"), read("1e300"), read("9223372036854775808")), (None, None, None));
     }
 
     #[test]

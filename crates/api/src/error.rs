@@ -11,11 +11,13 @@ use backup_core::Error;
 use backup_daemon::exit::chain;
 use serde::Serialize;
 
+use crate::word::Word;
+
 /// An error as the client gets it: `{"error": "OneCamelCaseWord", "description": "A sentence."}`.
 #[derive(Debug, Clone)]
 pub(crate) struct ApiError {
     status: StatusCode,
-    error: &'static str,
+    word: Word,
     description: String,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
@@ -31,20 +33,20 @@ struct Shape<'a> {
 }
 
 impl ApiError {
-    pub(crate) fn new(status: StatusCode, error: &'static str, description: impl Into<String>) -> Self {
-        Self { status, error, description: description.into(), headers: Vec::new() }
+    pub(crate) fn new(word: Word, description: impl Into<String>) -> Self {
+        Self { status: word.status(), word, description: description.into(), headers: Vec::new() }
     }
 
     pub(crate) fn bad_request(description: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "BadRequest", description)
+        Self::new(Word::BadRequest, description)
     }
 
     pub(crate) fn not_found(description: impl Into<String>) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "NotFound", description)
+        Self::new(Word::NotFound, description)
     }
 
     pub(crate) fn forbidden(description: &str) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "Forbidden", description)
+        Self::new(Word::Forbidden, description)
     }
 
     pub(crate) fn unauthorized() -> Self {
@@ -53,8 +55,7 @@ impl ApiError {
 
     pub(crate) fn unauthorized_because(description: &str) -> Self {
         let challenge = HeaderValue::from_static("Basic realm=\"a9s Backup Manager\", charset=\"UTF-8\"");
-        Self::new(StatusCode::UNAUTHORIZED, "Unauthorized", description)
-            .with_header(header::WWW_AUTHENTICATE, challenge)
+        Self::new(Word::Unauthorized, description).with_header(header::WWW_AUTHENTICATE, challenge)
     }
 
     /// Says that a bearer token would be accepted, too, and what was wrong with one (RFC 6750).
@@ -69,7 +70,7 @@ impl ApiError {
     /// Has to wait for so long, in whole seconds.
     pub(crate) fn too_many_requests(description: &str, wait: Duration) -> Self {
         let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
-        Self::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", description)
+        Self::new(Word::TooManyRequests, description)
             .with_header(header::RETRY_AFTER, HeaderValue::from(seconds))
     }
 
@@ -81,21 +82,23 @@ impl ApiError {
     /// Cannot be served at the moment; the same request may be sent again.
     pub(crate) fn unavailable() -> Self {
         let description = "The backup manager cannot serve the request at the moment; try again later.";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", description)
+        Self::new(Word::ServiceUnavailable, description)
             .with_header(header::RETRY_AFTER, HeaderValue::from_static("5"))
     }
 
     /// The shape for a status that the framework has chosen.
     pub(crate) fn for_status(status: StatusCode) -> Self {
-        let (error, description) = match status {
-            StatusCode::NOT_FOUND => ("NotFound", "There is nothing at this path."),
-            StatusCode::METHOD_NOT_ALLOWED => ("MethodNotAllowed", "The path does not support this method."),
-            StatusCode::PAYLOAD_TOO_LARGE => ("PayloadTooLarge", "The body is too large."),
-            StatusCode::REQUEST_TIMEOUT => ("RequestTimeout", "The request did not arrive in time."),
-            status if status.is_server_error() => ("InternalServerError", INTERNAL),
-            _ => ("BadRequest", "The request cannot be understood."),
+        let (word, description) = match status {
+            StatusCode::NOT_FOUND => (Word::NotFound, "There is nothing at this path."),
+            StatusCode::METHOD_NOT_ALLOWED => {
+                (Word::MethodNotAllowed, "The path does not support this method.")
+            }
+            StatusCode::PAYLOAD_TOO_LARGE => (Word::PayloadTooLarge, "The body is too large."),
+            StatusCode::REQUEST_TIMEOUT => (Word::RequestTimeout, "The request did not arrive in time."),
+            status if status.is_server_error() => (Word::InternalServerError, INTERNAL),
+            _ => (Word::BadRequest, "The request cannot be understood."),
         };
-        Self::new(status, error, description)
+        Self { status, ..Self::new(word, description) }
     }
 
     /// A failed deletion: known clients expect 400 when the store refused it.
@@ -119,8 +122,8 @@ impl ApiError {
         for header in &self.headers {
             answer.append_header(header.clone());
         }
-        let mut answer = answer.json(Shape { error: self.error, description: &self.description });
-        answer.extensions_mut().insert(ErrorWord(self.error));
+        let mut answer = answer.json(Shape { error: self.word.as_str(), description: &self.description });
+        answer.extensions_mut().insert(ErrorWord(self.word.as_str()));
         answer
     }
 }
@@ -129,7 +132,7 @@ const INTERNAL: &str = "Something went wrong inside the backup manager; X-Reques
 
 impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.error, self.description)
+        write!(f, "{}: {}", self.word.as_str(), self.description)
     }
 }
 
@@ -147,11 +150,11 @@ impl ResponseError for ApiError {
 
 impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
-        let (status, word) = class(&error);
-        match status {
+        let word = word(&error);
+        match word.status() {
             StatusCode::INTERNAL_SERVER_ERROR => {
                 tracing::error!(error = chain(&error), "request failed");
-                Self::new(status, word, INTERNAL)
+                Self::new(word, INTERNAL)
             }
             StatusCode::SERVICE_UNAVAILABLE => {
                 tracing::warn!(error = chain(&error), "request could not be served for now");
@@ -159,45 +162,41 @@ impl From<Error> for ApiError {
             }
             StatusCode::BAD_GATEWAY => {
                 tracing::error!(error = chain(&error), "request failed because of another party");
-                Self::new(status, word, sentence(&error))
+                Self::new(word, sentence(&error))
             }
-            _ => Self::new(status, word, sentence(&error)),
+            _ => Self::new(word, sentence(&error)),
         }
     }
 }
 
-/// Status and word of each error of the core. No `_`: a new error has to be thought about here.
-fn class(error: &Error) -> (StatusCode, &'static str) {
+/// The word of each error of the core. No `_`: a new error has to be thought about here.
+fn word(error: &Error) -> Word {
     match error {
-        Error::InstanceNotFound(_) | Error::BackupNotFound(_) | Error::RestoreNotFound(_) => {
-            (StatusCode::NOT_FOUND, "NotFound")
-        }
-        Error::InstanceDeleted(_) => (StatusCode::GONE, "Gone"),
-        Error::BackupInUse => (StatusCode::LOCKED, "Locked"),
-        Error::BackupUnfinished(_) => (StatusCode::CONFLICT, "BackupInProgress"),
-        Error::RestoreInProgress => (StatusCode::CONFLICT, "RestoreInProgress"),
-        Error::InstanceBusy => (StatusCode::CONFLICT, "InstanceBusy"),
-        Error::BackupNotRestorable { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "BackupNonRestorableState"),
-        Error::DataServiceMismatch { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "DataServiceMismatch"),
-        Error::NotDownloadable(_) => (StatusCode::FORBIDDEN, "NotDownloadable"),
-        Error::NotUndeletable(_) => (StatusCode::CONFLICT, "NotUndeletable"),
-        Error::NotCancellable(_) => (StatusCode::CONFLICT, "NotCancellable"),
-        Error::Invalid { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "InvalidValue"),
-        Error::EncryptionKeyTooShort { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "EncryptionKeyTooShort"),
-        Error::NothingToChange => (StatusCode::UNPROCESSABLE_ENTITY, "NothingToChange"),
-        Error::AgentUnknown(_) => (StatusCode::CONFLICT, "AgentUnknown"),
-        Error::Agent(_) => (StatusCode::BAD_GATEWAY, "BackupAgentFailed"),
-        Error::Broker(_) => (StatusCode::BAD_GATEWAY, "ServiceBrokerFailed"),
-        Error::Objects(_) => (StatusCode::BAD_GATEWAY, "BackupStoreFailed"),
-        Error::DatabaseUnavailable(_) | Error::Conflict => {
-            (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable")
-        }
+        Error::InstanceNotFound(_) | Error::BackupNotFound(_) | Error::RestoreNotFound(_) => Word::NotFound,
+        Error::InstanceDeleted(_) => Word::Gone,
+        Error::BackupInUse => Word::Locked,
+        Error::BackupUnfinished(_) => Word::BackupInProgress,
+        Error::RestoreInProgress => Word::RestoreInProgress,
+        Error::InstanceBusy => Word::InstanceBusy,
+        Error::BackupNotRestorable { .. } => Word::BackupNonRestorableState,
+        Error::DataServiceMismatch { .. } => Word::DataServiceMismatch,
+        Error::NotDownloadable(_) => Word::NotDownloadable,
+        Error::NotUndeletable(_) => Word::NotUndeletable,
+        Error::NotCancellable(_) => Word::NotCancellable,
+        Error::Invalid { .. } => Word::InvalidValue,
+        Error::EncryptionKeyTooShort { .. } => Word::EncryptionKeyTooShort,
+        Error::NothingToChange => Word::NothingToChange,
+        Error::AgentUnknown(_) => Word::AgentUnknown,
+        Error::Agent(_) => Word::BackupAgentFailed,
+        Error::Broker(_) => Word::ServiceBrokerFailed,
+        Error::Objects(_) => Word::BackupStoreFailed,
+        Error::DatabaseUnavailable(_) | Error::Conflict => Word::ServiceUnavailable,
         Error::NotConfigured { .. }
         | Error::Cipher(_)
         | Error::LeaseLost
         | Error::StatusMove(_)
         | Error::Database(_)
-        | Error::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError"),
+        | Error::Internal(_) => Word::InternalServerError,
     }
 }
 
@@ -225,9 +224,9 @@ mod tests {
         let refusal =
             Store::open("s", &StoreConfig::Local { directory: "/nowhere/at/all".into() }).unwrap_err();
         let error = ApiError::of_deletion(Error::Objects(refusal));
-        assert_eq!((error.status, error.error), (StatusCode::BAD_REQUEST, "BadRequest"));
+        assert_eq!((error.status, error.word), (StatusCode::BAD_REQUEST, Word::BadRequest));
         let error = ApiError::of_deletion(Error::BackupInUse);
-        assert_eq!((error.status, error.error), (StatusCode::LOCKED, "Locked"));
+        assert_eq!((error.status, error.word), (StatusCode::LOCKED, Word::Locked));
     }
 
     #[test]

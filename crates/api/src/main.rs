@@ -36,6 +36,8 @@ enum Command {
     CheckConfig,
     /// Bring the database's schema up to date and end
     Migrate,
+    /// Print the OpenAPI document of the API and end
+    Openapi,
     /// Read a password from standard input and print its hash for auth.users
     HashPassword,
 }
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
             Command::Serve => serve(&arguments.config).await,
             Command::CheckConfig => check_config(&arguments.config),
             Command::Migrate => migrate(&arguments.config).await,
+            Command::Openapi => openapi(),
             Command::HashPassword => hash_password(),
         }
     })
@@ -123,6 +126,11 @@ async fn open_database(settings: &Settings) -> Result<Database, Failure> {
         Err(error) => return Err(Failure::failed(error)),
     }
     Ok(database)
+}
+
+fn openapi() -> Result<(), Failure> {
+    let text = backup_api::openapi::text().map_err(Failure::failed)?;
+    write!(std::io::stdout(), "{text}").map_err(Failure::failed)
 }
 
 fn hash_password() -> Result<(), Failure> {

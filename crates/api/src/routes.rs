@@ -1,4 +1,5 @@
-//! Every URL of the API on one screen. `{instance_id}` is the platform's GUID, `{id}` a number.
+//! Every URL of the API on one screen, each method with its handler and its description in the OpenAPI document.
+//! `{instance_id}` is the platform's GUID, `{id}` a number.
 
 use actix_web::dev::HttpServiceFactory;
 use actix_web::http::Method;
@@ -8,43 +9,56 @@ use actix_web::{FromRequest, Handler, Responder, Route, guard, web};
 
 use crate::auth::{self, Audience};
 use crate::error::ApiError;
-use crate::handlers::{backup_agent, health, instances, service_instances, v1, v2};
+use crate::handlers::{backup_agent, docs, health, instances, openapi, service_instances, v1, v2};
+use crate::openapi::{Description, operations as describe};
 use crate::patience;
 
-/// Health: no credentials needed.
+/// Health, and the description of the API: no credentials needed.
 pub fn open() -> Vec<Endpoint> {
     let all = vec![
-        at("/livez").get(health::livez),
-        at("/readyz").get(health::readyz),
-        at("/v2/healthy").get(v2::healthy::show),
+        at("/livez").get(health::livez, describe::health::livez),
+        at("/readyz").get(health::readyz, describe::health::readyz),
+        at("/v2/healthy").get(v2::healthy::show, describe::health::healthy),
+        at("/openapi.json").get(openapi::show, describe::health::openapi),
     ];
+    all.into_iter().map(|endpoint| endpoint.open_to(Audience::Anyone)).collect()
+}
+
+/// The documentation page: for people, and not in the document. No credentials needed.
+pub fn pages() -> Vec<Endpoint> {
+    let all = [at("/docs").page(docs::redirect), at("/docs/{file:.*}").page(docs::show)];
     all.into_iter().map(|endpoint| endpoint.open_to(Audience::Anyone)).collect()
 }
 
 /// What concerns the whole fleet, or names instances elsewhere than in the path: operators, and auditors who read.
 pub fn of_the_fleet() -> Vec<Endpoint> {
     vec![
-        at("/backup_agent/backup_all").post(backup_agent::backup_all::create),
-        at("/backup_agent/backup").post(backup_agent::backup::create),
-        at("/backup_agent/restores").post(backup_agent::restores::create),
-        at("/v2/audit").get(v2::audit::list),
-        at("/v2/queues").get(v2::queues::list),
-        at("/v2/queues/jobs").get(v2::queues::jobs::list),
-        at("/v2/retention").get(v2::retention::list),
+        at("/backup_agent/backup_all")
+            .post(backup_agent::backup_all::create, describe::backup_agent::backup_all),
+        at("/backup_agent/backup").post(backup_agent::backup::create, describe::backup_agent::backup),
+        at("/backup_agent/restores").post(backup_agent::restores::create, describe::backup_agent::restores),
+        at("/v2/audit").get(v2::audit::list, describe::v2::audit),
+        at("/v2/queues").get(v2::queues::list, describe::v2::queues),
+        at("/v2/queues/jobs").get(v2::queues::jobs::list, describe::v2::jobs),
+        at("/v2/retention").get(v2::retention::list, describe::v2::retention),
     ]
 }
 
 /// What concerns the instance in the path, and the list of the instances that the caller may see: owners, too.
 pub fn of_instances() -> Vec<Endpoint> {
     let mut all = vec![
-        at("/instances").get(instances::list),
-        at("/instances/{instance_id}").get(instances::show).put(instances::update),
-        at("/instances/{instance_id}/config").get(instances::config::show),
+        at("/instances").get(instances::list, describe::instances::list),
+        at("/instances/{instance_id}")
+            .get(instances::show, describe::instances::show)
+            .put(instances::update, describe::instances::update),
+        at("/instances/{instance_id}/config").get(instances::config::show, describe::instances::config),
         at("/v1/instances/{instance_id}/disaster-recovery/prepare")
-            .post(v1::instances::disaster_recovery::prepare::create),
-        at("/service-instances/{instance_id}/backups").get(instances::show).post(instances::backups::create),
+            .post(v1::instances::disaster_recovery::prepare::create, describe::v1::prepare_disaster_recovery),
+        at("/service-instances/{instance_id}/backups")
+            .get(instances::show, describe::service_instances::list)
+            .post(instances::backups::create, describe::service_instances::create),
         at("/service-instances/{instance_id}/backups/restore")
-            .post(service_instances::backups::restore::create),
+            .post(service_instances::backups::restore::create, describe::service_instances::restore),
     ];
     all.extend(below_an_instance("/instances/{instance_id}"));
     all.extend(below_an_instance("/v1/instances/{instance_id}"));
@@ -60,27 +74,40 @@ fn below_an_instance(base: &str) -> Vec<Endpoint> {
     use instances::{backups, restores};
     let below = |path: &str| at(&format!("{base}{path}"));
     vec![
-        below("/backups").get(backups::list).post(backups::create),
-        below("/backups/{id}").get(backups::show).delete(backups::delete),
-        below("/backups/{id}/cancel").post(backups::cancel::create),
-        below("/backups/{id}/download").get(backups::download::show),
-        below("/backups/{id}/restore").post(backups::restore::create),
-        below("/backups/{id}/undelete").post(backups::undelete::create),
-        below("/restores").get(restores::list),
-        below("/restores/{id}").get(restores::show),
-        below("/restores/{id}/cancel").post(restores::cancel::create),
+        below("/backups")
+            .get(backups::list, describe::backups::list)
+            .post(backups::create, describe::backups::create),
+        below("/backups/{id}")
+            .get(backups::show, describe::backups::show)
+            .delete(backups::delete, describe::backups::delete),
+        below("/backups/{id}/cancel").post(backups::cancel::create, describe::backups::cancel),
+        below("/backups/{id}/download").get(backups::download::show, describe::backups::download),
+        below("/backups/{id}/restore").post(backups::restore::create, describe::backups::restore),
+        below("/backups/{id}/undelete").post(backups::undelete::create, describe::backups::undelete),
+        below("/restores").get(restores::list, describe::restores::list),
+        below("/restores/{id}").get(restores::show, describe::restores::show),
+        below("/restores/{id}/cancel").post(restores::cancel::create, describe::restores::cancel),
     ]
 }
+
+/// How a method's description is made, for the document.
+type Describe = fn() -> Description;
 
 /// One path with its methods.
 pub struct Endpoint {
     path: String,
     routes: Vec<(Method, Route)>,
+    descriptions: Vec<(Method, Describe)>,
     audience: Audience,
 }
 
 fn at(path: &str) -> Endpoint {
-    Endpoint { path: path.to_owned(), routes: Vec::new(), audience: Audience::Operators }
+    Endpoint {
+        path: path.to_owned(),
+        routes: Vec::new(),
+        descriptions: Vec::new(),
+        audience: Audience::Operators,
+    }
 }
 
 impl Endpoint {
@@ -94,24 +121,53 @@ impl Endpoint {
         self.routes.iter().map(|(method, _)| method.clone()).collect()
     }
 
-    fn get<F: Handler<A, Output: Responder + 'static>, A: FromRequest + 'static>(self, handler: F) -> Self {
-        let route = web::route().guard(guard::Any(guard::Get()).or(guard::Head()));
-        self.with(Method::GET, route.to(handler))
+    pub(crate) fn descriptions(&self) -> impl Iterator<Item = (&Method, Describe)> {
+        self.descriptions.iter().map(|(method, describe)| (method, *describe))
     }
 
-    fn post<F: Handler<A, Output: Responder + 'static>, A: FromRequest + 'static>(self, handler: F) -> Self {
-        self.with(Method::POST, web::post().to(handler))
+    fn get<F, A>(self, handler: F, describe: Describe) -> Self
+    where
+        F: Handler<A, Output: Responder + 'static>,
+        A: FromRequest + 'static,
+    {
+        self.with(Method::GET, reading().to(handler)).described(Method::GET, describe)
     }
 
-    fn put<F: Handler<A, Output: Responder + 'static>, A: FromRequest + 'static>(self, handler: F) -> Self {
-        self.with(Method::PUT, web::put().to(handler))
+    fn post<F, A>(self, handler: F, describe: Describe) -> Self
+    where
+        F: Handler<A, Output: Responder + 'static>,
+        A: FromRequest + 'static,
+    {
+        self.with(Method::POST, web::post().to(handler)).described(Method::POST, describe)
     }
 
-    fn delete<F: Handler<A, Output: Responder + 'static>, A: FromRequest + 'static>(
-        self,
-        handler: F,
-    ) -> Self {
-        self.with(Method::DELETE, web::delete().to(handler))
+    fn put<F, A>(self, handler: F, describe: Describe) -> Self
+    where
+        F: Handler<A, Output: Responder + 'static>,
+        A: FromRequest + 'static,
+    {
+        self.with(Method::PUT, web::put().to(handler)).described(Method::PUT, describe)
+    }
+
+    fn delete<F, A>(self, handler: F, describe: Describe) -> Self
+    where
+        F: Handler<A, Output: Responder + 'static>,
+        A: FromRequest + 'static,
+    {
+        self.with(Method::DELETE, web::delete().to(handler)).described(Method::DELETE, describe)
+    }
+
+    fn page<F, A>(self, handler: F) -> Self
+    where
+        F: Handler<A, Output: Responder + 'static>,
+        A: FromRequest + 'static,
+    {
+        self.with(Method::GET, reading().to(handler))
+    }
+
+    fn described(mut self, method: Method, describe: Describe) -> Self {
+        self.descriptions.push((method, describe));
+        self
     }
 
     fn open_to(self, audience: Audience) -> Self {
@@ -141,4 +197,9 @@ impl Endpoint {
         let admit = from_fn(move |request, next| auth::admit(audience, request, next));
         resource.wrap(admit).wrap(from_fn(patience::bound))
     }
+}
+
+/// `GET`, and `HEAD` with it.
+fn reading() -> Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }

@@ -119,6 +119,7 @@ pub async fn start(
             .app_data(known.clone())
             .wrap(from_fn(middleware::observe))
             .configure(|config| add(config, routes::open()))
+            .configure(|config| add(config, routes::pages()))
             .service(protected)
     });
     let header = listen.request_header_timeout.get();

@@ -6,4 +6,5 @@ pub mod bench;
 pub mod demo;
 pub mod prepare;
 pub mod run;
+pub mod schemathesis;
 pub mod test;

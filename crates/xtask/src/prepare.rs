@@ -1,4 +1,5 @@
-//! What a machine with only Rust lacks: a C compiler, PostgreSQL's client library and server programs.
+//! What a machine with only Rust lacks: a C compiler, PostgreSQL's client library and server programs; and, for one test, a
+//! Python that can make virtual environments.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -7,13 +8,21 @@ use anyhow::bail;
 use private_postgres::{Binaries, debian};
 
 use crate::run::is_there;
+use crate::schemathesis;
 
 /// Makes sure that everything is there: installs what is missing when we are root on Debian.
 ///
 /// # Errors
 /// Naming what to install, when we cannot.
 pub fn prepare() -> anyhow::Result<()> {
-    provide(missing_packages)
+    provide(|| {
+        let mut packages = missing_packages();
+        // Elsewhere the test that needs it is skipped.
+        if debian::can_install() && !schemathesis::has_python() {
+            packages.extend(["python3", "python3-venv"]);
+        }
+        packages
+    })
 }
 
 /// Makes sure that everything for benchmarks is there as well: `wrk` loads the API. (`pgbench` comes with PostgreSQL.)

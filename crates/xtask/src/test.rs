@@ -1,5 +1,6 @@
 //! `cargo xtask test`: everything that must be green, one step after the other, and a clear last line.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
@@ -7,9 +8,13 @@ use private_postgres::{Options, Server};
 
 use crate::prepare::prepare;
 use crate::run::{cargo, heading, is_there};
+use crate::schemathesis;
 
 /// Where the tests find the server that is started for the whole run.
 const SERVER_VARIABLE: &str = "BACKUP_TEST_POSTGRES_URL";
+
+/// Where the test that needs schemathesis finds it.
+const TOOL_VARIABLE: &str = "BACKUP_TEST_SCHEMATHESIS";
 
 /// How a step ended.
 struct Ended {
@@ -22,6 +27,8 @@ enum Outcome {
     Passed,
     Failed(anyhow::Error),
     Skipped(&'static str),
+    /// A tool from the internet cannot be had; the test that needs it is skipped.
+    NotInstallable,
 }
 
 /// Runs all steps; with filters only the build and the tests.
@@ -48,13 +55,18 @@ pub fn main(filters: &[String]) -> anyhow::Result<()> {
             }));
         }
     }
+    let mut tool = None;
+    ended.push(optional("schemathesis", || {
+        tool = Some(schemathesis::install()?);
+        Ok(())
+    }));
     // The programs that the end-to-end tests start.
     ended.push(step("build", None, || cargo(&["build", "--workspace"], &[])));
-    ended.push(step("tests", None, || tests(filters)));
+    ended.push(step("tests", None, || tests(filters, tool.as_deref())));
     summarise(&ended, begin.elapsed())
 }
 
-fn tests(filters: &[String]) -> anyhow::Result<()> {
+fn tests(filters: &[String], tool: Option<&Path>) -> anyhow::Result<()> {
     let server = Server::start_with(Options::default().setting("max_connections", "500"))?;
     let url = server.url("postgres");
     let runner: &[&str] = match has_nextest() {
@@ -63,7 +75,10 @@ fn tests(filters: &[String]) -> anyhow::Result<()> {
     };
     let mut arguments = runner.to_vec();
     arguments.extend(filters.iter().map(String::as_str));
-    cargo(&arguments, &[(SERVER_VARIABLE, &url)])
+    let tool = tool.map(|path| path.display().to_string());
+    let mut environment = vec![(SERVER_VARIABLE, url.as_str())];
+    environment.extend(tool.as_deref().map(|path| (TOOL_VARIABLE, path)));
+    cargo(&arguments, &environment)
 }
 
 fn has_nextest() -> bool {
@@ -98,6 +113,18 @@ fn step(
     Ended { name, time: begin.elapsed(), outcome }
 }
 
+/// A step without which most can be tested.
+fn optional(name: &'static str, work: impl FnOnce() -> anyhow::Result<()>) -> Ended {
+    let ended = step(name, None, work);
+    match ended.outcome {
+        Outcome::Failed(_) => {
+            println!("SKIPPED: {name} cannot be installed, and the test that needs it is skipped");
+            Ended { outcome: Outcome::NotInstallable, ..ended }
+        }
+        _ => ended,
+    }
+}
+
 fn summarise(ended: &[Ended], time: Duration) -> anyhow::Result<()> {
     heading("summary");
     let mut failed = Vec::new();
@@ -108,6 +135,7 @@ fn summarise(ended: &[Ended], time: Duration) -> anyhow::Result<()> {
                 failed.push(step.name);
                 format!("FAILED: {error}")
             }
+            Outcome::NotInstallable => "SKIPPED with its test: it cannot be installed here".to_owned(),
             Outcome::Skipped(component) => format!("skipped, {component} is not installed"),
         };
         println!("{:<30} {:>6} s  {word}", step.name, step.time.as_secs());

@@ -5,15 +5,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use actix_web::HttpResponse;
-use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use backup_core::Manager;
 use backup_core::actions::inspect::{self, Health, Problem};
-use serde_json::json;
 use tokio::sync::Mutex;
 
 use super::{Answer, Core};
 use crate::error::ApiError;
+use crate::views::health::{Alive, Ready};
+use crate::word::Word;
 
 /// How long an answer about the health may take, whatever the database does.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -59,7 +59,7 @@ impl Checkup {
 
 /// Says that the process answers; asks nobody else.
 pub(crate) async fn livez() -> HttpResponse {
-    HttpResponse::Ok().json(json!({"status": "alive"}))
+    HttpResponse::Ok().json(Alive { status: "alive" })
 }
 
 /// Says that the database answers, takes writes and has the schema of this program, and that the process does not stop.
@@ -70,7 +70,7 @@ pub(crate) async fn readyz(core: Core, checkup: Data<Checkup>) -> Answer {
     let health = checkup.health(&core).await;
     match health.problems.iter().find(|problem| problem.concerns_requests()) {
         Some(problem) => Err(unhealthy(sentence(problem))),
-        None => Ok(HttpResponse::Ok().json(json!({"status": "ready"}))),
+        None => Ok(HttpResponse::Ok().json(Ready { status: "ready" })),
     }
 }
 
@@ -96,5 +96,5 @@ fn sentence(problem: &Problem) -> String {
 
 /// 503 with what is wrong.
 fn unhealthy(description: String) -> ApiError {
-    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "Unhealthy", description)
+    ApiError::new(Word::Unhealthy, description)
 }

@@ -3,25 +3,67 @@
 use backup_core::Manager;
 use backup_core::domain::backup::Backup;
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::Timestamp;
+use super::schema::{EXAMPLE_BACKUP, backup_status, example_time, time, time_or_null};
+use super::{Timestamp, View};
 
 /// A backup.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Backup)]
 pub(crate) struct BackupView {
+    /// The number of the backup.
+    #[schema(minimum = 1)]
     id: i64,
+    /// The name of the backup towards agents and in the store.
     backup_id: String,
+    /// Stored bytes; 0 until known.
+    #[schema(minimum = 0)]
     size: i64,
+    #[schema(schema_with = backup_status)]
     status: &'static str,
+    /// When it was asked for.
+    #[schema(schema_with = time)]
     triggered_at: Timestamp,
+    #[schema(schema_with = time_or_null)]
     started_at: Option<Timestamp>,
+    #[schema(schema_with = time_or_null)]
     finished_at: Option<Timestamp>,
+    /// Whether the stored bytes can be downloaded.
     downloadable: bool,
+    /// Why it failed, for a program.
     reason_code: Option<String>,
+    /// The same for a person.
     msg: Option<String>,
+    /// Plain bytes read so far.
+    #[schema(minimum = 0)]
     bytes_processed: Option<i64>,
+    /// What `bytes_processed` is expected to become.
+    #[schema(minimum = 0)]
     total_bytes_estimate: Option<i64>,
+    /// SHA-256 over the stored bytes, in hexadecimal digits.
+    #[schema(pattern = "^[0-9a-f]{64}$")]
     checksum: Option<String>,
+}
+
+impl View for BackupView {
+    fn example() -> Self {
+        Self {
+            id: 1,
+            backup_id: EXAMPLE_BACKUP.to_owned(),
+            size: 1_048_576,
+            status: "done",
+            triggered_at: example_time(0),
+            started_at: Some(example_time(2)),
+            finished_at: Some(example_time(40)),
+            downloadable: true,
+            reason_code: None,
+            msg: None,
+            bytes_processed: Some(4_194_304),
+            total_bytes_estimate: Some(4_200_000),
+            checksum: Some("9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".to_owned()),
+        }
+    }
 }
 
 impl BackupView {

@@ -6,55 +6,89 @@ use backup_core::domain::backup::Backup;
 use backup_core::domain::instance::ServiceInstance;
 use backup_core::domain::restore::Restore;
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::Timestamp;
 use super::backup::is_downloadable;
+use super::schema::{
+    EXAMPLE_BACKUP, EXAMPLE_BACKUP_GUID, EXAMPLE_GUID, backup_status, example_time, time, time_or_null,
+};
+use super::{Timestamp, View};
 
 /// A service instance with everything that belongs to it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Instance)]
 pub(crate) struct InstanceView {
+    /// The internal number of the instance.
+    #[schema(minimum = 1)]
     id: i64,
+    /// The platform's GUID of the instance.
     instance_id: String,
+    /// Newest first.
     backups: Vec<InstanceBackup>,
+    /// Newest first.
     restores: Vec<InstanceRestore>,
+    /// The name of the service broker that knows the instance.
     service_broker: String,
+    /// The broker's word for where the instance stands.
     state: String,
     deployment_name: Option<String>,
     plan_guid: Option<String>,
     service_guid: Option<String>,
+    /// The name of the instance's folder in the backup store.
     backup_guid: String,
     organization_guid: Option<String>,
     space_guid: Option<String>,
+    /// When the last good backup was finished.
+    #[schema(schema_with = time_or_null)]
     last_done_at: Option<Timestamp>,
 }
 
-/// A backup, as the instance object has it.
-#[derive(Serialize)]
+/// A backup in an instance object.
+#[derive(Serialize, ToSchema)]
 pub(crate) struct InstanceBackup {
+    /// The number of the backup.
+    #[schema(minimum = 1)]
     id: i64,
+    /// The internal number of the instance.
+    #[schema(minimum = 1)]
     instance_id: i64,
+    /// The name of the backup towards agents and in the store.
     backup_id: String,
+    /// Stored bytes; 0 until known.
+    #[schema(minimum = 0)]
     size: i64,
     is_downloadable: bool,
     backup_agent_task: Task,
 }
 
-/// A restore, as the instance object has it.
-#[derive(Serialize)]
+/// A restore in an instance object.
+#[derive(Serialize, ToSchema)]
 pub(crate) struct InstanceRestore {
+    /// The number of the restore.
+    #[schema(minimum = 1)]
     id: i64,
+    /// The internal number of the instance.
+    #[schema(minimum = 1)]
     instance_id: i64,
+    #[schema(value_type = Vec<Task>, min_items = 1, max_items = 1)]
     backup_agent_tasks: [Task; 1],
 }
 
 /// The work of the agent: there is one task per backup and per restore, with the same number.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Task {
+    /// The number of the backup or restore.
+    #[schema(minimum = 1)]
     id: i64,
+    /// The name of the operation towards the agent.
     task_id: String,
+    #[schema(schema_with = backup_status)]
     status: &'static str,
+    /// Why it failed.
     msg: Option<String>,
+    #[schema(schema_with = time)]
     created_at: Timestamp,
+    #[schema(schema_with = time)]
     updated_at: Timestamp,
 }
 
@@ -84,6 +118,41 @@ impl InstanceFrame {
             between: "],\"restores\":[",
             ending: format!("]{after}"),
         })
+    }
+}
+
+impl View for InstanceView {
+    fn example() -> Self {
+        let backup_agent_task = Task {
+            id: 1,
+            task_id: EXAMPLE_BACKUP.to_owned(),
+            status: "done",
+            msg: None,
+            created_at: example_time(0),
+            updated_at: example_time(40),
+        };
+        Self {
+            id: 1,
+            instance_id: EXAMPLE_GUID.to_owned(),
+            backups: vec![InstanceBackup {
+                id: 1,
+                instance_id: 1,
+                backup_id: EXAMPLE_BACKUP.to_owned(),
+                size: 1_048_576,
+                is_downloadable: false,
+                backup_agent_task,
+            }],
+            restores: Vec::new(),
+            service_broker: "postgresql".to_owned(),
+            state: "provisioned".to_owned(),
+            deployment_name: Some("pg-d41".to_owned()),
+            plan_guid: None,
+            service_guid: None,
+            backup_guid: EXAMPLE_BACKUP_GUID.to_owned(),
+            organization_guid: None,
+            space_guid: None,
+            last_done_at: Some(example_time(40)),
+        }
     }
 }
 

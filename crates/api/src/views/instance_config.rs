@@ -3,15 +3,39 @@
 use backup_core::Policy;
 use backup_core::domain::instance::ServiceInstance;
 use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::View;
 
 /// What applies to an instance.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = InstanceConfig)]
 pub(crate) struct InstanceConfigView {
+    /// So many good backups are kept, however old they are.
+    #[schema(minimum = 0)]
     min_backup_count: i32,
+    /// Days for which a backup is kept.
+    #[schema(minimum = 0)]
     retention_time: i32,
+    /// Characters an encryption key of the owner's must have.
+    #[schema(minimum = 1)]
     min_encryption_key_length: i32,
+    /// Whether the schedule leaves the instance out.
     exclude_from_auto_backup: bool,
+    /// `null`, or for example `postgresql_wal`.
     backup_type: Option<String>,
+}
+
+impl View for InstanceConfigView {
+    fn example() -> Self {
+        Self {
+            min_backup_count: 5,
+            retention_time: 7,
+            min_encryption_key_length: 8,
+            exclude_from_auto_backup: false,
+            backup_type: None,
+        }
+    }
 }
 
 impl InstanceConfigView {

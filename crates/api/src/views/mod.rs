@@ -2,12 +2,15 @@
 
 pub(crate) mod audit;
 pub(crate) mod backup;
+pub(crate) mod health;
 pub(crate) mod instance;
 pub(crate) mod instance_config;
 pub(crate) mod message;
 pub(crate) mod queue;
 pub(crate) mod restore;
 pub(crate) mod retention;
+pub(crate) mod schema;
 mod time;
 
+pub(crate) use schema::View;
 pub(crate) use time::Timestamp;

@@ -2,20 +2,49 @@
 
 use backup_queue::overview::{JobOverview, QueueOverview};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
 
-use super::Timestamp;
+use super::schema::{example_time, job_state, queue, time, time_or_null};
+use super::{Timestamp, View};
 
 /// One queue.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Queue)]
 pub(crate) struct QueueView {
+    #[schema(schema_with = queue)]
     queue: String,
+    /// Jobs that wait for a worker.
+    #[schema(minimum = 0)]
     ready: i64,
+    /// Jobs that wait for their time.
+    #[schema(minimum = 0)]
     scheduled: i64,
+    /// Jobs a worker works on.
+    #[schema(minimum = 0)]
     running: i64,
+    /// Jobs that were given up.
+    #[schema(minimum = 0)]
     failed: i64,
+    /// Since when the longest waiting job could run.
+    #[schema(schema_with = time_or_null)]
     oldest_ready_at: Option<Timestamp>,
+    /// The worker processes that serve it now.
     served_by: Vec<String>,
+}
+
+impl View for QueueView {
+    fn example() -> Self {
+        Self {
+            queue: "backup_agent_backups".to_owned(),
+            ready: 1,
+            scheduled: 0,
+            running: 2,
+            failed: 0,
+            oldest_ready_at: Some(example_time(0)),
+            served_by: vec!["worker-1".to_owned()],
+        }
+    }
 }
 
 impl From<QueueOverview> for QueueView {
@@ -33,20 +62,53 @@ impl From<QueueOverview> for QueueView {
 }
 
 /// One job.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Job)]
 pub(crate) struct JobView {
+    #[schema(minimum = 1)]
     id: i64,
+    #[schema(schema_with = queue)]
     queue: String,
+    /// What sort of job it is.
     kind: String,
+    #[schema(value_type = Object)]
     arguments: Value,
+    #[schema(schema_with = job_state)]
     state: &'static str,
+    /// How often it was begun.
+    #[schema(minimum = 0)]
     attempt: i32,
+    #[schema(minimum = 1)]
     max_attempts: i32,
+    /// When it is or was due.
+    #[schema(schema_with = time)]
     run_at: Timestamp,
+    /// The worker that holds it.
     claimed_by: Option<String>,
+    #[schema(schema_with = time_or_null)]
     lease_expires_at: Option<Timestamp>,
     last_error: Option<String>,
+    #[schema(schema_with = time_or_null)]
     finished_at: Option<Timestamp>,
+}
+
+impl View for JobView {
+    fn example() -> Self {
+        Self {
+            id: 12,
+            queue: "backup_agent_backups".to_owned(),
+            kind: "start_backup".to_owned(),
+            arguments: json!({"id": 1}),
+            state: "running",
+            attempt: 1,
+            max_attempts: 5,
+            run_at: example_time(0),
+            claimed_by: Some("worker-1".to_owned()),
+            lease_expires_at: Some(example_time(60)),
+            last_error: None,
+            finished_at: None,
+        }
+    }
 }
 
 impl From<JobOverview> for JobView {

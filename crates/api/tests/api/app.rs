@@ -16,6 +16,8 @@ use secrecy::SecretString;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::openapi::assert_documented;
+
 pub(crate) const PASSWORD: &str = "correct horse";
 
 pub(crate) struct App {
@@ -173,11 +175,14 @@ impl App {
     }
 }
 
+/// Asserts the status, and that the OpenAPI document knows such an answer.
 pub(crate) async fn json(answer: Response, status: u16) -> Value {
-    let found = answer.status();
+    let (found, path) = (answer.status(), answer.url().path().to_owned());
     let text = answer.text().await.unwrap();
     assert_eq!(found.as_u16(), status, "{text}");
-    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+    let body = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    assert_documented(&path, status, &body);
+    body
 }
 
 /// Asserts the one shape of errors, and returns the description.

@@ -103,7 +103,7 @@ async fn odd_values_in_bodies_and_queries_are_refused_and_never_500() {
     }
     error(app.get("/v2/retention?instance_id=%00").await, 404, "NotFound").await;
     error(app.get("/v2/retention?instance_id=g-2").await, 404, "NotFound").await;
-    for key in ["", &"k".repeat(256)] {
+    for key in ["", "a\tb", &"k".repeat(256)] {
         let request = app.request(Method::POST, "/instances/g-1/backups").header("Idempotency-Key", key);
         error(request.send().await.unwrap(), 400, "BadRequest").await;
     }

@@ -25,6 +25,7 @@ mod large;
 mod listeners;
 mod memory;
 mod oidc;
+mod openapi;
 mod outage;
 mod owners;
 mod process;

@@ -22,12 +22,13 @@ pub enum JobState {
 }
 
 impl JobState {
+    /// Every state: what happens now first.
+    pub const ALL: [Self; 4] = [Self::Running, Self::Ready, Self::Scheduled, Self::Failed];
+
     /// Reads one of `ready`, `scheduled`, `running`, `failed`.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::Ready, Self::Scheduled, Self::Running, Self::Failed]
-            .into_iter()
-            .find(|state| state.as_str() == word)
+        Self::ALL.into_iter().find(|state| state.as_str() == word)
     }
 
     /// The word for it.

@@ -24,6 +24,10 @@ use crate::views::message::Message;
 
 /// Instances fetched at once, without what belongs to them.
 const CHUNK: i64 = 100;
+/// The last page that can be asked for.
+pub(crate) const LARGEST_PAGE: i64 = 1_000_000_000;
+/// Most instances per page.
+pub(crate) const LARGEST_PER_PAGE: i64 = 1000;
 /// Instances per page when only `page` is given.
 const PER_PAGE: i64 = 100;
 
@@ -39,8 +43,8 @@ const CHANGEABLE: [&str; 5] = [
 /// Lists every instance that exists for the caller as a stream, or one page with `Link` when `page` or `per_page` is given.
 pub(crate) async fn list(core: Core, caller: Caller, request: HttpRequest, query: Query) -> Answer {
     let scope = caller.0.scope;
-    let page = query.number("page", 1..=1_000_000_000)?;
-    let per_page = query.number("per_page", 1..=1000)?;
+    let page = query.number("page", 1..=LARGEST_PAGE)?;
+    let per_page = query.number("per_page", 1..=LARGEST_PER_PAGE)?;
     if page.is_some() || per_page.is_some() {
         return one_page(core, &scope, request.path(), page.unwrap_or(1), per_page.unwrap_or(PER_PAGE)).await;
     }

@@ -14,12 +14,16 @@ use crate::views::audit::AuditEventView;
 /// What may be asked for. A misspelt filter is refused: without it, everything would seem to match.
 const PARAMETERS: [&str; 7] = ["instance_id", "actor", "action", "since", "before", "before_id", "limit"];
 /// Longest name of an actor.
-const LONGEST_ACTOR: usize = 255;
+pub(crate) const LONGEST_ACTOR: usize = 255;
+/// Most events in an answer.
+pub(crate) const LARGEST_LIMIT: i64 = 1000;
+/// Events in an answer when nothing is said.
+pub(crate) const USUAL_LIMIT: i64 = 100;
 
 /// Lists events, newest first, with a `Link` to the next page.
 pub(crate) async fn list(core: Core, request: HttpRequest, query: Query) -> Answer {
     query.only(&PARAMETERS)?;
-    let limit = query.number("limit", 1..=1000)?.unwrap_or(100);
+    let limit = query.number("limit", 1..=LARGEST_LIMIT)?.unwrap_or(USUAL_LIMIT);
     let page = list_audit_events(&core, filter(&query)?, usize::try_from(limit).unwrap_or(100)).await?;
     let mut answer = HttpResponse::Ok();
     if let Some(next) = page.next {

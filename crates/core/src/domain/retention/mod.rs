@@ -63,6 +63,9 @@ pub enum RetentionAction {
 }
 
 impl RetentionAction {
+    /// Every action.
+    pub const ALL: [Self; 3] = [Self::Keep, Self::Mark, Self::Remove];
+
     /// The word on the wire.
     #[must_use]
     pub fn as_str(self) -> &'static str {

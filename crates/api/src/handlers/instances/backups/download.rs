@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use actix_web::body::SizedStream;
-use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};
 use backup_core::actions::download_backup::{Download, download_backup};
@@ -18,6 +17,7 @@ use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::handlers::{Answer, Core};
 use crate::path::OfBackup;
+use crate::word::Word;
 
 /// Streams the stored bytes, or the range of them that `Range` asks for.
 pub(crate) async fn show(core: Core, caller: Caller, of: OfBackup, request: HttpRequest) -> Answer {
@@ -31,7 +31,7 @@ pub(crate) async fn show(core: Core, caller: Caller, of: OfBackup, request: Http
             "parts are missing in the store"
         );
         let description = "The store does not hold the whole backup.";
-        return Err(ApiError::new(StatusCode::BAD_GATEWAY, "BackupStoreFailed", description));
+        return Err(ApiError::new(Word::BackupStoreFailed, description));
     }
     let tag = download.backup.checksum.as_ref().map(|checksum| format!("\"{checksum}\""));
     let (range, is_partial) = match wanted(&request, tag.as_deref(), total)? {
@@ -75,7 +75,7 @@ fn wanted(request: &HttpRequest, tag: Option<&str>, total: u64) -> Result<Option
     };
     if range.start >= range.end {
         let description = format!("The backup has {total} bytes.");
-        let error = ApiError::new(StatusCode::RANGE_NOT_SATISFIABLE, "RangeNotSatisfiable", description);
+        let error = ApiError::new(Word::RangeNotSatisfiable, description);
         return Err(match HeaderValue::from_str(&format!("bytes */{total}")) {
             Ok(value) => error.with_header(header::CONTENT_RANGE, value),
             Err(_) => error,
@@ -144,6 +144,7 @@ fn file_name(backup: &Backup) -> String {
 #[cfg(test)]
 mod tests {
     use actix_web::ResponseError;
+    use actix_web::http::StatusCode;
     use actix_web::test::TestRequest;
 
     use super::*;

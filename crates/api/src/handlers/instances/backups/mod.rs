@@ -68,7 +68,8 @@ pub(crate) async fn delete(core: Core, caller: Caller, of: OfBackup) -> Answer {
 
 fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, ApiError> {
     let Some(header) = request.headers().get("Idempotency-Key") else { return Ok(None) };
-    let key = header.to_str().ok().filter(|key| (1..=LONGEST_KEY).contains(&key.len()));
+    let key =
+        header.to_str().ok().filter(|key| (1..=LONGEST_KEY).contains(&key.len()) && !key.contains('\t'));
     let wrong = || {
         ApiError::bad_request(format!(
             "Idempotency-Key must be 1 to {LONGEST_KEY} printable ASCII characters."

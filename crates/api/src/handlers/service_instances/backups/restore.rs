@@ -15,7 +15,7 @@ use crate::views::message::RestoreBegun;
 pub(crate) async fn create(core: Core, caller: Caller, of: OfInstance, fields: Fields) -> Answer {
     let backup =
         fields.integer("backup_id")?.ok_or_else(|| ApiError::bad_request("backup_id is missing."))?;
-    let target = match fields.text("instance_id")? {
+    let target = match fields.text_or_number("instance_id")? {
         None => RestoreTarget::Guid(of.guid.clone()),
         Some(text) => match text.parse() {
             Ok(number) => RestoreTarget::Number(ServiceInstanceId(number)),

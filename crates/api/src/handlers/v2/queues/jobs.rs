@@ -9,15 +9,18 @@ use crate::handlers::query::Query;
 use crate::handlers::{Answer, Core};
 use crate::views::queue::JobView;
 
-/// In the order in which they are listed: what happens now first.
-const STATES: [JobState; 4] = [JobState::Running, JobState::Ready, JobState::Scheduled, JobState::Failed];
+/// Most jobs in an answer.
+pub(crate) const LARGEST_LIMIT: i64 = 1000;
+/// Jobs in an answer when nothing is said.
+pub(crate) const USUAL_LIMIT: i64 = 100;
 
 /// Lists jobs of one state or of all, of one queue or of all.
 pub(crate) async fn list(core: Core, query: Query) -> Answer {
-    let limit = query.number("limit", 1..=1000)?.unwrap_or(100);
+    let limit = query.number("limit", 1..=LARGEST_LIMIT)?.unwrap_or(USUAL_LIMIT);
     let queue = query.text("queue").map(queue).transpose()?;
-    let states =
-        query.text("state").map_or(Ok(STATES.to_vec()), |word| state(word).map(|state| vec![state]))?;
+    let states = query
+        .text("state")
+        .map_or(Ok(JobState::ALL.to_vec()), |word| state(word).map(|state| vec![state]))?;
     let jobs = core
         .database
         .transaction(move |conn| {

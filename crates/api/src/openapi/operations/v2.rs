@@ -1,0 +1,83 @@
+//! `/v2/…`: what an operator wants to see.
+
+use actix_web::http::StatusCode;
+use backup_core::domain::audit::AuditAction;
+use backup_core::jobs::QUEUES;
+use backup_queue::overview::JobState;
+
+use crate::handlers::v2::audit;
+use crate::handlers::v2::queues::jobs::{LARGEST_LIMIT, USUAL_LIMIT};
+use crate::openapi::description::{Answer, Description, Tag};
+use crate::openapi::{headers, parameters};
+use crate::views::audit::AuditEventView;
+use crate::views::queue::{JobView, QueueView};
+use crate::views::retention::RetentionView;
+use crate::word::Word;
+
+const TAG: Tag = Tag::Operators;
+
+pub(crate) fn audit() -> Description {
+    let text = "Who did what, newest first. Only what was done has an event; what was refused is in the log. `Link` leads to older events.";
+    let actions: Vec<_> = AuditAction::ALL.iter().map(|action| action.as_str()).collect();
+    let link = headers::sometimes(
+        "`next`: older events, when there are any.",
+        None,
+        "</v2/audit?before_id=7>; rel=\"next\"",
+    );
+    Description::new("listAuditEvents", TAG, "List events of the audit trail", text)
+        .parameter(parameters::guid("instance_id", "Only what concerns the instance with this GUID."))
+        .parameter(parameters::bounded_text(
+            "actor",
+            audit::LONGEST_ACTOR,
+            "Only what this user did, or `worker`.",
+        ))
+        .parameter(parameters::word("action", &actions, "Only this."))
+        .parameter(parameters::time(
+            "since",
+            "Only what was done from then on; a date is its first moment in UTC.",
+        ))
+        .parameter(parameters::time(
+            "before",
+            "Only what was done earlier; a date is its first moment in UTC.",
+        ))
+        .parameter(parameters::number("before_id", 1..=i64::MAX, None, "Only events with smaller numbers."))
+        .parameter(parameters::number(
+            "limit",
+            1..=audit::LARGEST_LIMIT,
+            Some(audit::USUAL_LIMIT),
+            "At most so many.",
+        ))
+        .answers(StatusCode::OK, Answer::list::<AuditEventView>("The events.").header("Link", link))
+}
+
+pub(crate) fn queues() -> Description {
+    let text = "What waits, what runs, what failed, and who serves it.";
+    Description::new("listQueues", TAG, "List the queues", text)
+        .answers(StatusCode::OK, Answer::list::<QueueView>("The queues."))
+}
+
+pub(crate) fn jobs() -> Description {
+    let text = "Without `state` all are listed: running, ready and scheduled ones longest due first, then failed ones latest first.";
+    Description::new("listJobs", TAG, "List jobs", text)
+        .parameter(parameters::word("queue", &QUEUES, "Only those of this queue."))
+        .parameter(parameters::word(
+            "state",
+            &JobState::ALL.map(JobState::as_str),
+            "Only those in this state.",
+        ))
+        .parameter(parameters::number(
+            "limit",
+            1..=LARGEST_LIMIT,
+            Some(USUAL_LIMIT),
+            "At most so many in all.",
+        ))
+        .answers(StatusCode::OK, Answer::list::<JobView>("The jobs."))
+}
+
+pub(crate) fn retention() -> Description {
+    let text = "What the next deletion would do with every backup, and why. Changes nothing.";
+    Description::new("previewRetention", TAG, "Preview the retention", text)
+        .parameter(parameters::text("instance_id", "Only the backups of the instance with this GUID."))
+        .answers(StatusCode::OK, Answer::list::<RetentionView>("The decisions."))
+        .words([Word::NotFound])
+}
