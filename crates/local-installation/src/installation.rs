@@ -70,6 +70,15 @@ impl AgentProcess {
     }
 }
 
+/// How the API's systemd unit sets up the allocator: an API started here is measured as one installed.
+fn allocator_settings() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let unit = include_str!("../../../deploy/systemd/backup-manager-api.service");
+    let variables = unit.lines().filter_map(|line| line.strip_prefix("Environment="));
+    variables
+        .filter(|variable| variable.starts_with("MALLOC_"))
+        .filter_map(|variable| variable.split_once('='))
+}
+
 impl Installation {
     /// Writes all files of the plan into a new temporary folder; starts nothing.
     ///
@@ -103,6 +112,9 @@ impl Installation {
             let arguments = ["--config", &file, "--group", &group.to_string()];
             let daemon = Daemon::new(&format!("worker-{group}"), &worker_program, &arguments, &logs);
             installation.workers.push(daemon);
+        }
+        for (name, value) in allocator_settings() {
+            installation.api.set_environment(name, value);
         }
         manager_file::write(&installation, plan)?;
         Ok(installation)

@@ -19,6 +19,16 @@ const SIZE: u64 = 100 * 1024 * 1024;
 /// Everything the process has in memory, its code included.
 const ALLOWED_KIB: u64 = 64 * 1024;
 
+const UNIT: &str = include_str!("../../../../deploy/systemd/backup-manager-api.service");
+
+/// How the unit sets up the allocator; the time-out is for slow machines.
+fn environment() -> String {
+    let variables = UNIT.lines().filter_map(|line| line.strip_prefix("Environment="));
+    let allocator: Vec<_> = variables.filter(|variable| variable.starts_with("MALLOC_")).collect();
+    assert!(!allocator.is_empty());
+    format!("{} BACKUP_MANAGER__DATABASE__ACQUIRE_TIMEOUT=60s", allocator.join(" "))
+}
+
 /// What is at each place of the file: every block of it tells where it is.
 const BLOCK: usize = 4096;
 
@@ -52,15 +62,16 @@ async fn connect(address: SocketAddr) -> TcpStream {
 }
 
 struct Clients {
-    /// Some begin at a time, as clients do; what a crowd at one instant meets is in `outage.rs`.
+    /// Some begin at a time. When all do at one instant, their requests take more for a moment than the downloads later,
+    /// and it stays with the allocator: then it is 69 MiB, in a program that is not optimised.
     turns: Semaphore,
     begun: AtomicUsize,
     end: AtomicBool,
 }
 
 impl Clients {
-    fn new(is_over: bool) -> Self {
-        Self { turns: Semaphore::new(100), begun: AtomicUsize::new(0), end: AtomicBool::new(is_over) }
+    fn new() -> Self {
+        Self { turns: Semaphore::new(100), begun: AtomicUsize::new(0), end: AtomicBool::new(false) }
     }
 }
 
@@ -94,9 +105,7 @@ fn descriptors(pid: u32) -> usize {
 #[tokio::test]
 async fn a_thousand_slow_downloads_fit_into_64_mib() {
     let database = Database::create().unwrap();
-    // As the unit in `deploy/systemd` does; the time-out is for slow machines.
-    let environment = "MALLOC_ARENA_MAX=2 BACKUP_MANAGER__DATABASE__ACQUIRE_TIMEOUT=60s";
-    let program = Program::start(&database.url(), environment);
+    let program = Program::start(&database.url(), &environment());
     let instance = database.seed_instance("b", "g-1").unwrap();
     let backup = database.seed_backup(&instance, "done", 1).unwrap();
     let arrange = format!(
@@ -110,22 +119,19 @@ async fn a_thousand_slow_downloads_fit_into_64_mib() {
     write_backup(&folder.join("data.00001"));
     let path = format!("/instances/g-1/backups/{}/download", backup.id);
 
-    // The password is known from here on: checking it takes 19 MiB for a moment.
-    download(program.address(), &path, &Clients::new(true)).await;
+    // Nobody's password is known yet: the first hundred come with it at once.
     let at_rest = (program.memory("VmRSS"), descriptors(program.id()));
-    let (all, address) = (Clients::new(false), program.address());
+    let (all, address) = (Clients::new(), program.address());
     let clients = join_all((0..CLIENTS).map(|_| download(address, &path, &all)));
     let measure = async {
-        let mut most = 0;
         while all.begun.load(Ordering::Relaxed) < CLIENTS {
-            most = most.max(program.memory("VmRSS"));
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        for _ in 0..50 {
-            most = most.max(program.memory("VmRSS"));
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        let parts = (program.memory("RssAnon"), program.memory("RssFile"), program.memory("VmHWM"));
+        // All of them run now, and go on for a while.
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        // The peak since the start; what is there now may already exceed what the system has noted as the peak.
+        let most = program.memory("VmHWM").max(program.memory("VmRSS"));
+        let parts = (program.memory("RssAnon"), program.memory("RssFile"));
         all.end.store(true, Ordering::Relaxed);
         (most, parts)
     };
@@ -134,7 +140,7 @@ async fn a_thousand_slow_downloads_fit_into_64_mib() {
             .await
             .unwrap();
     assert!(got.iter().all(|bytes| *bytes > 0));
-    assert!(most < ALLOWED_KIB, "at rest {at_rest:?}, at most {most} KiB; anonymous, file, peak: {parts:?}");
+    assert!(most < ALLOWED_KIB, "at rest {at_rest:?}, at most {most} KiB; anonymous, file: {parts:?}");
     let gone = async {
         while descriptors(program.id()) > at_rest.1 + 20 {
             tokio::time::sleep(Duration::from_millis(50)).await;
