@@ -159,7 +159,7 @@ impl From<Error> for ApiError {
             }
             StatusCode::BAD_GATEWAY => {
                 tracing::error!(error = chain(&error), "request failed because of another party");
-                Self::new(status, word, sentence(&error))
+                Self::new(status, word, fault_of_others(&error))
             }
             _ => Self::new(status, word, sentence(&error)),
         }
@@ -201,6 +201,15 @@ fn class(error: &Error) -> (StatusCode, &'static str) {
     }
 }
 
+/// Names of stores, paths and what agents say are the operator's business.
+fn fault_of_others(error: &Error) -> &'static str {
+    match error {
+        Error::Agent(_) => "The backup agent of the instance failed or cannot be reached; try again later.",
+        Error::Broker(_) => "The service broker failed or cannot be reached; try again later.",
+        _ => "The backup store failed or cannot be reached; try again later.",
+    }
+}
+
 /// The core's clause as a sentence.
 fn sentence(error: &Error) -> String {
     let clause = chain(error);
@@ -237,6 +246,15 @@ mod tests {
         {
             assert!(!ApiError::from(error).description.contains("secret"));
         }
+    }
+
+    #[test]
+    fn the_fault_of_another_party_is_told_without_names_paths_and_words_of_it() {
+        let refusal =
+            Store::open("s3cret", &StoreConfig::Local { directory: "/nowhere/at/all".into() }).unwrap_err();
+        let error = ApiError::from(Error::Objects(refusal));
+        assert_eq!((error.status, error.error), (StatusCode::BAD_GATEWAY, "BackupStoreFailed"));
+        assert_eq!(error.description, "The backup store failed or cannot be reached; try again later.");
     }
 
     #[test]

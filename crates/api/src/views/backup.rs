@@ -6,6 +6,8 @@ use serde::Serialize;
 
 use super::Timestamp;
 
+const REFUSED_REMOVAL: &str = "Its data could not be removed from the store; it will be tried again.";
+
 /// A backup.
 #[derive(Serialize)]
 pub(crate) struct BackupView {
@@ -38,8 +40,8 @@ impl BackupView {
             total_bytes_estimate: backup.total_bytes_estimate,
             backup_id: backup.backup_id,
             reason_code: backup.reason_code,
-            // A failed removal stays visible (spec 1.4).
-            msg: backup.removal_error.or(backup.msg),
+            // A failed removal stays visible (spec 1.4); its reason is the operator's business.
+            msg: backup.removal_error.map(|_| REFUSED_REMOVAL.to_owned()).or(backup.msg),
             checksum: backup.checksum,
         }
     }
