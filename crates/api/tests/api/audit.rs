@@ -216,7 +216,7 @@ async fn pages_are_linked_and_keep_the_filter() {
 async fn a_filter_that_makes_no_sense_is_refused_with_what_is_allowed() {
     let app = App::start().await;
     let known = AuditAction::ALL.iter().map(|action| action.as_str()).collect::<Vec<_>>().join(", ");
-    let long = "x".repeat(256);
+    let long = "x".repeat(261);
     for (query, words) in [
         ("limit=0", "limit must be a number from 1 to 1000."),
         ("limit=1001", "limit must be a number from 1 to 1000."),

@@ -13,8 +13,8 @@ use crate::views::audit::AuditEventView;
 
 /// What may be asked for. A misspelt filter is refused: without it, everything would seem to match.
 const PARAMETERS: [&str; 7] = ["instance_id", "actor", "action", "since", "before", "before_id", "limit"];
-/// Longest name of an actor.
-const LONGEST_ACTOR: usize = 255;
+/// Longest name of an actor: `oidc:` and a token's `sub`.
+const LONGEST_ACTOR: usize = 260;
 
 /// Lists events, newest first, with a `Link` to the next page.
 pub(crate) async fn list(core: Core, request: HttpRequest, query: Query) -> Answer {
