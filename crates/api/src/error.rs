@@ -162,7 +162,7 @@ impl From<Error> for ApiError {
             }
             StatusCode::BAD_GATEWAY => {
                 tracing::error!(error = chain(&error), "request failed because of another party");
-                Self::new(word, sentence(&error))
+                Self::new(word, fault_of_others(&error))
             }
             _ => Self::new(word, sentence(&error)),
         }
@@ -197,6 +197,15 @@ fn word(error: &Error) -> Word {
         | Error::StatusMove(_)
         | Error::Database(_)
         | Error::Internal(_) => Word::InternalServerError,
+    }
+}
+
+/// Names of stores, paths and what agents say are the operator's business.
+fn fault_of_others(error: &Error) -> &'static str {
+    match error {
+        Error::Agent(_) => "The backup agent of the instance failed or cannot be reached; try again later.",
+        Error::Broker(_) => "The service broker failed or cannot be reached; try again later.",
+        _ => "The backup store failed or cannot be reached; try again later.",
     }
 }
 
@@ -236,6 +245,15 @@ mod tests {
         {
             assert!(!ApiError::from(error).description.contains("secret"));
         }
+    }
+
+    #[test]
+    fn the_fault_of_another_party_is_told_without_names_paths_and_words_of_it() {
+        let refusal =
+            Store::open("s3cret", &StoreConfig::Local { directory: "/nowhere/at/all".into() }).unwrap_err();
+        let error = ApiError::from(Error::Objects(refusal));
+        assert_eq!((error.status, error.word.as_str()), (StatusCode::BAD_GATEWAY, "BackupStoreFailed"));
+        assert_eq!(error.description, "The backup store failed or cannot be reached; try again later.");
     }
 
     #[test]

@@ -10,6 +10,9 @@ use crate::oidc::OidcSettings;
 /// Longest GUID in the database.
 const LONGEST_GUID: usize = 255;
 
+/// The actor of what the manager does by itself.
+const WORKER: &str = "worker";
+
 /// The `auth` section.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -79,7 +82,10 @@ impl UserSettings {
         let is_name =
             !self.name.is_empty() && !self.name.contains(|c: char| c.is_control() || ":~".contains(c));
         let found = format!("{:?}", self.name);
+        // A colon also makes the bearers of an issuer's tokens, `oidc:…`, nobody else's names.
         bounds.require(is_name, &key("name"), &found, "a name without colons and tildes");
+        let allowed = "another name: in the audit, this one is the manager's own";
+        bounds.require(self.name != WORKER, &key("name"), &found, allowed);
         let hash = self.password_hash.expose_secret();
         let is_hash = hash.starts_with("$argon2id$v=19$") && hash.split('$').count() == 6;
         let allowed = "an Argon2id hash ($argon2id$v=19$…), made with: backup-manager-api hash-password";

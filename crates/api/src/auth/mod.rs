@@ -11,7 +11,6 @@ mod oidc;
 mod user;
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -31,8 +30,8 @@ pub(crate) use user::User;
 
 use crate::error::ApiError;
 use crate::path;
-use attempts::{Attempts, Wait};
-use authenticator::Authenticator;
+use attempts::Wait;
+use authenticator::{Authenticator, Refused};
 use client_address::TrustedProxies;
 use credentials::Credentials;
 use oidc::{Oidc, Refusal};
@@ -55,17 +54,14 @@ pub(crate) enum Audience {
 pub(crate) struct Gate {
     authenticator: Authenticator,
     oidc: Option<Oidc>,
-    attempts: Arc<Attempts>,
     proxies: TrustedProxies,
 }
 
 impl Gate {
     pub(crate) fn new(auth: &AuthSettings, proxies: &[IpNet]) -> Result<Self, SetupError> {
-        let attempts = Arc::new(Attempts::default());
         Ok(Self {
-            authenticator: Authenticator::new(&auth.users, Arc::clone(&attempts)),
+            authenticator: Authenticator::new(&auth.users),
             oidc: auth.oidc.as_ref().map(Oidc::new).transpose()?,
-            attempts,
             proxies: TrustedProxies::new(proxies),
         })
     }
@@ -91,31 +87,36 @@ impl Gate {
                 Some(_) if !is_public => {
                     Err(ApiError::unauthorized_because("A token of the issuer is accepted below /v1 only."))
                 }
-                Some(oidc) => self.identify_bearer(oidc, &token, client).await,
+                Some(oidc) => identify_bearer(oidc, &token).await,
             },
         }
     }
-
-    /// A good token is never refused for failures: checking it costs little, and guessing one is hopeless.
-    async fn identify_bearer(&self, oidc: &Oidc, token: &str, client: IpAddr) -> Result<User, ApiError> {
-        let now = std::time::Instant::now();
-        oidc.verify(token).await.map_err(|refusal| match refusal {
-            Refusal::Invalid(reason) => match self.attempts.check(client, now) {
-                Err(wait) => wait.into(),
-                Ok(()) => {
-                    self.attempts.fail(client, now);
-                    ApiError::unauthorized_because(reason).with_bearer_challenge(Some("invalid_token"))
-                }
-            },
-            Refusal::OwnsNothing(reason) => ApiError::forbidden(&reason),
-            Refusal::Unavailable => ApiError::unavailable(),
-        })
-    }
 }
 
-impl From<Wait> for ApiError {
-    fn from(Wait(wait): Wait) -> Self {
-        Self::too_many_requests("There were too many failed logins from this address; try again later.", wait)
+/// Bad tokens are not counted: checking one costs little, guessing one is hopeless, and a client whose token has just
+/// expired must not lock out its neighbours.
+async fn identify_bearer(oidc: &Oidc, token: &str) -> Result<User, ApiError> {
+    oidc.verify(token).await.map_err(|refusal| match refusal {
+        Refusal::Invalid(reason) => {
+            ApiError::unauthorized_because(reason).with_bearer_challenge(Some("invalid_token"))
+        }
+        Refusal::OwnsNothing(reason) => ApiError::forbidden(&reason),
+        Refusal::Unavailable => ApiError::unavailable(),
+    })
+}
+
+impl From<Refused> for ApiError {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::TooManyFailures(Wait(wait)) => {
+                let description = "There were too many failed logins from this address; try again later.";
+                Self::too_many_requests(description, wait)
+            }
+            Refused::Busy => {
+                tracing::warn!("too many passwords wait to be verified; one was refused for now");
+                Self::unavailable()
+            }
+        }
     }
 }
 

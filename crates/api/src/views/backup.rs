@@ -8,6 +8,8 @@ use utoipa::ToSchema;
 use super::schema::{EXAMPLE_BACKUP, backup_status, example_time, time, time_or_null};
 use super::{Timestamp, View};
 
+const REFUSED_REMOVAL: &str = "Its data could not be removed from the store; it will be tried again.";
+
 /// A backup.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Backup)]
@@ -80,8 +82,8 @@ impl BackupView {
             total_bytes_estimate: backup.total_bytes_estimate,
             backup_id: backup.backup_id,
             reason_code: backup.reason_code,
-            // A failed removal stays visible (spec 1.4).
-            msg: backup.removal_error.or(backup.msg),
+            // A failed removal stays visible (spec 1.4); its reason is the operator's business.
+            msg: backup.removal_error.map(|_| REFUSED_REMOVAL.to_owned()).or(backup.msg),
             checksum: backup.checksum,
         }
     }

@@ -94,6 +94,53 @@ async fn what_is_refused_or_answered_from_memory_leaves_no_event() {
 }
 
 #[tokio::test]
+async fn repeating_oneself_does_not_fill_the_audit_trail() {
+    let app = App::start().await;
+    let (instance, _) = (app.instance("g-1"), app.instance("g-2"));
+    app.own_key(&instance);
+    let backup = app.database.seed_backup(&instance, "done", 1).unwrap();
+    app.store_parts(&instance, &backup, &[b"content"]);
+    let second = app.database.seed_backup(&instance, "done", 2).unwrap();
+    app.store_parts(&instance, &second, &[b"content"]);
+    let path = |id| format!("/instances/g-1/backups/{id}/download");
+    // What is longer ago than a minute was another one.
+    let old = format!(
+        "INSERT INTO audit_events (at, actor, action, service_instance_guid, subject)
+         VALUES (now() - interval '2 minutes', 'admin', 'download_backup', 'g-1', 'backup {}')",
+        backup.id
+    );
+    app.database.execute(&old).unwrap();
+    for _ in 0..3 {
+        app.get(&path(backup.id)).await.bytes().await.unwrap();
+    }
+    app.get(&path(second.id)).await.bytes().await.unwrap();
+    let other = app.anonymous(Method::GET, &path(backup.id)).basic_auth("eve", Some(PASSWORD));
+    other.send().await.unwrap().bytes().await.unwrap();
+    let third = json!({"retention_time": 3, "encryption_key": "a very secret key"});
+    for body in [third.clone(), third, json!({"retention_time": 3, "min_backup_count": 2})] {
+        read(app.put("/instances/g-2", body).await, 200).await;
+    }
+    let queued = read(app.post("/instances/g-1/backups", json!({})).await, 201).await["id"].clone();
+    for _ in 0..2 {
+        let cancel = format!("/instances/g-1/backups/{queued}/cancel");
+        read(app.post(&cancel, json!({})).await, 202).await;
+    }
+    assert_eq!(
+        lines(&events(&app, "").await),
+        [
+            format!("download_backup|g-1|backup {}", backup.id),
+            format!("download_backup|g-1|backup {}", backup.id),
+            format!("download_backup|g-1|backup {}", second.id),
+            format!("download_backup|g-1|backup {}", backup.id),
+            "configure_instance|g-2|set encryption_key, retention_time".to_owned(),
+            "configure_instance|g-2|set min_backup_count".to_owned(),
+            format!("request_backup|g-1|backup {queued}"),
+            format!("cancel_backup|g-1|backup {queued}"),
+        ]
+    );
+}
+
+#[tokio::test]
 async fn events_are_filtered_and_keep_the_callers_request_id() {
     let app = App::start().await;
     for guid in ["g-1", "g-2"] {
@@ -169,7 +216,7 @@ async fn pages_are_linked_and_keep_the_filter() {
 async fn a_filter_that_makes_no_sense_is_refused_with_what_is_allowed() {
     let app = App::start().await;
     let known = AuditAction::ALL.iter().map(|action| action.as_str()).collect::<Vec<_>>().join(", ");
-    let long = "x".repeat(256);
+    let long = "x".repeat(261);
     for (query, words) in [
         ("limit=0", "limit must be a number from 1 to 1000."),
         ("limit=1001", "limit must be a number from 1 to 1000."),

@@ -46,6 +46,15 @@ async fn a_requested_backup_is_recorded_with_its_job_and_shown() {
 }
 
 #[tokio::test]
+async fn a_failed_removal_is_visible_and_its_reason_is_not() {
+    let app = App::start().await;
+    let backup = app.database.seed_backup(&app.instance("g-1"), "deleted", 1).unwrap();
+    app.database.execute("UPDATE backups SET removal_error = 'no rights on /srv/secret'").unwrap();
+    let shown = read(app.get(&format!("/instances/g-1/backups/{}", backup.id)).await, 200).await;
+    assert_eq!(shown["msg"], "Its data could not be removed from the store; it will be tried again.");
+}
+
+#[tokio::test]
 async fn a_done_backup_shows_what_is_known_of_it_and_the_list_is_newest_first() {
     let app = App::start().await;
     let instance = app.instance("g-1");

@@ -215,6 +215,20 @@ async fn only_signatures_by_the_issuers_keys_count() {
 }
 
 #[tokio::test]
+async fn a_client_with_a_bad_token_locks_nobody_out() {
+    let issuer = TestIssuer::start();
+    let app = app(&issuer).await;
+    let expired = issuer.signer.sign(&issuer.claims(json!({"exp": now() - 120})));
+    let unknown = Signer::eddsa("unknown").sign(&issuer.claims(json!({})));
+    for token in [expired, unknown, "a.b.c".into()] {
+        for _ in 0..12 {
+            error(get(&app, OWN, &token).await, 401, "Unauthorized").await;
+        }
+    }
+    read(app.get("/instances").await, 200).await;
+}
+
+#[tokio::test]
 async fn a_new_key_is_fetched_once_and_an_unknown_one_does_not_bother_the_issuer_again() {
     let issuer = TestIssuer::start();
     let app = app(&issuer).await;

@@ -30,7 +30,7 @@ Exit codes:
 
 The password is the first line of --password-file, else of the file in BACKUPCTL_PASSWORD_FILE,
 else BACKUPCTL_PASSWORD, else it is asked for. A token of --token-file, or of the file in BACKUPCTL_TOKEN_FILE,
-takes the place of user and password.";
+takes the place of user and password. An issuer's token is accepted by the commands of backups and restores only.";
 
 /// Operates the a9s Backup Manager: backups, restores and everything around them.
 #[derive(Debug, Parser)]

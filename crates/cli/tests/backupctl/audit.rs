@@ -86,3 +86,28 @@ fn a_token_of_a_file_takes_the_place_of_the_password_and_an_option_wins_over_the
     let ended = run(&fake.url, &format!("audit --token-file {bad}"), &[], "");
     assert!(ended.code == 2 && !ended.err.contains("s3cret"), "{}", ended.err);
 }
+
+#[test]
+fn a_token_goes_to_the_paths_on_which_an_issuers_tokens_are_accepted() {
+    let fake = Fake::start(&[
+        ("GET /v1/instances/g/backups", vec![Answer::new(200, "[]")]),
+        ("GET /v1/instances/g/restores", vec![Answer::new(200, "[]")]),
+        ("POST /v1/instances/g/backups/7/cancel", vec![Answer::new(202, r#"{"message":"m"}"#)]),
+        (
+            "GET /v1/instances/g/backups/7",
+            vec![Answer::new(200, r#"{"size":5,"backup_id":"b","status":"done"}"#)],
+        ),
+        ("GET /v1/instances/g/backups/7/download", vec![Answer::bytes(200, b"bytes")]),
+        ("GET /instances/g/config", vec![Answer::new(200, "{}")]),
+    ]);
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| dir.path().join(name).display().to_string();
+    std::fs::write(file("token"), "abc.def\n").unwrap();
+    let download = format!("backups download g 7 --output-file {}", file("download"));
+    for command in ["backups list g", "restores list g", "backups cancel g 7", &download] {
+        let ended = run(&fake.url, &format!("{command} --token-file {}", file("token")), &[], "");
+        assert_eq!(ended.code, 0, "{command}: {}", ended.err);
+    }
+    run(&fake.url, &format!("instances config get g --token-file {}", file("token")), &[], "");
+    assert_eq!(fake.requests().last().unwrap().line, "GET /instances/g/config");
+}

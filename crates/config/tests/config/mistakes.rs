@@ -88,6 +88,14 @@ const CASES: &[(&str, &str)] = &[
         "auth.users[0].name: found \"a~b\"; allowed: a name without colons and tildes",
     ),
     (
+        "auth: {users: [{name: worker, password_hash: x, role: operator}]}",
+        "auth.users[0].name: found \"worker\"; allowed: another name",
+    ),
+    (
+        "auth: {users: [{name: 'oidc:ann', password_hash: x, role: operator}]}",
+        "auth.users[0].name: found \"oidc:ann\"; allowed: a name without colons",
+    ),
+    (
         "auth: {users: [{name: a, password_hash: x, role: owner, instances: []}]}",
         "auth.users[0]: found an owner of nothing; allowed: an owner has at least one of instances",
     ),

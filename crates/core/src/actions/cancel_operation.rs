@@ -59,6 +59,10 @@ async fn cancel(
             operations::update_cancel_requested(conn, kind, id)?;
             backup_queue::run_now(conn, &jobs::start_key(kind, id))?;
             backup_queue::run_now(conn, &jobs::check_key(kind, id))?;
+            // The second wish changes nothing.
+            if operation.cancel_requested_at.is_some() {
+                return Ok(());
+            }
             let action = match kind {
                 OperationKind::Backup => AuditAction::CancelBackup,
                 OperationKind::Restore => AuditAction::CancelRestore,

@@ -22,8 +22,7 @@ pub async fn configure_instance(
     guid: &ServiceInstanceGuid,
     changes: InstanceChanges,
 ) -> Result<ServiceInstance> {
-    let fields = changed_fields(&changes);
-    if fields.is_empty() {
+    if is_empty(&changes) {
         return Err(Error::NothingToChange);
     }
     check_bounds("min_backup_count", changes.min_backup_count)?;
@@ -37,15 +36,21 @@ pub async fn configure_instance(
             if instance.deleted_at.is_some() {
                 return Err(Error::InstanceDeleted(guid.to_string()));
             }
+            let mut is_new_key = false;
             if let Some(key) = &changes.encryption_key {
                 let needed =
                     instance.min_encryption_key_length.unwrap_or(settings.policy.min_encryption_key_length);
                 check_key(key.expose_secret(), needed)?;
                 // A client that repeats its request must not make the backups under this very key undownloadable.
                 let own = encryption_keys::find_current_own(conn, &settings.key_ring, instance.id, &guid)?;
-                if own.is_none_or(|own| own.expose_secret() != key.expose_secret()) {
+                is_new_key = own.is_none_or(|own| own.expose_secret() != key.expose_secret());
+                if is_new_key {
                     encryption_keys::insert_current(conn, &settings.key_ring, instance.id, &guid, key, true)?;
                 }
+            }
+            let fields = changed_fields(&changes, &instance, is_new_key);
+            if fields.is_empty() {
+                return Ok(instance);
             }
             service_instances::update_configuration(conn, instance.id, &changes)?;
             let subject = Some(format!("set {}", fields.join(", ")));
@@ -55,17 +60,37 @@ pub async fn configure_instance(
         .await
 }
 
-/// Names only: values may be secret.
-fn changed_fields(changes: &InstanceChanges) -> Vec<&'static str> {
+fn is_empty(changes: &InstanceChanges) -> bool {
+    changes.encryption_key.is_none()
+        && changes.exclude_from_auto_backup.is_none()
+        && changes.credentials_updated_by_user.is_none()
+        && changes.min_backup_count.is_none()
+        && changes.retention_days.is_none()
+}
+
+/// Names only: values may be secret. What is given and stood there before is no change.
+fn changed_fields(
+    changes: &InstanceChanges,
+    instance: &ServiceInstance,
+    is_new_key: bool,
+) -> Vec<&'static str> {
+    let is_other = |new: Option<i64>, old: Option<i32>| new.is_some() && new != old.map(i64::from);
+    let is_switched = |new: Option<bool>, old: bool| new.is_some_and(|new| new != old);
     [
-        ("encryption_key", changes.encryption_key.is_some()),
-        ("exclude_from_auto_backup", changes.exclude_from_auto_backup.is_some()),
-        ("credentials_updated_by_user", changes.credentials_updated_by_user.is_some()),
-        ("min_backup_count", changes.min_backup_count.is_some()),
-        ("retention_time", changes.retention_days.is_some()),
+        ("encryption_key", is_new_key),
+        (
+            "exclude_from_auto_backup",
+            is_switched(changes.exclude_from_auto_backup, instance.exclude_from_auto_backup),
+        ),
+        (
+            "credentials_updated_by_user",
+            is_switched(changes.credentials_updated_by_user, instance.credentials_updated_by_user),
+        ),
+        ("min_backup_count", is_other(changes.min_backup_count, instance.min_backup_count)),
+        ("retention_time", is_other(changes.retention_days, instance.retention_days)),
     ]
     .into_iter()
-    .filter_map(|(name, is_given)| is_given.then_some(name))
+    .filter_map(|(name, is_changed)| is_changed.then_some(name))
     .collect()
 }
 

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use diesel::PgConnection;
-use diesel::dsl::sql;
+use diesel::dsl::{exists, sql};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text, Timestamptz};
 
@@ -31,6 +31,24 @@ pub fn insert(
         ))
         .execute(conn)?;
     Ok(())
+}
+
+/// Whether there is such an event of the last minute. Reads the latest of the instance's, by their index.
+pub fn is_of_last_minute(
+    conn: &mut PgConnection,
+    actor: &Actor,
+    action: AuditAction,
+    instance: &ServiceInstanceGuid,
+    subject: &str,
+) -> Result<bool> {
+    // The concatenations keep the indexes of these away.
+    let same = audit_events::table
+        .filter(audit_events::service_instance_guid.eq(instance.as_str()))
+        .filter(sql::<Bool>("at > now() - interval '1 minute'"))
+        .filter(sql::<Bool>("actor || '' = ").bind::<Text, _>(&actor.name))
+        .filter(sql::<Bool>("action || '' = ").bind::<Text, _>(action.as_str()))
+        .filter(audit_events::subject.eq(subject));
+    Ok(diesel::select(exists(same)).get_result(conn)?)
 }
 
 #[derive(Queryable, Selectable)]

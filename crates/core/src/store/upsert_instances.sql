@@ -21,7 +21,8 @@ changed AS (
                  i.space_guid, i.tenant_id, i.data_service, i.store, i.agent_url, i.deleted_at IS NULL)
                 IS DISTINCT FROM
                 (listed.broker_resource_id, listed.state, listed.deployment_name, listed.plan_guid, listed.service_guid,
-                 listed.organization_guid, listed.space_guid, listed.tenant_id, listed.data_service, listed.store,
+                 coalesce(listed.organization_guid, CASE WHEN listed.deleted_at IS NOT NULL THEN i.organization_guid END),
+                 coalesce(listed.space_guid, CASE WHEN listed.deleted_at IS NOT NULL THEN i.space_guid END), listed.tenant_id, listed.data_service, listed.store,
                  listed.agent_url, listed.deleted_at IS NULL)
         END
 ),
@@ -38,8 +39,10 @@ written AS (
         deployment_name = excluded.deployment_name,
         plan_guid = excluded.plan_guid,
         service_guid = excluded.service_guid,
-        organization_guid = excluded.organization_guid,
-        space_guid = excluded.space_guid,
+        -- of a deleted instance brokers may say no more whose it was; its backups stay its owner's
+        organization_guid = coalesce(excluded.organization_guid,
+                                     CASE WHEN excluded.deleted_at IS NOT NULL THEN i.organization_guid END),
+        space_guid = coalesce(excluded.space_guid, CASE WHEN excluded.deleted_at IS NOT NULL THEN i.space_guid END),
         tenant_id = excluded.tenant_id,
         data_service = excluded.data_service,
         store = excluded.store,

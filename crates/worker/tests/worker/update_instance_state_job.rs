@@ -90,6 +90,26 @@ async fn a_listing_that_promises_more_than_it_holds_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_instance_stays_its_owners_when_the_broker_says_no_more_whose_it_was() {
+    let world = World::new();
+    world.instance("i-1").await;
+    let owner = "SELECT concat_ws(' ', organization_guid, space_guid) FROM service_instances";
+    let gone = |resource: Resource| {
+        resource.deleted("2026-01-01T00:00:00Z").with("context", serde_json::Value::Null)
+    };
+    world.brokers[0].change("i-1", gone);
+    world.synchronise().await;
+    assert_eq!((guids(&world).as_str(), world.value(owner).as_str()), ("", "org-1 space-1"));
+    let written = world.value("SELECT xmin::text FROM service_instances");
+    world.synchronise().await;
+    assert_eq!(world.value("SELECT xmin::text FROM service_instances"), written, "nothing to write");
+    let moved = serde_json::json!({"organization_guid": "org-2", "space_guid": "space-2"});
+    world.brokers[0].change("i-1", |resource| resource.with("context", moved.clone()));
+    world.synchronise().await;
+    assert_eq!(world.value(owner), "org-2 space-2");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_instances_queued_backup_fails_as_such() {
     let world = World::new();
     let guid = world.instance("i-1").await;

@@ -13,8 +13,8 @@ use crate::views::audit::AuditEventView;
 
 /// What may be asked for. A misspelt filter is refused: without it, everything would seem to match.
 const PARAMETERS: [&str; 7] = ["instance_id", "actor", "action", "since", "before", "before_id", "limit"];
-/// Longest name of an actor.
-pub(crate) const LONGEST_ACTOR: usize = 255;
+/// Longest name of an actor: `oidc:` and a token's `sub`.
+pub(crate) const LONGEST_ACTOR: usize = 260;
 /// Most events in an answer.
 pub(crate) const LARGEST_LIMIT: i64 = 1000;
 /// Events in an answer when nothing is said.
