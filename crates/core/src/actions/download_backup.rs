@@ -21,12 +21,13 @@ pub struct Download {
     pub parts: Vec<(String, u64)>,
 }
 
-/// Checks that the backup may be downloaded and finds its parts.
+/// Checks that the backup may be downloaded and finds its parts. It is recorded if `is_read`.
 pub async fn download_backup(
     manager: &Manager,
     actor: &Actor,
     guid: &ServiceInstanceGuid,
     id: BackupId,
+    is_read: bool,
 ) -> Result<Download> {
     let (owner, actor, is_allowed) = (guid.clone(), actor.clone(), manager.policy().allow_backup_download);
     let backup = manager
@@ -37,8 +38,10 @@ pub async fn download_backup(
             if !(is_allowed && backup.is_downloadable()) {
                 return Err(Error::NotDownloadable(id));
             }
-            let subject = Some(format!("backup {id}"));
-            audit_events::insert(conn, &actor, AuditAction::DownloadBackup, Some(&owner), subject)?;
+            if is_read {
+                let subject = Some(format!("backup {id}"));
+                audit_events::insert(conn, &actor, AuditAction::DownloadBackup, Some(&owner), subject)?;
+            }
             Ok(backup)
         })
         .await?;
