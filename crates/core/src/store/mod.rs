@@ -8,6 +8,7 @@ mod database;
 pub mod deletions;
 pub mod encryption_keys;
 pub mod listings;
+mod lost;
 pub mod migrations;
 pub mod operations;
 pub mod restores;
@@ -26,6 +27,7 @@ use diesel::prelude::*;
 use crate::Result;
 
 pub use database::{ConnectionPool, Database};
+pub use lost::lost;
 
 /// The database's clock: the only one decisions are made with, so that a host with a wrong clock decides nothing.
 pub fn now(conn: &mut PgConnection) -> Result<DateTime<Utc>> {
