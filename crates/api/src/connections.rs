@@ -100,7 +100,7 @@ impl Connection {
 
     fn enter(&self, phase: u8) {
         self.moved();
-        self.phase.store(phase, Ordering::Relaxed);
+        self.phase.store(phase, Ordering::Release);
     }
 
     fn moved(&self) {
@@ -112,8 +112,10 @@ impl Connection {
     }
 
     fn end_if_stuck(&self, bounds: Bounds) -> bool {
+        // First the phase: with it comes the sign that was noted when it began, however long the phase before took.
+        let phase = self.phase.load(Ordering::Acquire);
         let still = Duration::from_millis(self.age().saturating_sub(self.moved.load(Ordering::Relaxed)));
-        let (bound, what) = match self.phase.load(Ordering::Relaxed) {
+        let (bound, what) = match phase {
             IDLE => (bounds.idle, "a connection was ended: its next request did not arrive in time"),
             // Also when it is the store that delivers nothing: the connection is not held for that, either.
             ANSWERING => (bounds.write, "a connection was ended: nothing was taken of its answer for long"),

@@ -3,14 +3,19 @@
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use backup_config::{LOG_ENV, Settings};
-use backup_core::store::{Database, migrations};
+use backup_core::store::{Database, lost, migrations};
 use backup_core::{Error, Manager};
 use backup_daemon::exit::{Failure, run_main};
 use backup_daemon::{limits, logging, shutdown, systemd, tls};
 use clap::{Parser, Subcommand};
 use secrecy::SecretString;
+
+/// How long the database may be silent on connections that stand while it answers on new ones.
+const SILENCE: Duration = Duration::from_secs(30);
+const LOST: &str = "the connections to the database hang, and new ones do not: it must be another server now";
 
 /// The HTTP API of the a9s Backup Manager.
 #[derive(Parser)]
@@ -63,7 +68,7 @@ async fn serve(config: &Path) -> Result<(), Failure> {
         database = open_database(&settings) => database?,
         () = stop.cancelled() => return Ok(()),
     };
-    let manager = Manager::new(database, core);
+    let manager = Manager::new(database.clone(), core);
     let mut running =
         backup_api::start(manager, &settings.auth, &settings.listen).await.map_err(|error| match error {
             backup_api::StartError::Listen { .. } => Failure::failed(error),
@@ -79,6 +84,8 @@ async fn serve(config: &Path) -> Result<(), Failure> {
     tokio::select! {
         () = stop.cancelled() => {}
         ended = running.ended() => return ended.map_err(Failure::failed),
+        // Nothing of this process is worth keeping; systemd starts it again.
+        () = lost(&database, SILENCE) => return Err(Failure::failed(LOST)),
     }
     systemd::stopping();
     running.stop().await;

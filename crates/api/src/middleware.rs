@@ -1,14 +1,18 @@
 //! Around every request: its id, its line in the log, and the promise that an error always has the one shape.
 
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
-use actix_web::body::{BoxBody, MessageBody};
+use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::ConnectionType;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::{ConnectionType, Method};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpResponse};
+use bytes::Bytes;
 use tracing::Instrument;
 
 use crate::auth::{self, ClientAddress, User};
@@ -36,6 +40,7 @@ pub(crate) async fn observe(
     let progress = InProgress::begin(&request);
     let checkup = request.app_data::<Data<Checkup>>().cloned();
     let span = tracing::info_span!("request", request_id = %id);
+    let is_head = *request.method() == Method::HEAD;
     let began = Instant::now();
     async move {
         // Nothing inside ends in `Err`: handlers and the authentication answer their errors themselves. The request
@@ -52,10 +57,29 @@ pub(crate) async fn observe(
             answer.response_mut().head_mut().set_connection_type(ConnectionType::Close);
         }
         line.log(&answer, began);
-        Ok(answer.map_body(|_, body| progress.answer(body)))
+        Ok(answer.map_body(|_, body| progress.answer(if is_head { nothing_of(&body) } else { body })))
     }
     .instrument(span)
     .await
+}
+
+/// Nothing, and the headers say as much as of the whole. The framework would read a body to its end to throw it away.
+fn nothing_of(body: &BoxBody) -> BoxBody {
+    struct Nothing(BodySize);
+
+    impl MessageBody for Nothing {
+        type Error = Infallible;
+
+        fn size(&self) -> BodySize {
+            self.0
+        }
+
+        fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
+            Poll::Ready(None)
+        }
+    }
+
+    BoxBody::new(Nothing(body.size()))
 }
 
 /// The caller's id, if it is short and fit for a log line.

@@ -32,7 +32,7 @@ const DISCONNECT: Duration = Duration::from_secs(5);
 /// of 8 KiB (`a_thousand_slow_downloads_fit_into_64_mib`).
 const WRITE_BUFFER: usize = 1024;
 
-/// Threads for what blocks beside the database: files of a local store, password hashes.
+/// Threads for what blocks beside the database and the stores: password hashes, names of hosts.
 const BLOCKING_THREADS: usize = 8;
 
 /// Each connection has its socket and the watch's duplicate of it.
@@ -101,7 +101,7 @@ pub async fn start(
     auth: &AuthSettings,
     listen: &ListenSettings,
 ) -> Result<Running, StartError> {
-    let threads = usize::try_from(manager.database.pool().max_size()).unwrap_or(1);
+    let threads = manager.most_blocked_threads();
     let manager = web::Data::new(manager);
     let gate = web::Data::new(Gate::new(auth, &listen.trusted_proxies)?);
     let checkup = web::Data::new(Checkup::default());

@@ -97,6 +97,12 @@ pub struct Broker {
     pub store: String,
 }
 
+/// Calls of one store at once: enough for any number of slow downloads, and a store that hangs holds no more threads.
+const STORE_CALLS: usize = 16;
+
+/// How long a call of a store may take. Shorter than the API lets a request wait, so that it says what hangs.
+const STORE_PATIENCE: Duration = Duration::from_secs(30);
+
 /// Everything the daemons hand over.
 #[derive(Debug)]
 pub struct Settings {
@@ -120,8 +126,19 @@ pub struct Manager {
 
 impl Manager {
     /// Puts the parts together; touches nothing.
-    pub fn new(database: Database, settings: Settings) -> Self {
+    pub fn new(database: Database, mut settings: Settings) -> Self {
+        let stores = settings.stores.into_iter();
+        settings.stores =
+            stores.map(|(name, store)| (name, store.bounded(STORE_CALLS, STORE_PATIENCE))).collect();
         Self { database, settings: Arc::new(settings) }
+    }
+
+    /// Threads that block in the database or in a store at most, whatever hangs. With as many threads and some more,
+    /// neither waits for the other.
+    pub fn most_blocked_threads(&self) -> usize {
+        let connections = usize::try_from(self.database.pool().max_size()).unwrap_or(1);
+        // One more is kept for health checks.
+        connections.saturating_add(1).saturating_add(self.settings.stores.len().saturating_mul(STORE_CALLS))
     }
 
     /// The operator's rules.

@@ -2,6 +2,7 @@
 //! their configuration through this crate, so that neither knows which provider is behind a name.
 //! It does not compress, encrypt or decide anything. Start with [`Store`]; names are made by [`BackupFolder`].
 
+mod bounds;
 mod config;
 mod error;
 mod layout;

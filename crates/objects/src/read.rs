@@ -82,7 +82,9 @@ async fn read_piece(
 ) -> Result<Bytes, StoreError> {
     let wanted = piece.end.saturating_sub(piece.start);
     // Asking for one range costs a local directory one turn on another thread, not two.
-    let read = store.inner.get_ranges(location, &[piece]).await.map_err(|e| store.failed("read", path, e))?;
+    let location = location.clone();
+    let read = store.call(|inner| async move { inner.get_ranges(&location, &[piece]).await });
+    let read = read.await.map_err(|e| store.failed("read", path, e))?;
     match read.into_iter().next() {
         Some(bytes) if u64::try_from(bytes.len()) == Ok(wanted) => Ok(bytes),
         _ => Err(StoreError::new(store.name(), "read all of", path, StoreErrorKind::Unavailable)),

@@ -1,8 +1,10 @@
 //! A configured backup store. Objects are created once and never overwritten; what is deleted is confirmed to be gone.
 //! Reading is in [`crate::ObjectStream`], writing of large objects in [`crate::Upload`].
 
+use std::future::Future;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
@@ -10,6 +12,7 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 
+use crate::bounds::Bounds;
 use crate::config::StoreConfig;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::layout::check_path;
@@ -25,6 +28,9 @@ pub struct Object {
     pub size: u64,
 }
 
+/// What the library knows of a provider.
+type Provider = Arc<dyn ObjectStore>;
+
 /// A backup store, opened by name. Cloning is cheap and shares connections.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -32,6 +38,7 @@ pub struct Store {
     pub(crate) inner: Arc<dyn ObjectStore>,
     /// Set for a local directory: its absolute path.
     directory: Option<Arc<FilePath>>,
+    bounds: Option<Bounds>,
 }
 
 impl Store {
@@ -54,6 +61,7 @@ impl Store {
                     name: name.into(),
                     inner: Arc::new(inner),
                     directory: Some(Arc::from(absolute.as_path())),
+                    bounds: None,
                 })
             }
         }
@@ -61,7 +69,14 @@ impl Store {
 
     /// A store at a provider that is connected already; tests use it for stores that hang or fail.
     pub fn over(name: &str, inner: Arc<dyn ObjectStore>) -> Self {
-        Self { name: name.into(), inner, directory: None }
+        Self { name: name.into(), inner, directory: None, bounds: None }
+    }
+
+    /// The same store with at most `calls` calls at once; one that has not ended after `patience`, the wait for its turn
+    /// included, fails. Uploads are not bounded.
+    #[must_use]
+    pub fn bounded(self, calls: usize, patience: Duration) -> Self {
+        Self { bounds: Some(Bounds::new(calls, patience)), ..self }
     }
 
     /// The name the configuration gives this store.
@@ -76,7 +91,8 @@ impl Store {
     pub async fn put_bytes(&self, path: &str, bytes: Bytes) -> Result<(), StoreError> {
         let location = self.location("create", path)?;
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-        let outcome = self.inner.put_opts(&location, bytes.into(), options).await;
+        let put = |inner: Provider| async move { inner.put_opts(&location, bytes.into(), options).await };
+        let outcome = self.call(put).await;
         outcome.map(drop).map_err(|e| self.failed("create", path, e))
     }
 
@@ -94,7 +110,7 @@ impl Store {
     /// Any failure but absence.
     pub async fn size(&self, path: &str) -> Result<Option<u64>, StoreError> {
         let location = self.location("look at", path)?;
-        match self.inner.head(&location).await {
+        match self.call(|inner| async move { inner.head(&location).await }).await {
             Ok(meta) => Ok(Some(meta.size)),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(self.failed("look at", path, error)),
@@ -107,15 +123,15 @@ impl Store {
     /// [`StoreErrorKind::NotFound`] when it does not exist.
     pub async fn get_bytes(&self, path: &str, limit: u64) -> Result<Bytes, StoreError> {
         let location = self.location("read", path)?;
-        let answer = self.inner.get(&location).await.map_err(|e| self.failed("read", path, e))?;
-        if answer.meta.size > limit {
-            let source = std::io::Error::other(format!(
-                "it has {} bytes, at most {limit} are allowed",
-                answer.meta.size
-            ));
-            return Err(StoreError::from_io(&self.name, "read", path, source));
-        }
-        answer.bytes().await.map_err(|e| self.failed("read", path, e))
+        let get = |inner: Provider| async move {
+            let answer = inner.get(&location).await?;
+            let size = answer.meta.size;
+            if size > limit { Ok(Err(size)) } else { answer.bytes().await.map(Ok) }
+        };
+        self.call(get).await.map_err(|e| self.failed("read", path, e))?.map_err(|size| {
+            let source = std::io::Error::other(format!("it has {size} bytes, at most {limit} are allowed"));
+            StoreError::from_io(&self.name, "read", path, source)
+        })
     }
 
     /// Opens an object for reading, the whole or the given range of bytes.
@@ -138,8 +154,10 @@ impl Store {
     /// A folder that does not exist is an empty list, not an error.
     pub async fn list(&self, folder: &str) -> Result<Vec<Object>, StoreError> {
         let location = self.location("list", folder)?;
-        let listed: Result<Vec<_>, _> = self.inner.list(Some(&location)).try_collect().await;
-        let mut objects: Vec<Object> = listed
+        let list = |inner: Provider| async move { inner.list(Some(&location)).try_collect::<Vec<_>>().await };
+        let mut objects: Vec<Object> = self
+            .call(list)
+            .await
             .map_err(|e| self.failed("list", folder, e))?
             .into_iter()
             .map(|meta| Object { path: meta.location.to_string(), size: meta.size })
@@ -154,7 +172,7 @@ impl Store {
     /// Any failure but absence.
     pub async fn delete(&self, path: &str) -> Result<(), StoreError> {
         let location = self.location("delete", path)?;
-        match self.inner.delete(&location).await {
+        match self.call(|inner| async move { inner.delete(&location).await }).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(self.failed("delete", path, error)),
         }
@@ -180,7 +198,7 @@ impl Store {
     async fn remove_directory(&self, folder: &str) -> Result<(), StoreError> {
         let Some(root) = &self.directory else { return Ok(()) };
         let directory: PathBuf = root.join(folder);
-        let removed = tokio::task::spawn_blocking(move || {
+        let remove = move || {
             match std::fs::remove_dir_all(&directory) {
                 Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
                 _ => {}
@@ -191,9 +209,25 @@ impl Store {
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
                 synced => synced,
             }
-        });
-        let removed = removed.await.unwrap_or_else(|e| Err(std::io::Error::other(e)));
-        removed.map_err(|e| StoreError::from_io(&self.name, "delete", folder, e))
+        };
+        let removed = self.call(|_| async { Ok(tokio::task::spawn_blocking(remove).await) }).await;
+        let removed = removed.map_err(|e| self.failed("delete", folder, e))?;
+        removed
+            .unwrap_or_else(|e| Err(std::io::Error::other(e)))
+            .map_err(|e| StoreError::from_io(&self.name, "delete", folder, e))
+    }
+
+    /// Asks the provider for something, within the bounds if there are any.
+    pub(crate) async fn call<T, F>(&self, ask: impl FnOnce(Provider) -> F) -> object_store::Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = object_store::Result<T>> + Send + 'static,
+    {
+        let asked = ask(Arc::clone(&self.inner));
+        match &self.bounds {
+            Some(bounds) => bounds.keep(asked).await,
+            None => asked.await,
+        }
     }
 
     /// Checks a path and turns it into the library's type.

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use backup_config::{LOG_ENV, Settings, WorkerGroup};
-use backup_core::{Error, Manager, store::migrations};
+use backup_core::store::{lost, migrations};
+use backup_core::{Error, Manager};
 use backup_daemon::config::{ConfigError, Mistake};
 use backup_daemon::exit::{Failure, run_main};
 use backup_daemon::{logging, shutdown, systemd, tls};
@@ -15,6 +16,10 @@ use tokio::task::JoinSet;
 
 /// How often lost operations are looked for.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How long the database may be silent on connections that stand while it answers on new ones.
+const SILENCE: Duration = Duration::from_secs(30);
+const LOST: &str = "the connections to the database hang, and new ones do not: it must be another server now";
 
 /// The worker daemon of the a9s Backup Manager.
 ///
@@ -78,6 +83,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         let (runner, stop) = (runner(&manager, &settings, group), stop.clone());
         runners.spawn(async move { runner.run(stop).await });
     }
+    let database = manager.database.clone();
     let sweep = tokio::spawn(sweep_until(manager, SWEEP_INTERVAL, stop.clone()));
     systemd::watchdog(stop.clone());
     systemd::ready();
@@ -88,6 +94,8 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
             ended.map_err(Failure::failed)?.map_err(Failure::failed)?;
             return Err(Failure::failed("a worker ended by itself"));
         }
+        // What it was doing goes on elsewhere when its leases expire, as after any end.
+        () = lost(&database, SILENCE) => return Err(Failure::failed(LOST)),
     }
     systemd::stopping();
     while let Some(ended) = runners.join_next().await {

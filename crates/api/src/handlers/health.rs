@@ -1,6 +1,7 @@
 //! `GET /livez`: the process answers. `GET /readyz`: it can serve requests. Neither needs credentials, so whoever asks
 //! often shares one question to the database with everybody who asks meanwhile; see [`Checkup`].
 
+use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -36,20 +37,19 @@ impl Checkup {
         self.is_stopping.load(Ordering::Relaxed)
     }
 
-    /// How the database is now. One question is under way at a time; its answer is everybody's who came before it
-    /// began.
-    async fn health(&self, manager: &Manager) -> Health {
+    /// How the database is now. One question is under way at a time; its answer is everybody's who came before it was
+    /// there. So nobody waits for a second one, however slow the database is.
+    async fn health(&self, ask: impl Future<Output = Health>) -> Health {
         let came = Instant::now();
         let ask = async {
             let mut last = self.last.lock().await;
-            if let Some((asked, health)) = &*last
-                && *asked >= came
+            if let Some((answered, health)) = &*last
+                && *answered >= came
             {
                 return health.clone();
             }
-            let asked = Instant::now();
-            let health = inspect::health(manager).await;
-            *last = Some((asked, health.clone()));
+            let health = ask.await;
+            *last = Some((Instant::now(), health.clone()));
             health
         };
         let late = |_| Health { problems: vec![Problem::DatabaseUnreachable], ..Health::default() };
@@ -67,7 +67,7 @@ pub(crate) async fn readyz(core: Core, checkup: Data<Checkup>) -> Answer {
     if checkup.is_stopping() {
         return Err(unhealthy("This daemon is stopping.".to_owned()));
     }
-    let health = checkup.health(&core).await;
+    let health = checkup.health(inspect::health(&core)).await;
     match health.problems.iter().find(|problem| problem.concerns_requests()) {
         Some(problem) => Err(unhealthy(sentence(problem))),
         None => Ok(HttpResponse::Ok().json(Ready { status: "ready" })),
@@ -76,7 +76,7 @@ pub(crate) async fn readyz(core: Core, checkup: Data<Checkup>) -> Answer {
 
 /// How everything is; an error says in words what is wrong.
 pub(crate) async fn healthy(core: &Manager, checkup: &Checkup) -> Result<Health, ApiError> {
-    let health = checkup.health(core).await;
+    let health = checkup.health(inspect::health(core)).await;
     if health.problems.is_empty() {
         return Ok(health);
     }
@@ -97,4 +97,30 @@ fn sentence(problem: &Problem) -> String {
 /// 503 with what is wrong.
 fn unhealthy(description: String) -> ApiError {
     ApiError::new(Word::Unhealthy, description)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::Notify;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_is_everybodys_who_came_while_it_was_sought_and_nobody_elses() {
+        let (checkup, begun, end) = (Checkup::default(), Notify::new(), Notify::new());
+        let slow = checkup.health(async {
+            begun.notify_one();
+            end.notified().await;
+            Health { problems: vec![Problem::DatabaseReadOnly], ..Health::default() }
+        });
+        let later = async {
+            begun.notified().await;
+            let meanwhile = checkup.health(async { Health::default() });
+            tokio::join!(meanwhile, async { end.notify_one() }).0
+        };
+        let (slow, meanwhile) = tokio::join!(slow, later);
+        assert_eq!(slow.problems, [Problem::DatabaseReadOnly]);
+        assert_eq!(meanwhile.problems, slow.problems);
+        assert!(checkup.health(async { Health::default() }).await.problems.is_empty());
+    }
 }

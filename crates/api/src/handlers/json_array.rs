@@ -1,12 +1,13 @@
 //! JSON of any length in constant memory: pieces are fetched while the client reads, and none is kept. What is short is
-//! answered as a whole. When a piece in the middle cannot be had, the answer breaks off; a client sees that it is not
-//! complete.
+//! answered as a whole. When a piece in the middle cannot be had, also after some tries, the answer breaks off; a client
+//! sees that it is not complete.
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
-use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, ResponseError};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
@@ -17,6 +18,9 @@ use crate::error::ApiError;
 
 /// Bytes sent at once; a client that reads slowly holds up to three times as much.
 const CHUNK: usize = 64 << 10;
+
+/// Pauses, in milliseconds, between the tries to get a piece in the middle. Others are turned away meanwhile, but what was begun shall end.
+const PAUSES: [u64; 5] = [200, 400, 800, 1600, 3200];
 
 /// Takes the text of an answer, and waits while the client has not read what was written before.
 pub(crate) struct JsonWriter {
@@ -59,6 +63,19 @@ impl JsonWriter {
         })?;
         self.needs_comma = true;
         if self.buffer.len() < CHUNK { Ok(()) } else { self.send(false).await }
+    }
+
+    /// Gets a piece. Once the answer has begun, it is tried again while there are more requests than the database serves.
+    pub(crate) async fn piece<T>(&self, get: impl AsyncFn() -> Result<T, ApiError>) -> Result<T, ApiError> {
+        for pause in PAUSES.into_iter().take_while(|_| self.has_sent) {
+            match get().await {
+                Err(error) if error.status_code() == StatusCode::SERVICE_UNAVAILABLE => {
+                    tokio::time::sleep(Duration::from_millis(pause)).await;
+                }
+                outcome => return outcome,
+            }
+        }
+        get().await
     }
 
     fn comma(&mut self) {
@@ -135,7 +152,7 @@ pub(crate) struct Page<T, P> {
 pub(crate) async fn stream_pages<T, P, F, R>(start: P, fetch: F) -> Answer
 where
     T: Serialize + 'static,
-    P: 'static,
+    P: Clone + 'static,
     F: Fn(P) -> R + 'static,
     R: Future<Output = Result<Page<T, P>, ApiError>>,
 {
@@ -143,7 +160,7 @@ where
         out.begin("[");
         let mut place = Some(start);
         while let Some(start) = place {
-            let page = fetch(start).await?;
+            let page = out.piece(async || fetch(start.clone()).await).await?;
             for element in &page.elements {
                 out.element(element).await?;
             }
@@ -153,4 +170,38 @@ where
         Ok(())
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::rc::Rc;
+
+    use actix_web::body::to_bytes;
+
+    use super::*;
+
+    /// Three pages of more than a chunk each; what becomes of them when page `which` is refused so many `times` first.
+    async fn list(which: usize, times: usize) -> Result<usize, ApiError> {
+        let left = Rc::new(Cell::new(times));
+        let answer = stream_pages(0, move |page: usize| {
+            let left = Rc::clone(&left);
+            async move {
+                if page == which && left.get() > 0 {
+                    left.set(left.get() - 1);
+                    return Err(ApiError::unavailable());
+                }
+                Ok(Page { elements: vec!["x".repeat(CHUNK)], next: (page < 2).then_some(page + 1) })
+            }
+        })
+        .await?;
+        let body = to_bytes(answer.into_body()).await.map_err(|_| ApiError::unavailable())?;
+        Ok(serde_json::from_slice::<Vec<String>>(&body).unwrap().len())
+    }
+
+    #[tokio::test]
+    async fn a_page_in_the_middle_is_tried_again_and_the_first_one_is_refused_at_once() {
+        assert_eq!(list(1, 2).await.unwrap(), 3);
+        assert_eq!(list(0, 1).await.unwrap_err().status_code(), 503);
+    }
 }

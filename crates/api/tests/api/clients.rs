@@ -34,7 +34,7 @@ pub(crate) fn get(path: &str) -> String {
 }
 
 /// The head of the next answer.
-async fn head(stream: &mut TcpStream) -> String {
+pub(crate) async fn head(stream: &mut TcpStream) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.unwrap());
@@ -143,5 +143,37 @@ async fn slow_readers_hold_no_database_connection() {
     }
     for reader in &mut readers {
         reader.read_exact(&mut [0; 1024]).await.unwrap();
+    }
+}
+
+/// More than the server has threads for.
+const CROWD: usize = 200;
+
+#[tokio::test]
+async fn a_store_that_hangs_holds_up_downloads_only() {
+    let app = App::start().await;
+    let path = large_backup(&app);
+    let mut readers = Vec::new();
+    for _ in 0..CROWD {
+        let mut reader = narrow(&app);
+        reader.write_all(get(&path).as_bytes()).await.unwrap();
+        assert!(head(&mut reader).await.starts_with("HTTP/1.1 200"));
+        readers.push(reader);
+    }
+    // To open a pipe that nobody writes to takes for ever.
+    let part = app.store.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&part).status().unwrap().success());
+    let sql = "SELECT '/' || object_prefix || '/' || backup_id || '/data.00001' FROM backups";
+    let target = app.database.value(sql).unwrap().unwrap();
+    std::fs::rename(part, format!("{}{target}", app.store.path().display())).unwrap();
+    let stuck = readers.into_iter().map(|mut reader| async move {
+        let mut buffer = [0; 65536];
+        let read = async { while matches!(reader.read(&mut buffer).await, Ok(count) if count > 0) {} };
+        tokio::time::timeout(Duration::from_secs(3), read).await.is_err()
+    });
+    let stuck = futures_util::future::join_all(stuck).await;
+    assert!(stuck.iter().filter(|is_stuck| **is_stuck).count() > CROWD / 2, "{stuck:?}");
+    for _ in 0..50 {
+        json(app.get("/instances/g-large").await, 200).await;
     }
 }

@@ -1,9 +1,14 @@
 //! The stored bytes as a stream.
 
+use std::time::Duration;
+
 use backup_core::Policy;
 use reqwest::Method;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 use crate::app::{App, error, http, status};
+use crate::clients::{get, head};
 
 const FIRST: [u8; 600] = [1; 600];
 const SECOND: [u8; 400] = [2; 400];
@@ -30,6 +35,29 @@ async fn the_parts_come_in_order_as_one_stream_of_known_length() {
     assert_eq!(bytes[600..], SECOND);
     let head = app.request(Method::HEAD, &path).send().await.unwrap();
     assert_eq!(head.headers()["content-length"], "1000");
+}
+
+#[tokio::test]
+async fn a_head_request_reads_nothing_and_is_no_download() {
+    let app = App::start().await;
+    let instance = app.instance("g-1");
+    app.own_key(&instance);
+    let backup = app.database.seed_backup(&instance, "done", 1).unwrap();
+    let folder = app.store_parts(&instance, &backup, &[b""]);
+    // To read so much takes longer than anybody waits.
+    let size = 1_u64 << 40;
+    std::fs::File::create(folder.join("data.00001")).unwrap().set_len(size).unwrap();
+    let sql = "SET session_replication_role = replica; UPDATE backups SET size =";
+    app.database.execute(&format!("{sql} {size} WHERE id = {}", backup.id)).unwrap();
+    let mut connection = TcpStream::connect(app.running.http.unwrap()).await.unwrap();
+    let request = get(&format!("/instances/g-1/backups/{}/download", backup.id)).replace("GET", "HEAD");
+    connection.write_all(request.as_bytes()).await.unwrap();
+    let answer = head(&mut connection).await;
+    assert!(answer.contains(&format!("content-length: {size}\r\n")), "{answer}");
+    connection.write_all(get("/livez").as_bytes()).await.unwrap();
+    let next = tokio::time::timeout(Duration::from_secs(30), head(&mut connection)).await;
+    assert!(next.expect("the body is being read").starts_with("HTTP/1.1 200"));
+    assert_eq!(app.database.value("SELECT count(*) FROM audit_events").unwrap().unwrap(), "0");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use backup_core::Policy;
+use backup_core::store::{Database, lost};
 use futures_util::future::join_all;
 use reqwest::{Method, StatusCode};
 
@@ -131,6 +132,31 @@ async fn a_cut_in_the_middle_of_many_requests_leaves_whole_backups_and_a_retry_c
         while request_backup(&app, key).await == 503 {}
     }
     assert_eq!(count(&app, "SELECT count(*) FROM backups"), 100);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_hang_are_noticed_once_new_ones_are_served() {
+    let (app, proxy) = app().await;
+    json(app.get("/instances/g-1").await, 200).await;
+    let database = Database::new(&proxy.url(&app.database.url()), 1, Duration::from_secs(1));
+    let mut losing = Box::pin(lost(&database, Duration::from_millis(400)));
+    let mut is_lost =
+        async |within| tokio::time::timeout(Duration::from_secs(within), &mut losing).await.is_ok();
+    assert!(!is_lost(2).await, "the database answers");
+    proxy.freeze();
+    assert!(!is_lost(6).await, "nobody is answered, so another process would not be, either");
+    proxy.open();
+    assert!(!is_lost(2).await, "the database answers again");
+    proxy.hang();
+    assert!(is_lost(60).await);
+    let database = Database::new(&proxy.url(&app.database.url()), 1, Duration::from_secs(1));
+    let ask = || database.transaction(|_| Ok(()));
+    ask().await.unwrap();
+    proxy.hang();
+    assert!(ask().await.is_err());
+    // The connection for checks is made only now, to the one that answers.
+    let soon = Duration::from_secs(60);
+    tokio::time::timeout(soon, lost(&database, Duration::from_millis(400))).await.unwrap();
 }
 
 async fn app_get(app: &App, path: &str) -> reqwest::Response {

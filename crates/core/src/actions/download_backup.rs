@@ -21,12 +21,13 @@ pub struct Download {
     pub parts: Vec<(String, u64)>,
 }
 
-/// Checks that the backup may be downloaded and finds its parts.
+/// Checks that the backup may be downloaded and finds its parts. It is recorded if `is_read`.
 pub async fn download_backup(
     manager: &Manager,
     actor: &Actor,
     guid: &ServiceInstanceGuid,
     id: BackupId,
+    is_read: bool,
 ) -> Result<Download> {
     let (owner, actor, is_allowed) = (guid.clone(), actor.clone(), manager.policy().allow_backup_download);
     let backup = manager
@@ -39,7 +40,7 @@ pub async fn download_backup(
             }
             // A client may read in as many small ranges as it likes; the audit trail is kept for ever.
             let (action, subject) = (AuditAction::DownloadBackup, format!("backup {id}"));
-            if !audit_events::is_of_last_minute(conn, &actor, action, &owner, &subject)? {
+            if is_read && !audit_events::is_of_last_minute(conn, &actor, action, &owner, &subject)? {
                 audit_events::insert(conn, &actor, action, Some(&owner), Some(subject))?;
             }
             Ok(backup)

@@ -9,7 +9,7 @@ use diesel::sql_types::Timestamptz;
 use serde_json::Value;
 
 use super::schema::{backups, encryption_keys, restores, service_instances};
-use super::unfinished::UnfinishedRestore;
+use super::statuses::UnfinishedRestore;
 use crate::domain::backup::{Backup, BackupStatus};
 use crate::domain::identifiers::{BackupId, EncryptionKeyId, ServiceInstanceGuid, ServiceInstanceId};
 use crate::{Error, Result};

@@ -1,8 +1,8 @@
 //! The way to a transaction: who may wait for a connection, how long, and who is sent away at once. Waiting costs no
 //! thread, so that a database that is slow or frozen ties up as many threads as there are connections and no more.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
@@ -22,6 +22,10 @@ pub type ConnectionPool = Pool<ConnectionManager<PgConnection>>;
 /// worked off within the patience helps nobody.
 const WAITERS_PER_CONNECTION: usize = 100;
 
+/// After a burst, connections are given back. They do not end for their age: to connect anew costs seconds when the first
+/// host of the URL is without power.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+
 /// How long a health check may wait for its connection.
 const CHECK_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -35,6 +39,8 @@ pub struct Database {
     patience: Duration,
     /// A permit per connection; held by the thread that works, also when nobody waits for its result any more.
     connections: Arc<Semaphore>,
+    /// How often work on a connection has ended.
+    ended: Arc<AtomicU64>,
     /// A permit per request that may wait for one of those.
     waiters: Arc<Semaphore>,
     /// Absent when the caller has built the pool.
@@ -45,9 +51,15 @@ pub struct Database {
 impl Database {
     /// Prepares a pool of at most `size` connections; connects lazily. `patience` bounds the wait for a connection.
     pub fn new(url: &str, size: u32, patience: Duration) -> Self {
+        Self::with(url, size, patience, Some(IDLE_TIMEOUT))
+    }
+
+    fn with(url: &str, size: u32, patience: Duration, idle_timeout: Option<Duration>) -> Self {
         let pool = Pool::builder()
             .max_size(size)
             .min_idle(Some(0))
+            .idle_timeout(idle_timeout)
+            .max_lifetime(None)
             .connection_timeout(patience)
             .connection_customizer(Box::new(SessionSettings))
             // r2d2 logs every failed connect as an error of its own; whoever asked for a connection tells it once.
@@ -63,6 +75,7 @@ impl Database {
             patience: pool.connection_timeout(),
             pool,
             connections: Arc::new(Semaphore::new(size)),
+            ended: Arc::default(),
             waiters: Arc::new(Semaphore::new(size.saturating_mul(WAITERS_PER_CONNECTION))),
             url: None,
             checks: Arc::default(),
@@ -78,10 +91,22 @@ impl Database {
     pub fn for_checks(&self) -> Self {
         match &self.url {
             Some(url) => {
-                self.checks.get_or_init(|| Self::new(url.expose_secret(), 1, CHECK_PATIENCE)).clone()
+                let connect = || Self::with(url.expose_secret(), 1, CHECK_PATIENCE, None);
+                self.checks.get_or_init(connect).clone()
             }
             None => self.clone(),
         }
+    }
+
+    /// The same database over another connection, a new one. None when the caller has built the pool.
+    pub(super) fn anew(&self) -> Option<Self> {
+        let url = self.url.as_ref()?;
+        Some(Self::with(url.expose_secret(), 1, CHECK_PATIENCE, None))
+    }
+
+    /// While every connection is at work: how often such work has ended yet. With a working database, that moves.
+    pub(super) fn pulse(&self) -> Option<u64> {
+        (self.connections.available_permits() == 0).then(|| self.ended.load(Ordering::Relaxed))
     }
 
     /// Runs `work` in one transaction. It must be short and make no remote call.
@@ -96,22 +121,21 @@ impl Database {
     {
         let until = Instant::now() + self.patience;
         let permit = self.permit(until).await?;
-        let (pool, span, turn) = (self.pool.clone(), tracing::Span::current(), Turn::default());
-        let theirs = Arc::clone(&turn.0);
+        let (pool, span, turn) = (self.pool.clone(), tracing::Span::current(), Turn::with(permit));
+        let (theirs, ended) = (Arc::clone(&turn.0), Arc::clone(&self.ended));
         let mut task = tokio::task::spawn_blocking(move || {
             span.in_scope(|| {
-                let _permit = permit;
+                let _permit = theirs.permit().ok_or_else(late)?;
                 // This also asks the connection whether it works, which a frozen database does not answer.
                 let mut conn = pool.get_timeout(until.saturating_duration_since(Instant::now()))?;
-                match theirs.swap(true, Ordering::SeqCst) {
-                    true => Err(late()),
-                    false => (*conn).transaction(work),
-                }
+                let outcome = if theirs.decide() { (*conn).transaction(work) } else { Err(late()) };
+                ended.fetch_add(1, Ordering::Relaxed);
+                outcome
             })
         });
         let outcome = match timeout_at(until + SLACK, &mut task).await {
             Ok(outcome) => outcome,
-            Err(_) if turn.take() => return Err(late()),
+            Err(_) if turn.0.decide() => return Err(late()),
             Err(_) => task.await,
         };
         outcome.map_err(|error| Error::Internal(format!("a database task ended early: {error}")))?
@@ -135,19 +159,39 @@ fn late() -> Error {
     Error::DatabaseUnavailable("no connection was free, or none answered, in time".to_owned())
 }
 
-/// Decides between beginning the work and giving it up: whoever takes it first. Given up when dropped.
-#[derive(Debug, Default)]
-struct Turn(Arc<AtomicBool>);
+/// The caller's side of a piece of work, which is given up when this is dropped.
+#[derive(Debug)]
+struct Turn(Arc<Decision>);
+
+/// Begin or give up: whoever decides first. The permit is taken by the thread when there is one, or else given back with
+/// the work, so that the connections stay usable however long a thread is waited for.
+#[derive(Debug)]
+struct Decision {
+    permit: Mutex<Option<OwnedSemaphorePermit>>,
+    is_made: AtomicBool,
+}
 
 impl Turn {
-    fn take(&self) -> bool {
-        !self.0.swap(true, Ordering::SeqCst)
+    fn with(permit: OwnedSemaphorePermit) -> Self {
+        Self(Arc::new(Decision { permit: Mutex::new(Some(permit)), is_made: AtomicBool::new(false) }))
+    }
+}
+
+impl Decision {
+    fn permit(&self) -> Option<OwnedSemaphorePermit> {
+        self.permit.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// False when the other side has decided.
+    fn decide(&self) -> bool {
+        !self.is_made.swap(true, Ordering::SeqCst)
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.0.store(true, Ordering::SeqCst);
+        self.0.decide();
+        drop(self.0.permit());
     }
 }
 
@@ -162,5 +206,35 @@ struct SessionSettings;
 impl CustomizeConnection<PgConnection, diesel::r2d2::Error> for SessionSettings {
     fn on_acquire(&self, conn: &mut PgConnection) -> std::result::Result<(), diesel::r2d2::Error> {
         conn.batch_execute(SESSION_SETTINGS).map_err(diesel::r2d2::Error::QueryError)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_that_found_no_thread_in_time_gives_its_permit_back() {
+        let mut one_thread = tokio::runtime::Builder::new_current_thread();
+        let runtime = one_thread.enable_all().max_blocking_threads(1).build().unwrap();
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        runtime.block_on(async {
+            let hangs = tokio::task::spawn_blocking(move || ended.recv());
+            let database = Database::new("postgres://h/d", 1, Duration::from_millis(50));
+            let given_up = database.transaction(|_| Ok(())).await;
+            assert!(matches!(given_up, Err(Error::DatabaseUnavailable(_))), "{given_up:?}");
+            assert_eq!(database.connections.available_permits(), 1);
+            drop(end);
+            drop(hangs.await);
+        });
+    }
+
+    #[test]
+    fn connections_that_work_are_kept_and_the_one_for_checks_is_kept_for_ever() {
+        let database = Database::new("postgres://h/d", 3, Duration::from_secs(5));
+        assert_eq!(database.pool().max_lifetime(), None);
+        assert_eq!(database.pool().idle_timeout(), Some(IDLE_TIMEOUT));
+        let checks = database.for_checks();
+        assert_eq!((checks.pool().max_lifetime(), checks.pool().idle_timeout()), (None, None));
     }
 }

@@ -7,6 +7,7 @@ use diesel::dsl::now;
 use diesel::prelude::*;
 
 use super::schema::backups;
+use super::statuses::BackupToClean;
 use crate::Result;
 use crate::domain::identifiers::{BackupId, ServiceInstanceId};
 
@@ -99,7 +100,7 @@ pub fn list_instances_to_clean(
 ) -> Result<Vec<ServiceInstanceId>> {
     let ids: Vec<i64> = backups::table
         .filter(backups::service_instance_id.gt(after.0))
-        .filter(backups::status.eq("deleted").or(backups::has_remains))
+        .filter(BackupToClean)
         .select(backups::service_instance_id)
         .distinct()
         .order(backups::service_instance_id)

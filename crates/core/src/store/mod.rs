@@ -8,6 +8,7 @@ mod database;
 pub mod deletions;
 pub mod encryption_keys;
 pub mod listings;
+mod lost;
 pub mod migrations;
 pub mod operations;
 pub mod restores;
@@ -17,7 +18,7 @@ mod schema;
 pub mod service_brokers;
 pub mod service_instances;
 pub mod state;
-mod unfinished;
+mod statuses;
 
 use chrono::{DateTime, Utc};
 use diesel::PgConnection;
@@ -26,6 +27,7 @@ use diesel::prelude::*;
 use crate::Result;
 
 pub use database::{ConnectionPool, Database};
+pub use lost::lost;
 
 /// The database's clock: the only one decisions are made with, so that a host with a wrong clock decides nothing.
 pub fn now(conn: &mut PgConnection) -> Result<DateTime<Utc>> {
@@ -37,7 +39,8 @@ pub fn now(conn: &mut PgConnection) -> Result<DateTime<Utc>> {
 #[must_use]
 pub fn connection_string(url: &str) -> String {
     const BOUNDS: [(&str, &str); 5] = [
-        ("connect_timeout", "5"),
+        // Per host, and libpq takes no less. A request that waits for a connection outlasts one dead host.
+        ("connect_timeout", "2"),
         ("tcp_user_timeout", "10000"),
         ("keepalives_idle", "10"),
         ("keepalives_interval", "5"),
@@ -71,13 +74,13 @@ mod tests {
     fn both_forms_of_a_connection_string_get_bounds_once() {
         let uri = connection_string("postgres://h/d");
         assert!(
-            uri.starts_with("postgres://h/d?connect_timeout=5&tcp_user_timeout=10000&keepalives_idle=10"),
+            uri.starts_with("postgres://h/d?connect_timeout=2&tcp_user_timeout=10000&keepalives_idle=10"),
             "{uri}"
         );
         let own = connection_string("postgresql://h/d?connect_timeout=1");
         assert!(own.starts_with("postgresql://h/d?connect_timeout=1&tcp_user_timeout=10000"), "{own}");
         let words = connection_string("host=h,i dbname=d");
-        assert!(words.starts_with("host=h,i dbname=d connect_timeout=5 tcp_user_timeout=10000"), "{words}");
+        assert!(words.starts_with("host=h,i dbname=d connect_timeout=2 tcp_user_timeout=10000"), "{words}");
         assert_eq!(connection_string(&words), words);
     }
 }

@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text, Timestamptz};
 
 use super::schema::{backups, running_operations};
+use super::statuses::BackupOnItsWay;
 use crate::domain::identifiers::ServiceInstanceId;
 use crate::domain::operation::{Failure, Operation, OperationKind};
 use crate::{Error, Result};
@@ -222,8 +223,7 @@ pub fn find_next_queued(
 /// How many backups run, fleet-wide, those on their way to an agent included.
 pub fn count_running_backups(conn: &mut PgConnection) -> Result<i64> {
     let running = running_operations::table.filter(running_operations::kind.eq("backup")).count();
-    let on_the_way =
-        backups::table.filter(backups::status.eq("queued").and(backups::may_be_at_agent)).count();
+    let on_the_way = backups::table.filter(BackupOnItsWay).count();
     Ok(running.get_result::<i64>(conn)? + on_the_way.get_result::<i64>(conn)?)
 }
 

@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Text};
 
 use super::schema::{backups, service_brokers, service_instances};
-use super::unfinished::UnfinishedBackup;
+use super::statuses::UnfinishedBackup;
 use crate::domain::identifiers::{ServiceInstanceGuid, ServiceInstanceId};
 use crate::domain::instance::{InstanceChanges, ServiceInstance};
 use crate::domain::scope::Scope;

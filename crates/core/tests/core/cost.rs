@@ -8,8 +8,8 @@ use std::time::Duration;
 use backup_core::actions::{inspect, request_backup::request_backup};
 use backup_core::domain::actor::Actor;
 use backup_core::domain::cipher::KeyRing;
-use backup_core::domain::identifiers::{BackupId, ServiceInstanceGuid};
-use backup_core::store::Database as CoreDatabase;
+use backup_core::domain::identifiers::{BackupId, ServiceInstanceGuid, ServiceInstanceId};
+use backup_core::store::{Database as CoreDatabase, deletions, operations};
 use backup_core::{Manager, Policy, Settings};
 use backup_testkit::Database;
 use secrecy::SecretString;
@@ -132,4 +132,18 @@ async fn a_list_of_backups_reads_those_of_its_instance_only() {
         assert_eq!(*scans, 0, "{table} was read from end to end: {cost:?}");
         assert!(*rows <= 90, "{rows} rows of {table} were read: {cost:?}");
     }
+}
+
+#[tokio::test]
+async fn what_the_workers_look_for_again_and_again_costs_nothing_while_there_is_none() {
+    let database = fleet(80);
+    let cost = cost(&database, |manager| async move {
+        let look = |conn: &mut diesel::PgConnection| {
+            assert_eq!(operations::count_running_backups(conn)?, 0);
+            deletions::list_instances_to_clean(conn, ServiceInstanceId(0), 100)
+        };
+        assert!(manager.database.transaction(look).await.unwrap().is_empty());
+    })
+    .await;
+    assert_eq!(cost["backups"], (0, 0), "{cost:?}");
 }

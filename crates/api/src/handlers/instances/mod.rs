@@ -52,7 +52,8 @@ pub(crate) async fn list(core: Core, caller: Caller, request: HttpRequest, query
         out.begin("[");
         let mut after = ServiceInstanceId(0);
         loop {
-            let instances = inspect::instances_after(&core, &scope, after, CHUNK).await?;
+            let instances =
+                out.piece(async || Ok(inspect::instances_after(&core, &scope, after, CHUNK).await?)).await?;
             let Some(last) = instances.last() else { break };
             after = last.id;
             write_instances(&core, out, &instances).await?;

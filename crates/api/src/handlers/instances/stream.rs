@@ -16,7 +16,7 @@ pub(crate) async fn write_instances(
 ) -> Result<(), ApiError> {
     let mut left = instances;
     while let Some((first, others)) = left.split_first() {
-        let details = inspect::first_details(core, left).await?;
+        let details = out.piece(async || Ok(inspect::first_details(core, left).await?)).await?;
         if details.is_empty() {
             write_large(core, out, first).await?;
             left = others;
@@ -42,7 +42,8 @@ async fn write_large(
     out.begin(&frame.opening);
     let mut before = None;
     loop {
-        let backups = inspect::backups_before(core, instance.id, before).await?;
+        let backups =
+            out.piece(async || Ok(inspect::backups_before(core, instance.id, before).await?)).await?;
         let Some(last) = backups.last() else { break };
         before = Some(last.id);
         for backup in backups {
@@ -52,7 +53,8 @@ async fn write_large(
     out.go_on(frame.between);
     let mut before = None;
     loop {
-        let restores = inspect::restores_before(core, instance.id, before).await?;
+        let restores =
+            out.piece(async || Ok(inspect::restores_before(core, instance.id, before).await?)).await?;
         let Some(last) = restores.last() else { break };
         before = Some(last.id);
         for restore in restores {

@@ -30,7 +30,9 @@ pub(crate) async fn list(core: Core, query: Query) -> Answer {
         } else {
             let mut after = ServiceInstanceId(0);
             loop {
-                let instances = inspect::instances_after(&core, &Scope::Everything, after, CHUNK).await?;
+                let chunk =
+                    async || Ok(inspect::instances_after(&core, &Scope::Everything, after, CHUNK).await?);
+                let instances = out.piece(chunk).await?;
                 let Some(last) = instances.last() else { break };
                 after = last.id;
                 for instance in &instances {
@@ -49,13 +51,14 @@ async fn write_preview(
     out: &mut JsonWriter,
     instance: &ServiceInstance,
 ) -> Result<(), ApiError> {
-    let preview = preview_deletions(core, instance).await?;
+    let preview = out.piece(async || Ok(preview_deletions(core, instance).await?)).await?;
     let mut before = preview.newest.last().map(|last| last.backup.id);
     for planned in preview.newest {
         out.element(&RetentionView::from(planned)).await?;
     }
     while before.is_some() && !preview.decisions.is_empty() {
-        let backups = inspect::backups_before(core, instance.id, before).await?;
+        let backups =
+            out.piece(async || Ok(inspect::backups_before(core, instance.id, before).await?)).await?;
         before = backups.last().map(|last| last.id);
         for backup in backups {
             // Without a decision it is one that was not there when the rule was asked.

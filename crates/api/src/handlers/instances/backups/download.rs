@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use actix_web::body::SizedStream;
 use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse};
 use backup_core::actions::download_backup::{Download, download_backup};
 use backup_core::domain::backup::Backup;
@@ -21,7 +22,8 @@ use crate::word::Word;
 
 /// Streams the stored bytes, or the range of them that `Range` asks for.
 pub(crate) async fn show(core: Core, caller: Caller, of: OfBackup, request: HttpRequest) -> Answer {
-    let download = download_backup(&core, &caller.0, &of.guid, of.id).await?;
+    let is_read = *request.method() != Method::HEAD;
+    let download = download_backup(&core, &caller.0, &of.guid, of.id, is_read).await?;
     let total = download.parts.iter().fold(0_u64, |sum, (_, size)| sum.saturating_add(*size));
     if Ok(total) != u64::try_from(download.backup.size) {
         tracing::error!(

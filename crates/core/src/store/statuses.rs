@@ -1,5 +1,5 @@
-//! `status IN ('queued', 'running')` spelled out in the SQL. With the words as parameters, Postgres could not use the
-//! indexes that hold unfinished rows only, unless it planned the statement anew for each request.
+//! Conditions on the status, spelled out in the SQL. With the words as parameters, Postgres could not use the indexes that
+//! hold rows of some statuses only, unless it planned the statement anew for each request.
 
 use diesel::expression::{ValidGrouping, is_aggregate};
 use diesel::pg::Pg;
@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_types::Bool;
 
-macro_rules! unfinished {
+macro_rules! condition {
     ($(#[$doc:meta])* $name:ident, $sql:literal) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, QueryId)]
@@ -35,13 +35,23 @@ macro_rules! unfinished {
     };
 }
 
-unfinished!(
+condition!(
     /// The backup is queued or running.
     UnfinishedBackup,
     "backups.status IN ('queued', 'running')"
 );
-unfinished!(
+condition!(
     /// The restore is queued or running.
     UnfinishedRestore,
     "restores.status IN ('queued', 'running')"
+);
+condition!(
+    /// The backup is queued, and its agent may have heard of it.
+    BackupOnItsWay,
+    "(backups.status = 'queued' AND backups.may_be_at_agent)"
+);
+condition!(
+    /// The backup is marked, or has remains in the store.
+    BackupToClean,
+    "(backups.status = 'deleted' OR backups.has_remains)"
 );
