@@ -16,5 +16,5 @@ mod session;
 
 pub use config::Config;
 pub use drivers::{DriverError, FilesSettings, PostgresqlSettings};
-pub use operations::JournalError;
+pub use operations::{JournalError, Kind, admission};
 pub use server::{RunningAgent, ServeError, serve};

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backup_objects::BackupFolder;
-use backup_protocol::{OperationError, OperationState};
+use backup_protocol::OperationError;
 use chrono::Utc;
 use tokio_util::sync::CancellationToken;
 
+use super::admission::after_restart;
 use super::entry::{Entry, Key, Kind};
 use super::journal::JournalError;
 use super::registry::Operations;
@@ -26,8 +27,13 @@ impl Operations {
     /// # Errors
     /// When an end cannot be recorded.
     pub(crate) async fn recover(&self) -> Result<(), JournalError> {
-        let interrupted: Vec<Entry> =
-            self.state().entries.values().filter(|e| e.is_running()).cloned().collect();
+        let interrupted: Vec<Entry> = self
+            .state()
+            .entries
+            .values()
+            .filter(|e| after_restart(e.status.state) != e.status.state)
+            .cloned()
+            .collect();
         let was_restoring = interrupted.iter().any(|entry| entry.kind == Kind::Restore);
         let work = async {
             for entry in &interrupted {
@@ -48,7 +54,7 @@ impl Operations {
             let Some(entry) = state.entries.get_mut(&entry.key()) else { continue };
             let message = "the agent was stopped or killed during the operation".to_owned();
             let error = OperationError { code: "interrupted".to_owned(), message };
-            entry.end(OperationState::Failed, Some(error), Utc::now());
+            entry.end(after_restart(entry.status.state), Some(error), Utc::now());
             entry.cleanup_pending = entry.owned.is_some();
             self.inner.journal.save(entry)?;
             tracing::warn!(kind = %entry.kind, id = entry.status.id, "an interrupted operation is recorded as failed");

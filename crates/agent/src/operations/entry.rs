@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// Backup or restore; their ids do not clash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Kind {
+pub enum Kind {
     /// `/v1/backups/{id}`.
     Backup,
     /// `/v1/restores/{id}`.

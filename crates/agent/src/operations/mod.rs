@@ -1,6 +1,7 @@
 //! Backups and restores as operations: started at most once, recorded on disk before anything is done, stopped at their
 //! deadline or by request, never forgotten. How bytes flow is the pipeline's business, see [`crate::pipeline`].
 
+pub mod admission;
 mod claim;
 mod cleanup;
 mod entry;
@@ -13,7 +14,7 @@ mod start;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use entry::Kind;
+pub use entry::Kind;
 pub use journal::JournalError;
 pub(crate) use refusal::Refused;
 pub(crate) use registry::{Operations, Settings};

@@ -1,6 +1,5 @@
 //! All operations the agent knows, those that run, and the rules which may begin.
 
-use std::collections::hash_map::Entry::Vacant;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,6 +8,7 @@ use backup_protocol::{OperationState, OperationStatus};
 use chrono::Utc;
 use tokio::sync::watch;
 
+use super::admission::{Admission, Cancellation, Floor, admit, cancel};
 use super::entry::{Entry, Key, Kind};
 use super::journal::{self, Journal, JournalError};
 use super::refusal::Refused;
@@ -89,12 +89,29 @@ impl Operations {
         let now = Utc::now();
         let key = (request.kind(), id.to_owned());
         let mut state = self.state();
-        if let Some(entry) = state.entries.get_mut(&key) {
-            self.meet_epoch(entry, request.epoch())?;
-            return Ok((false, state.status(&key)?));
-        }
+        let asked = request.epoch();
+        let known = state.entries.get(&key).map(|entry| entry.status.epoch);
+        let running: Vec<(Kind, &str)> =
+            state.running.keys().map(|(kind, id)| (*kind, id.as_str())).collect();
+        let floor =
+            Floor { is_closing: state.closing, running: &running, limit: self.inner.settings.concurrency };
+        let full = match admit(known, asked, key.0, floor) {
+            Admission::Begin => None,
+            Admission::Busy(why) => Some(Refused::Busy(why)),
+            Admission::OperationRunning(id) => Some(Refused::OperationRunning(id.to_owned())),
+            Admission::Stale { known } => return Err(Refused::StaleEpoch { asked, known }),
+            Admission::Repeat { is_newer } => {
+                if is_newer {
+                    self.remember_epoch(&mut state, &key, asked)?;
+                }
+                return Ok((false, state.status(&key)?));
+            }
+        };
+        // A request that can never be fulfilled is told so at once, room or not.
         let place = request.check(id, &self.inner.settings, now)?;
-        self.check_room(&state, key.0)?;
+        if let Some(refused) = full {
+            return Err(refused);
+        }
         let entry = Entry::begin(key.0, id, request.epoch(), now);
         // Recorded before anything is done: a killed agent must know of it.
         self.inner.journal.save(&entry)?;
@@ -128,16 +145,20 @@ impl Operations {
         check_id(id)?;
         let key = (kind, id.to_owned());
         let mut state = self.state();
-        if let Some(running) = state.running.get(&key) {
-            running.session.stop(Stop::Cancelled);
-            return Ok(Some(running.ended.clone()));
-        }
-        if let Vacant(place) = state.entries.entry(key) {
-            let now = Utc::now();
-            let mut entry = Entry::begin(kind, id, 0, now);
-            entry.end(OperationState::Cancelled, None, now);
-            self.inner.journal.save(&entry)?;
-            place.insert(entry);
+        match cancel(state.entries.contains_key(&key), state.running.contains_key(&key)) {
+            Cancellation::Stop => {
+                let running = state.running.get(&key);
+                running.inspect(|running| running.session.stop(Stop::Cancelled));
+                return Ok(running.map(|running| running.ended.clone()));
+            }
+            Cancellation::Nothing => {}
+            Cancellation::Remember => {
+                let now = Utc::now();
+                let mut entry = Entry::begin(kind, id, 0, now);
+                entry.end(OperationState::Cancelled, None, now);
+                self.inner.journal.save(&entry)?;
+                state.entries.insert(key, entry);
+            }
         }
         Ok(None)
     }
@@ -154,36 +175,15 @@ impl Operations {
         self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Remembers a higher epoch, refuses a lower one.
-    fn meet_epoch(&self, entry: &mut Entry, asked: i64) -> Result<(), Refused> {
-        let known = entry.status.epoch;
-        if asked < known {
-            return Err(Refused::StaleEpoch { asked, known });
-        }
-        if asked > known {
-            entry.status.epoch = asked;
-            if let Err(error) = self.inner.journal.save(entry) {
-                entry.status.epoch = known;
-                return Err(error.into());
-            }
+    /// What is not on disk is not in memory either.
+    fn remember_epoch(&self, state: &mut State, key: &Key, epoch: i64) -> Result<(), Refused> {
+        let entry = state.entries.get_mut(key).ok_or(Refused::NotFound)?;
+        let known = std::mem::replace(&mut entry.status.epoch, epoch);
+        if let Err(error) = self.inner.journal.save(entry) {
+            entry.status.epoch = known;
+            return Err(error.into());
         }
         Ok(())
-    }
-
-    /// A restore runs alone. Backups run up to the limit; with a limit of one, the one that runs is named.
-    fn check_room(&self, state: &State, kind: Kind) -> Result<(), Refused> {
-        if state.closing {
-            return Err(Refused::Busy("the agent is stopping"));
-        }
-        let exclusive =
-            state.running.keys().find(|(running, _)| kind == Kind::Restore || *running == Kind::Restore);
-        let limit = self.inner.settings.concurrency;
-        match (exclusive, state.running.keys().next()) {
-            (Some((_, id)), _) => Err(Refused::OperationRunning(id.clone())),
-            (None, Some((_, id))) if limit == 1 => Err(Refused::OperationRunning(id.clone())),
-            _ if state.running.len() >= limit => Err(Refused::Busy("as many backups run as are allowed")),
-            _ => Ok(()),
-        }
     }
 
     pub(super) fn forget_expired(&self, state: &mut State) {

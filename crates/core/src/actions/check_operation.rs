@@ -51,16 +51,23 @@ async fn act(manager: &Manager, job: &ClaimedJob, watched: Watched) -> Result<Ou
         Verdict::Wait(note) => wait(manager, &job.lease, &operation, progress, note).await,
         Verdict::Complete(status) => complete(manager, &job.lease, operation, status, now).await,
         Verdict::Fail { failure, tell_agent } => {
-            if tell_agent
-                && let Ok(agent) = &agent
-                && let Err(error) =
-                    agent.client.cancel(&agent.endpoint, operation.kind, &operation.name).await
-            {
-                tracing::warn!("the agent could not be told to stop: {}", chain(&error));
+            if tell_agent && let Ok(agent) = &agent {
+                tell(manager, &job.lease, agent, &operation).await?;
             }
             fail(manager, &job.lease, operation, failure).await
         }
     }
+}
+
+/// Tells the agent to stop. A worker that was overtaken while it waited for the answer must not stop what its successor
+/// has found to be well, so the lease is looked at first.
+async fn tell(manager: &Manager, lease: &Lease, agent: &Agent, operation: &Operation) -> Result<()> {
+    let lease = lease.clone();
+    manager.database.transaction(move |conn| Ok(lease.confirm(conn)?)).await?;
+    if let Err(error) = agent.client.cancel(&agent.endpoint, operation.kind, &operation.name).await {
+        tracing::warn!("the agent could not be told to stop: {}", chain(&error));
+    }
+    Ok(())
 }
 
 struct Watched {

@@ -6,7 +6,8 @@
 use std::time::Duration;
 
 use backup_protocol::{
-    Compression, CompressionScheme, Encryption, EncryptionScheme, InstanceRef, StartBackup, StartRestore,
+    Compression, CompressionScheme, Encryption, EncryptionScheme, InstanceRef, OperationStatus, StartBackup,
+    StartRestore,
 };
 use backup_queue::{ClaimedJob, Outcome};
 use diesel::PgConnection;
@@ -16,10 +17,10 @@ use tracing::Instrument;
 use super::agent_endpoint::{Agent, agent_of};
 use super::finish;
 use crate::clients::agent::AgentError;
+use crate::domain::dispatch::{self, Conclusion, Facts, Next, Room, StartAnswer, Step};
 use crate::domain::identifiers::{BackupId, RestoreId};
 use crate::domain::instance::ServiceInstance;
 use crate::domain::operation::{Failure, Operation, OperationKind};
-use crate::domain::reason::ReasonCode;
 use crate::error::chain;
 use crate::manager::{Manager, Settings};
 use crate::store::{self, backups, encryption_keys, operations, restores, service_instances};
@@ -27,10 +28,6 @@ use crate::{Error, Result, jobs};
 
 /// How long an operation waits that another one of its instance holds up; the end of the other wakes it earlier.
 const TURN_WAIT: Duration = Duration::from_secs(5);
-/// How long a busy agent is left alone if it does not say.
-const BUSY_WAIT: Duration = Duration::from_secs(10);
-/// However short a busy agent wants it: others of its group shall have their turn.
-const SHORTEST_BUSY_WAIT: Duration = Duration::from_secs(1);
 /// How long an operation waits at least that the fleet's limit holds up.
 const LIMIT_WAIT: Duration = Duration::from_secs(15);
 /// The first look at a new operation comes soon, so that short ones end soon.
@@ -44,17 +41,17 @@ pub async fn start_operation(
     id: i64,
 ) -> Result<Outcome> {
     let (settings, claimed) = (manager.settings(), job.clone());
-    let step = manager
+    let prepared = manager
         .database
         .transaction(move |conn| {
             claimed.lease.confirm(conn)?;
             prepare(conn, &settings, &claimed, kind, id)
         })
         .await?;
-    let dispatch = match step {
-        Step::Settled => return Ok(Outcome::Done),
-        Step::WaitFor(delay) => return Ok(Outcome::Snooze(delay)),
-        Step::Send(dispatch) => *dispatch,
+    let dispatch = match prepared {
+        Prepared::Settled => return Ok(Outcome::Done),
+        Prepared::WaitFor(delay) => return Ok(Outcome::Snooze(delay)),
+        Prepared::Send(dispatch) => *dispatch,
     };
     let span = finish::span(&dispatch.operation);
     send(manager, job, dispatch).instrument(span).await
@@ -68,50 +65,37 @@ async fn send(manager: &Manager, job: &ClaimedJob, dispatch: Dispatch) -> Result
         Request::Restore(body) => agent.client.start_restore(&agent.endpoint, &operation.name, body).await,
     };
     let is_last_attempt = job.attempt >= job.max_attempts;
-    match answer {
-        Ok(_) => {
-            conclude(manager, job, &dispatch, Conclusion::Accepted).await?;
-            tracing::info!("the agent accepted the operation");
-            Ok(Outcome::Done)
-        }
-        Err(AgentError::Busy { retry_after }) => {
-            conclude(manager, job, &dispatch, Conclusion::NotDelivered("the agent is busy".into())).await?;
-            Ok(Outcome::Snooze(retry_after.unwrap_or(BUSY_WAIT).max(SHORTEST_BUSY_WAIT)))
-        }
-        // A stale epoch means that a newer dispatch is on its way, or that the database was set back: the next epoch
-        // is higher in both cases.
-        Err(AgentError::OtherOperationRunning { .. } | AgentError::StaleEpoch) => {
-            Ok(Outcome::Snooze(BUSY_WAIT))
-        }
-        Err(error @ AgentError::Rejected { .. }) => {
-            let failure = Failure::new(ReasonCode::AgentRejected, chain(&error));
-            conclude(manager, job, &dispatch, Conclusion::Failed(failure)).await?;
-            Ok(Outcome::Done)
-        }
-        Err(error) => {
-            let is_undelivered = error.is_undelivered() && !operation.may_be_at_agent;
-            match (is_last_attempt, is_undelivered) {
-                (false, true) => {
-                    conclude(manager, job, &dispatch, Conclusion::NotDelivered(chain(&error))).await?
-                }
-                (false, false) => {}
-                (true, true) => {
-                    let failure = Failure::new(ReasonCode::AgentUnreachable, chain(&error));
-                    conclude(manager, job, &dispatch, Conclusion::Failed(failure)).await?;
-                }
-                // The agent may be at work on it: the watcher finds out.
-                (true, false) => {
-                    conclude(manager, job, &dispatch, Conclusion::Unknown(chain(&error))).await?
-                }
-            }
-            if is_last_attempt { Ok(Outcome::Done) } else { Err(error.into()) }
-        }
+    let (conclusion, next) = dispatch::after(operation, meaning(&answer), is_last_attempt);
+    let is_accepted = conclusion == Some(Conclusion::Accepted);
+    if let Some(conclusion) = conclusion {
+        conclude(manager, job, &dispatch, conclusion).await?;
+    }
+    if is_accepted {
+        tracing::info!("the agent accepted the operation");
+    }
+    match (next, answer) {
+        (Next::Snooze(delay), _) => Ok(Outcome::Snooze(delay)),
+        (Next::Retry, Err(error)) => Err(error.into()),
+        (Next::Retry | Next::Done, _) => Ok(Outcome::Done),
     }
 }
 
-/// What was decided in the first transaction.
-enum Step {
-    /// Nothing is left to do here: it runs, it has ended, or it was removed.
+/// The answer in the words of the decision.
+fn meaning(answer: &std::result::Result<OperationStatus, AgentError>) -> StartAnswer {
+    match answer {
+        Ok(_) => StartAnswer::Accepted,
+        Err(AgentError::Busy { retry_after }) => StartAnswer::Busy { retry_after: *retry_after },
+        Err(AgentError::OtherOperationRunning { .. }) => StartAnswer::OtherOperationRunning,
+        Err(AgentError::StaleEpoch) => StartAnswer::StaleEpoch,
+        Err(error @ AgentError::Rejected { .. }) => StartAnswer::Rejected(chain(error)),
+        Err(error) if error.is_undelivered() => StartAnswer::Undelivered(chain(error)),
+        Err(error) => StartAnswer::Lost(chain(error)),
+    }
+}
+
+/// What the first transaction left to do.
+enum Prepared {
+    /// Nothing: it runs, it has ended, or it was removed.
     Settled,
     /// It is not this operation's turn.
     WaitFor(Duration),
@@ -137,41 +121,18 @@ fn prepare(
     job: &ClaimedJob,
     kind: OperationKind,
     id: i64,
-) -> Result<Step> {
-    let Some(operation) = operations::lock(conn, kind, id)? else { return Ok(Step::Settled) };
-    if operation.status == "running" {
-        // The watcher may be missing if an older program or an operator's hand was here.
-        backup_queue::enqueue(conn, &jobs::check_operation(kind, id, Duration::ZERO))?;
-    }
-    if operation.status != "queued" {
-        return Ok(Step::Settled);
-    }
-    let now = store::now(conn)?;
+) -> Result<Prepared> {
+    let Some(operation) = operations::lock(conn, kind, id)? else { return Ok(Prepared::Settled) };
     let instance = service_instances::get_by_id(conn, operation.instance)?;
-    let withdrawal = if operation.cancel_requested_at.is_some() {
-        Some(Failure::new(ReasonCode::Cancelled, "cancelled before the agent had accepted it"))
-    } else if instance.deleted_at.is_some() {
-        Some(Failure::new(ReasonCode::InstanceDeleted, "the instance was deleted before the work began"))
-    } else if operation.deadline_at.is_some_and(|deadline| now > deadline) {
-        Some(Failure::new(ReasonCode::TimedOut, "the agent had not accepted it at the deadline"))
-    } else {
-        None
+    let facts = Facts {
+        now: store::now(conn)?,
+        is_instance_deleted: instance.deleted_at.is_some(),
+        room: room(conn, settings, &operation)?,
     };
-    if let Some(failure) = withdrawal {
-        return withdraw(conn, &operation, &failure);
-    }
-    if operations::is_blocked(conn, &operation)? {
-        let note = Some("waits for another operation of the instance");
-        operations::update_progress(conn, kind, id, None, note)?;
-        return Ok(Step::WaitFor(TURN_WAIT));
-    }
-    if let (OperationKind::Backup, Some(limit)) = (kind, settings.policy.running_backups)
-        && !operation.may_be_at_agent
-        && operations::count_running_backups(conn)? >= limit
-    {
-        operations::update_progress(conn, kind, id, None, Some("waits for the limit of running backups"))?;
-        // Spread, so that a fleet that waits does not ask in step.
-        return Ok(Step::WaitFor(LIMIT_WAIT + Duration::from_millis(id.unsigned_abs() % 15_000)));
+    match dispatch::before(&operation, &facts) {
+        Step::Send => {}
+        Step::Wait(hindrance) => return wait(conn, &operation, hindrance),
+        other => return settle(conn, &operation, other),
     }
     let prepared = agent_of(settings, &instance)
         .and_then(|agent| Ok((agent, request(conn, settings, &operation, &instance)?)));
@@ -181,42 +142,67 @@ fn prepare(
         Err(error @ (Error::NotConfigured { .. } | Error::AgentUnknown(_) | Error::Cipher(_)))
             if job.attempt >= job.max_attempts =>
         {
-            return withdraw(conn, &operation, &Failure::from(&error));
+            let step = dispatch::withdraw(&operation, Failure::from(&error));
+            return settle(conn, &operation, step);
         }
         Err(error) => return Err(error),
     };
-    let deadline = now + settings.policy.operation_timeout;
+    let deadline = facts.now + settings.policy.operation_timeout;
     let (epoch, deadline) = operations::update_dispatch(conn, kind, id, deadline)?;
     match &mut request {
         Request::Backup(body) => (body.epoch, body.deadline) = (epoch, deadline),
         Request::Restore(body) => (body.epoch, body.deadline) = (epoch, deadline),
     }
-    Ok(Step::Send(Box::new(Dispatch { operation, agent, request })))
+    Ok(Prepared::Send(Box::new(Dispatch { operation, agent, request })))
 }
 
-/// It will not be sent (again). What an earlier dispatch may have brought to the agent is the watcher's to end: it
-/// tells the agent, and knows what to make of silence.
-fn withdraw(conn: &mut PgConnection, operation: &Operation, failure: &Failure) -> Result<Step> {
-    if !operation.may_be_at_agent {
-        finish::fail(conn, operation, failure)?;
-        return Ok(Step::Settled);
+/// Asked for queued operations only; the fleet is counted only where its limit could matter.
+fn room(conn: &mut PgConnection, settings: &Settings, operation: &Operation) -> Result<Room> {
+    if operation.status != "queued" {
+        return Ok(Room::Free);
     }
-    match watch(conn, operation, Some(&failure.msg)) {
-        Err(Error::InstanceBusy) => Ok(Step::WaitFor(TURN_WAIT)),
-        watched => watched.map(|()| Step::Settled),
+    if operations::is_blocked(conn, operation)? {
+        return Ok(Room::InstanceBusy);
+    }
+    match (operation.kind, settings.policy.running_backups) {
+        (OperationKind::Backup, Some(limit))
+            if !operation.may_be_at_agent && operations::count_running_backups(conn)? >= limit =>
+        {
+            Ok(Room::FleetFull)
+        }
+        _ => Ok(Room::Free),
     }
 }
 
-/// What came of a dispatch.
-enum Conclusion {
-    /// The agent has it.
-    Accepted,
-    /// The agent may have it; the text says why nobody knows.
-    Unknown(String),
-    /// The agent does not have it, and it will be tried again; the text says why.
-    NotDelivered(String),
-    /// The agent does not have it, and it will not be tried again.
-    Failed(Failure),
+fn wait(conn: &mut PgConnection, operation: &Operation, hindrance: Room) -> Result<Prepared> {
+    let (note, delay) = match hindrance {
+        // Spread, so that a fleet that waits does not ask in step.
+        Room::FleetFull => (
+            "waits for the limit of running backups",
+            LIMIT_WAIT + Duration::from_millis(operation.row.unsigned_abs() % 15_000),
+        ),
+        Room::InstanceBusy | Room::Free => ("waits for another operation of the instance", TURN_WAIT),
+    };
+    operations::update_progress(conn, operation.kind, operation.row, None, Some(note))?;
+    Ok(Prepared::WaitFor(delay))
+}
+
+/// Writes down a step after which nothing is sent.
+fn settle(conn: &mut PgConnection, operation: &Operation, step: Step) -> Result<Prepared> {
+    match step {
+        // The watcher may be missing if an older program or an operator's hand was here.
+        Step::EnsureWatcher => {
+            let watcher = jobs::check_operation(operation.kind, operation.row, Duration::ZERO);
+            backup_queue::enqueue(conn, &watcher)?;
+        }
+        Step::Withdraw(failure) => finish::fail(conn, operation, &failure)?,
+        Step::LeaveToWatcher(why) => match watch(conn, operation, Some(&why)) {
+            Err(Error::InstanceBusy) => return Ok(Prepared::WaitFor(TURN_WAIT)),
+            watched => watched?,
+        },
+        Step::Settled | Step::Wait(_) | Step::Send => {}
+    }
+    Ok(Prepared::Settled)
 }
 
 /// Records it, unless the operation has moved on meanwhile.
@@ -238,19 +224,10 @@ async fn conclude(
             match conclusion {
                 Conclusion::Accepted => watch(conn, &operation, None),
                 Conclusion::Unknown(why) => watch(conn, &operation, Some(&why)),
-                Conclusion::NotDelivered(why) => {
-                    operations::update_progress(
-                        conn,
-                        kind,
-                        id,
-                        None,
-                        Some(&format!("will be tried again: {why}")),
-                    )?;
-                    if operation.may_be_at_agent {
-                        Ok(())
-                    } else {
-                        operations::update_not_at_agent(conn, kind, id)
-                    }
+                Conclusion::NotDelivered { why, is_nowhere } => {
+                    let note = format!("will be tried again: {why}");
+                    operations::update_progress(conn, kind, id, None, Some(&note))?;
+                    if is_nowhere { operations::update_not_at_agent(conn, kind, id) } else { Ok(()) }
                 }
                 Conclusion::Failed(failure) => finish::fail(conn, &operation, &failure),
             }

@@ -5,6 +5,7 @@ pub mod audit;
 pub mod backup;
 pub mod cipher;
 pub mod completion;
+pub mod dispatch;
 pub mod identifiers;
 pub mod instance;
 pub mod operation;

@@ -113,6 +113,10 @@ pub fn judge(
     match answer {
         Answer::Status(status) => match status.state {
             OperationState::Done => Verdict::Complete(status),
+            // Our own order to stop at the deadline, sent by a worker that died before it wrote down why.
+            OperationState::Cancelled if operation.cancel_requested_at.is_none() && is_overdue => {
+                fail(ReasonCode::TimedOut, "the agent was told to stop at the deadline", false)
+            }
             OperationState::Cancelled => {
                 fail(ReasonCode::Cancelled, "cancelled; the agent confirms that it has stopped", false)
             }
@@ -232,6 +236,8 @@ mod tests {
             (Some(100), None, 50, status(Failed, Some("store_error")), Some(ReasonCode::StoreError)),
             (Some(100), None, 50, status(Failed, None), Some(ReasonCode::AgentError)),
             (Some(100), None, 50, status(Cancelled, None), Some(ReasonCode::Cancelled)),
+            (Some(100), None, 101, status(Cancelled, None), Some(ReasonCode::TimedOut)),
+            (Some(100), Some(40), 101, status(Cancelled, None), Some(ReasonCode::Cancelled)),
             (Some(100), None, 50, Answer::Unknown, Some(ReasonCode::AgentLostOperation)),
             (Some(100), None, 50, silent(), None),
             (Some(100), None, 101, silent(), Some(ReasonCode::TimedOut)),

@@ -105,6 +105,23 @@ async fn a_lost_answer_starts_the_operation_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_refused_repetition_does_not_fail_what_the_agent_works_on() {
+    let world = World::new();
+    let guid = world.instance("i-1").await;
+    world.agent.fail_start(AgentFault::After(Answer::Disconnect));
+    world.agent.fail_start(AgentFault::Instead(Answer::Json(
+        401,
+        json!({"error": "Unauthorized", "description": "a proxy thinks so"}),
+    )));
+    let id = world.request(&guid).await;
+    world.settle().await;
+    world.leap(Duration::from_secs(120)).await;
+    world.pass(12).await;
+    assert_eq!(starts(&world), 2);
+    assert_eq!(world.backup(&guid, id).await.status.as_str(), "done");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rubbish_redirects_and_huge_answers_are_no_success() {
     for fault in [
         Answer::Text(202, "<html>welcome</html>".into()),
