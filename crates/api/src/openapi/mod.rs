@@ -1,5 +1,5 @@
 //! The OpenAPI document, made from the routes: `operations` describes what the handlers take and answer,
-//! [`description`] is the form of such a description, [`document`] puts all together with what every route of a group
+//! `description` is the form of such a description, `document` puts all together with what every route of a group
 //! has in common. Served by `handlers/openapi.rs`; the copy in `docs/openapi.json` is compared by a test.
 
 mod body;
