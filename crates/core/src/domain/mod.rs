@@ -8,6 +8,7 @@ pub mod completion;
 pub mod dispatch;
 pub mod identifiers;
 pub mod instance;
+pub mod key_envelope;
 pub mod operation;
 pub mod reason;
 pub mod restore;
