@@ -38,6 +38,10 @@ pub struct InstanceFacts {
     /// See [`ServiceInstance`].
     pub service_broker: String,
     /// See [`ServiceInstance`].
+    pub data_service: String,
+    /// See [`ServiceInstance`].
+    pub plan_guid: Option<String>,
+    /// See [`ServiceInstance`].
     pub deployment_name: Option<String>,
     /// See [`ServiceInstance`].
     pub service_guid: Option<String>,
@@ -59,6 +63,8 @@ impl From<&ServiceInstance> for InstanceFacts {
     fn from(instance: &ServiceInstance) -> Self {
         Self {
             service_broker: instance.service_broker.clone(),
+            data_service: instance.data_service.clone(),
+            plan_guid: instance.plan_guid.clone(),
             deployment_name: instance.deployment_name.clone(),
             service_guid: instance.service_guid.clone(),
             organization_guid: instance.organization_guid.clone(),

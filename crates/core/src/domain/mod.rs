@@ -3,6 +3,7 @@
 pub mod actor;
 pub mod audit;
 pub mod backup;
+pub mod catalogue;
 pub mod cipher;
 pub mod completion;
 pub mod dispatch;
