@@ -1,8 +1,10 @@
 //! Kind `rebuild_catalogue` of queue `update_instance_state_job`: what comes back after the database is lost, what cannot, and why.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::PathBuf;
 
+use backup_core::actions::adopt_backup::{Adoption, adopt, examine};
 use backup_core::actions::configure_instance::configure_instance;
 use backup_core::actions::request_rebuild::{list_findings, request_rebuild, show_rebuild};
 use backup_core::actions::request_restore::{RestoreSource, RestoreTarget, request_restore};
@@ -11,6 +13,7 @@ use backup_core::domain::backup::Backup;
 use backup_core::domain::catalogue::{Finding, Rebuild};
 use backup_core::domain::identifiers::{BackupId, RebuildId, ServiceInstanceGuid};
 use backup_core::domain::instance::InstanceChanges;
+use backup_core::{Policy, Settings};
 use backup_testkit::{Answer, Plan};
 use serde_json::Value;
 
@@ -340,4 +343,30 @@ async fn an_interrupted_rebuild_goes_on_behind_the_last_folder() {
     let (rebuilt, found) = show_rebuild(&world.manager, id).await.unwrap();
     assert_eq!((rebuilt.folders_done, found), (2, outcomes(&[("adopted", 1)])));
     assert_eq!(world.value("SELECT object_prefix FROM backups"), format!("backups/{}", folders[1]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_of_nobodys_instance_or_of_another_data_service_is_refused() {
+    let world = World::new();
+    let guid = world.instance("i-1").await;
+    let backup = world.done_backup(&guid).await;
+    lose_row(&world, &backup);
+    let found =
+        examine(&world.manager, "local", &backup.object_prefix, &backup.backup_id).await.unwrap().unwrap();
+    let mut conn = world.database.connection().unwrap();
+    let settings = Settings {
+        policy: Policy::default(),
+        brokers: Vec::new(),
+        stores: HashMap::new(),
+        key_ring: world.manager.key_ring().clone(),
+    };
+    let mut refusal = || match adopt(&mut conn, &settings, &found).unwrap() {
+        Adoption::Refused(obstacle) => obstacle.outcome.as_str(),
+        adopted => panic!("{adopted:?}"),
+    };
+    world.database.execute("UPDATE service_instances SET data_service = 'mysql'").unwrap();
+    assert_eq!(refusal(), "other_data_service");
+    lose(&world);
+    assert_eq!(refusal(), "broker_unknown");
+    assert_eq!(world.value("SELECT count(*) FROM service_instances"), "0");
 }
