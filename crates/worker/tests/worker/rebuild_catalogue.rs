@@ -13,7 +13,7 @@ use backup_core::domain::backup::Backup;
 use backup_core::domain::catalogue::{Finding, Rebuild};
 use backup_core::domain::identifiers::{BackupId, RebuildId, ServiceInstanceGuid};
 use backup_core::domain::instance::InstanceChanges;
-use backup_core::{Policy, Settings};
+use backup_core::{Policy, Settings, jobs};
 use backup_testkit::{Answer, Plan};
 use serde_json::Value;
 
@@ -343,6 +343,19 @@ async fn an_interrupted_rebuild_goes_on_behind_the_last_folder() {
     let (rebuilt, found) = show_rebuild(&world.manager, id).await.unwrap();
     assert_eq!((rebuilt.folders_done, found), (2, outcomes(&[("adopted", 1)])));
     assert_eq!(world.value("SELECT object_prefix FROM backups"), format!("backups/{}", folders[1]));
+
+    // As one leaves it that dies after the adoption, before the folder is done: it is not counted as known before.
+    world
+        .database
+        .execute(
+            "UPDATE catalogue_rebuilds SET status = 'running', finished_at = NULL, folders_done = 0, position_store = NULL,
+                    position_folder = NULL",
+        )
+        .unwrap();
+    world.enqueue(jobs::rebuild_catalogue(id));
+    world.settle().await;
+    let (rebuilt, found) = show_rebuild(&world.manager, id).await.unwrap();
+    assert_eq!((rebuilt.known, found), (0, outcomes(&[("adopted", 2)])));
 }
 
 #[tokio::test(flavor = "multi_thread")]
