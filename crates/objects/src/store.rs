@@ -166,6 +166,25 @@ impl Store {
         Ok(objects)
     }
 
+    /// The names of the folders directly below a folder, in their order. Objects are not looked at, so that this costs
+    /// one name per folder however much is in them.
+    ///
+    /// # Errors
+    /// A folder that does not exist has none; that is not an error.
+    pub async fn folders(&self, folder: &str) -> Result<Vec<String>, StoreError> {
+        let location = self.location("list", folder)?;
+        let list = |inner: Provider| async move { inner.list_with_delimiter(Some(&location)).await };
+        let found = match self.call(list).await {
+            Ok(found) => found.common_prefixes,
+            Err(object_store::Error::NotFound { .. }) => Vec::new(),
+            Err(error) => return Err(self.failed("list", folder, error)),
+        };
+        let mut names: Vec<String> =
+            found.iter().filter_map(|path| Some(path.parts().next_back()?.as_ref().to_owned())).collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+
     /// Deletes one object. One that is already absent counts as deleted.
     ///
     /// # Errors

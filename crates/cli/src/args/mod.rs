@@ -2,6 +2,7 @@
 
 mod audit;
 mod backups;
+mod catalogue;
 mod instances;
 mod queues;
 mod restores;
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub use audit::AuditArgs;
 pub use backups::{BackupsCommand, DownloadArgs};
+pub use catalogue::{CatalogueCommand, RebuildArgs};
 pub use instances::{ConfigChanges, ConfigCommand, InstancesCommand};
 pub use queues::{JobState, QueuesArgs, QueuesCommand};
 pub use restores::RestoresCommand;
@@ -86,6 +88,9 @@ pub enum Command {
     Retention(RetentionArgs),
     /// Shows who did what to which instance, from where, newest first
     Audit(AuditArgs),
+    /// Backups that lie in the stores and are not in the database
+    #[command(subcommand)]
+    Catalogue(CatalogueCommand),
     /// Starts a backup of all service instances now
     BackupAll,
     /// Asks whether the manager is healthy
@@ -161,6 +166,8 @@ mod tests {
             "backupctl audit",
             "backupctl audit --instance g --actor olga --action delete_backup --since 2h --before 2026-02-01 --limit 5",
             "backupctl audit --token-file f -o json",
+            "backupctl catalogue rebuild --store main --dry-run --wait --wait-timeout 2h",
+            "backupctl catalogue show 1 -o json",
             "backupctl backup-all",
             "backupctl health -o json",
             "backupctl hash-password --password-file f",
