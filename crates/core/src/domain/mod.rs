@@ -10,6 +10,7 @@ pub mod identifiers;
 pub mod instance;
 pub mod operation;
 pub mod reason;
+pub mod reconciliation;
 pub mod restore;
 pub mod retention;
 pub mod scope;
