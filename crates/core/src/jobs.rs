@@ -7,7 +7,7 @@ use backup_queue::{NewJob, Schedule};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::domain::identifiers::ServiceInstanceId;
+use crate::domain::identifiers::{RebuildId, ServiceInstanceId};
 use crate::domain::operation::OperationKind;
 use crate::manager::Policy;
 
@@ -43,6 +43,8 @@ const PRIORITY_WATCH: i16 = 25;
 const PRIORITY_ON_DEMAND: i16 = 50;
 /// The schedule asked for it.
 const PRIORITY_SCHEDULED: i16 = 100;
+/// Nobody waits who could not wait longer.
+const PRIORITY_BACKGROUND: i16 = 200;
 /// Attempts of jobs that only read, decide and record: enough to ride out an outage of hours.
 const PATIENT: i32 = 50;
 
@@ -98,6 +100,13 @@ pub struct UpdateInstanceStateArguments {
     pub broker: Option<String>,
 }
 
+/// Arguments of `rebuild_catalogue`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RebuildCatalogueArguments {
+    /// The rebuild's number.
+    pub id: RebuildId,
+}
+
 /// Kind of [`backup_all`].
 pub const KIND_BACKUP_ALL: &str = "backup_all";
 /// Kind of [`start_operation`].
@@ -110,6 +119,8 @@ pub const KIND_INITIALIZE_BACKUP_DELETION: &str = "initialize_backup_deletion";
 pub const KIND_DELETE_BACKUPS: &str = "delete_backups";
 /// Kind of [`update_instance_state`].
 pub const KIND_UPDATE_INSTANCE_STATE: &str = "update_instance_state";
+/// Kind of [`rebuild_catalogue`].
+pub const KIND_REBUILD_CATALOGUE: &str = "rebuild_catalogue";
 
 /// Backs up all eligible instances; one at a time is enough.
 pub fn backup_all() -> NewJob {
@@ -169,6 +180,14 @@ pub fn update_instance_state(broker: Option<&str>) -> NewJob {
         .unique_key(format!("update-instance-state-{}", broker.unwrap_or("*")))
         // The next scheduled run is the retry.
         .max_attempts(2)
+}
+
+/// Looks for backups without a row. On the queue that learns what exists, behind the synchronisation of brokers.
+pub fn rebuild_catalogue(id: RebuildId) -> NewJob {
+    NewJob::new(UPDATE_INSTANCE_STATE, KIND_REBUILD_CATALOGUE, to_value(&RebuildCatalogueArguments { id }))
+        .priority(PRIORITY_SCHEDULED)
+        .unique_key(format!("rebuild-catalogue-{id}"))
+        .max_attempts(PATIENT)
 }
 
 /// Unique key of [`start_operation`], with which a waiting operation is woken.

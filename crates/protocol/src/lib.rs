@@ -95,6 +95,10 @@ pub struct Encryption {
     pub key: String,
     /// The manager's name of the key, written into the metadata so that an operator can find it again.
     pub key_id: String,
+    /// Sealed by the manager for itself: with it and the operator's keys, a manager that lost its database can restore
+    /// the backup. The agent copies it into the metadata as it is, and does not look inside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_envelope: Option<String>,
 }
 
 impl std::fmt::Debug for Encryption {

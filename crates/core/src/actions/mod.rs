@@ -4,6 +4,7 @@
 mod agent_endpoint;
 mod finish;
 
+pub mod adopt_backup;
 pub mod adopt_operations;
 pub mod back_up_all;
 pub mod cancel_operation;
@@ -15,8 +16,10 @@ pub mod download_backup;
 pub mod inspect;
 pub mod list_audit_events;
 pub mod plan_deletions;
+pub mod rebuild_catalogue;
 pub mod request_backup;
 pub mod request_backup_all;
+pub mod request_rebuild;
 pub mod request_restore;
 pub mod start_operation;
 pub mod synchronise_instances;

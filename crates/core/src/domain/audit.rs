@@ -55,6 +55,10 @@ audit_actions! {
     ConfigureInstance = "configure_instance",
     /// A service broker said that an instance is deleted.
     DeleteInstance = "delete_instance",
+    /// A search for backups without a row was asked for.
+    RebuildCatalogue = "rebuild_catalogue",
+    /// A backup that was found in its store got a row.
+    AdoptBackup = "adopt_backup",
 }
 
 impl AuditAction {

@@ -38,6 +38,10 @@ numeric_id!(
     /// The manager's number of an encryption key of an instance.
     EncryptionKeyId
 );
+numeric_id!(
+    /// The manager's number of a rebuild of the catalogue.
+    RebuildId
+);
 
 /// The platform's global name of a service instance: `instance_id` on the wire.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -2,8 +2,10 @@
 //! caller's connection, because only actions open transactions. Functions: `find_` may be absent, `get_` is an error
 //! when absent.
 
+pub mod adoptions;
 pub mod audit_events;
 pub mod backups;
+pub mod catalogue_rebuilds;
 mod database;
 pub mod deletions;
 pub mod encryption_keys;

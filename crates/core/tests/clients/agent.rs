@@ -38,7 +38,12 @@ fn request() -> StartBackup {
         store: "main".into(),
         object_prefix: "p/g".into(),
         instance: InstanceRef { guid: "g".into(), data_service: "files".into(), plan_guid: None },
-        encryption: Encryption { scheme: EncryptionScheme::Age, key: "k".into(), key_id: "1".into() },
+        encryption: Encryption {
+            scheme: EncryptionScheme::Age,
+            key: "k".into(),
+            key_id: "1".into(),
+            key_envelope: None,
+        },
         compression: Compression { scheme: CompressionScheme::Zstd, level: 3 },
         rate_limit_bytes_per_second: None,
         deadline: "2026-01-02T00:00:00Z".parse().unwrap(),
