@@ -4,6 +4,7 @@
 
 mod facts;
 mod finding;
+mod run;
 #[cfg(test)]
 mod tests;
 
@@ -11,6 +12,7 @@ use chrono::{DateTime, Duration, Utc};
 
 pub use facts::{BackupRow, Content, Description, Facts, Folder, JournalEntry, OperationRow};
 pub use finding::{Finding, FindingKind, Place, Repair};
+pub use run::{Class, Phase, Reconciliation, Remark, Scope};
 
 use crate::domain::backup::BackupStatus;
 use crate::domain::operation::OperationKind;
@@ -33,7 +35,12 @@ impl Grace {
     #[must_use]
     pub fn with_deadline(deadline: Duration) -> Self {
         let objects = Duration::hours(1);
-        Self { objects, operations: Duration::minutes(10), work: deadline + objects, removal: Duration::hours(25) }
+        Self {
+            objects,
+            operations: Duration::minutes(10),
+            work: deadline + objects,
+            removal: Duration::hours(25),
+        }
     }
 }
 
@@ -123,9 +130,11 @@ impl Look<'_> {
         let is_old = self.is_older(self.grace.objects, folder.newest_at.max(row.since));
         (is_failed && is_old).then(|| {
             let (what, repair, proposal) = match folder.content {
-                Content::Partial => {
-                    ("part of a backup", Repair::CleanUp(row.id), "remove what it has left (--repair)".to_owned())
-                }
+                Content::Partial => (
+                    "part of a backup",
+                    Repair::CleanUp(row.id),
+                    "remove what it has left (--repair)".to_owned(),
+                ),
                 _ => {
                     let proposal = format!("if it is not needed: backupctl backups delete GUID {}", row.id);
                     ("a whole backup, it seems", Repair::ByHand, proposal)
@@ -174,7 +183,13 @@ impl Look<'_> {
                 "remove the remains, once no agent can be working on them any more".to_owned(),
             ),
         };
-        Some(Finding { kind: FindingKind::ObjectWithoutRow, subject: place.to_string(), details, repair, proposal })
+        Some(Finding {
+            kind: FindingKind::ObjectWithoutRow,
+            subject: place.to_string(),
+            details,
+            repair,
+            proposal,
+        })
     }
 
     /// Old enough that no agent still writes it, and the agent, if there is one, has said so.
@@ -185,7 +200,8 @@ impl Look<'_> {
 
     /// What an agent knows and the database does not, or knows otherwise.
     fn entry(&self, entry: &JournalEntry) -> Vec<Finding> {
-        let known = self.facts.operations.iter().find(|row| (row.kind, &row.name) == (entry.kind, &entry.name));
+        let known =
+            self.facts.operations.iter().find(|row| (row.kind, &row.name) == (entry.kind, &entry.name));
         if known.is_some_and(|row| !row.is_own) {
             return Vec::new();
         }
@@ -209,7 +225,9 @@ impl Look<'_> {
                 let kind = FindingKind::OperationUnknownToDatabase;
                 findings.push(found(kind, details, Repair::ByHand, SET_BACK));
             }
-            Some(row) if entry.is_running && has_ended(row) && self.is_older(self.grace.operations, row.since) => {
+            Some(row)
+                if entry.is_running && has_ended(row) && self.is_older(self.grace.operations, row.since) =>
+            {
                 let (repair, proposal) =
                     if row.status == "failed" { self.stop(entry) } else { (Repair::ByHand, ASK_THE_AGENT) };
                 let details = format!("the agent works on it; for the database it is {}", row.status);
@@ -218,7 +236,8 @@ impl Look<'_> {
             _ => {}
         }
         if let Some(row) = known.filter(|row| entry.epoch > row.epoch) {
-            let details = format!("the agent has seen epoch {}, the database knows {}", entry.epoch, row.epoch);
+            let details =
+                format!("the agent has seen epoch {}, the database knows {}", entry.epoch, row.epoch);
             findings.push(found(FindingKind::EpochAheadAtAgent, details, Repair::ByHand, SET_BACK));
         }
         let has_ended_long_ago = entry.finished_at.is_some_and(|at| self.is_older(self.grace.operations, at));
@@ -235,8 +254,7 @@ impl Look<'_> {
         let is_whole = |folder: &Folder| {
             folder.place.backup_id == entry.name && !matches!(folder.content, Content::Partial)
         };
-        let may_be_whole =
-            entry.kind == OperationKind::Backup && self.facts.folders.iter().any(is_whole);
+        let may_be_whole = entry.kind == OperationKind::Backup && self.facts.folders.iter().any(is_whole);
         match may_be_whole {
             true => (Repair::ByHand, ASK_THE_AGENT),
             false => (
@@ -255,7 +273,8 @@ impl Look<'_> {
             subject: format!("{} {}", row.kind.as_str(), row.name),
             details: "it runs for the database, and the agent has never heard of it".to_owned(),
             repair: Repair::EnqueueJobs,
-            proposal: "its watcher ends it as agent_lost_operation; --repair makes sure that there is one".to_owned(),
+            proposal: "its watcher ends it as agent_lost_operation; --repair makes sure that there is one"
+                .to_owned(),
         })
     }
 }
