@@ -15,6 +15,7 @@ pub mod delete_backups;
 pub mod download_backup;
 pub mod inspect;
 pub mod list_audit_events;
+pub mod measure;
 pub mod plan_deletions;
 pub mod rebuild_catalogue;
 pub mod reconcile;
