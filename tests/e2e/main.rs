@@ -9,5 +9,6 @@ mod brokers;
 mod crashes;
 mod data_services;
 mod deletion;
+mod reconciling;
 mod starting;
 mod watching;
