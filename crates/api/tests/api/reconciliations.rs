@@ -97,6 +97,14 @@ async fn metrics_tell_what_runs_waits_and_differs() {
     }
     let age = text.lines().find_map(|line| line.strip_prefix("backup_manager_reconciliation_age_seconds "));
     assert!(age.unwrap().parse::<u32>().unwrap() >= 90);
+    let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/alerts.yml");
+    let rules = std::fs::read_to_string(rules).unwrap();
+    let words = rules.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let alerted: Vec<_> = words.filter(|word| word.starts_with("backup_manager_")).collect();
+    assert!(alerted.len() > 5, "{alerted:?}");
+    for name in alerted {
+        assert!(text.contains(&format!("# TYPE {name} gauge")), "deploy/alerts.yml: {name}");
+    }
     let form = |line: &str| line.starts_with("# ") || line.rsplit(' ').next().unwrap().parse::<f64>().is_ok();
     assert!(text.lines().all(form), "{text}");
 }
