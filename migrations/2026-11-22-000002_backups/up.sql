@@ -181,6 +181,50 @@ CREATE TABLE catalogue_findings (
 );
 CREATE INDEX catalogue_findings_of_rebuild ON catalogue_findings (rebuild_id, id);
 
+-- A comparison of the database with the stores and the agents' journals. It goes on behind its position after an
+-- interruption.
+CREATE TABLE reconciliations (
+    id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    -- the scheduled job that made it; none when somebody asked for it
+    job_id          bigint UNIQUE,
+    requested_by    text NOT NULL,
+    is_repair       boolean NOT NULL,
+    is_deep         boolean NOT NULL,
+    -- none: all
+    instance_guid   text,
+    status          text NOT NULL DEFAULT 'queued' CHECK (status IN ('queued', 'running', 'done', 'failed')),
+    phase           text NOT NULL DEFAULT 'instances' CHECK (phase IN ('instances', 'folders', 'bytes')),
+    position        text NOT NULL DEFAULT '',
+    instances_total bigint NOT NULL DEFAULT 0,
+    instances_done  bigint NOT NULL DEFAULT 0,
+    -- differences by kind, those beyond the ones that are kept included
+    counts          jsonb NOT NULL DEFAULT '{}',
+    not_compared    bigint NOT NULL DEFAULT 0,
+    notes           bigint NOT NULL DEFAULT 0,
+    msg             text,
+    requested_at    timestamptz NOT NULL DEFAULT now(),
+    started_at      timestamptz,
+    finished_at     timestamptz
+);
+-- the last complete one of everything, for the metrics
+CREATE INDEX reconciliations_complete ON reconciliations (id) WHERE status = 'done' AND instance_guid IS NULL;
+
+CREATE TABLE reconciliation_findings (
+    id                bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    reconciliation_id bigint NOT NULL REFERENCES reconciliations ON DELETE CASCADE,
+    class             text NOT NULL CHECK (class IN ('difference', 'not_compared', 'note')),
+    kind              text NOT NULL,
+    subject           text NOT NULL,
+    instance_guid     text,
+    details           text NOT NULL,
+    repair            text,
+    proposal          text,
+    -- what became of the repair, when one was asked for
+    outcome           text,
+    UNIQUE (reconciliation_id, kind, subject)
+);
+CREATE INDEX reconciliation_findings_in_order ON reconciliation_findings (reconciliation_id, id);
+
 CREATE TABLE audit_events (
     id                    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at                    timestamptz NOT NULL DEFAULT now(),

@@ -10,5 +10,6 @@ mod catalogue;
 mod crashes;
 mod data_services;
 mod deletion;
+mod reconciling;
 mod starting;
 mod watching;

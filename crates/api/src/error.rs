@@ -175,7 +175,9 @@ fn word(error: &Error) -> Word {
         Error::InstanceNotFound(_)
         | Error::BackupNotFound(_)
         | Error::RestoreNotFound(_)
-        | Error::RebuildNotFound(_) => Word::NotFound,
+        | Error::RebuildNotFound(_)
+        | Error::ReconciliationNotFound(_)
+        | Error::NoReconciliation => Word::NotFound,
         Error::InstanceDeleted(_) => Word::Gone,
         Error::BackupInUse => Word::Locked,
         Error::BackupUnfinished(_) => Word::BackupInProgress,

@@ -9,7 +9,7 @@ use actix_web::{FromRequest, Handler, Responder, Route, guard, web};
 
 use crate::auth::{self, Audience};
 use crate::error::ApiError;
-use crate::handlers::{backup_agent, docs, health, instances, openapi, service_instances, v1, v2};
+use crate::handlers::{backup_agent, docs, health, instances, metrics, openapi, service_instances, v1, v2};
 use crate::openapi::{Description, operations as describe};
 use crate::patience;
 
@@ -44,6 +44,12 @@ pub fn of_the_fleet() -> Vec<Endpoint> {
             .get(v2::catalogue::rebuilds::findings::list, describe::catalogue::findings),
         at("/v2/queues").get(v2::queues::list, describe::v2::queues),
         at("/v2/queues/jobs").get(v2::queues::jobs::list, describe::v2::jobs),
+        at("/metrics").get(metrics::show, describe::v2::metrics),
+        at("/v2/reconciliations").post(v2::reconciliations::create, describe::v2::request_reconciliation),
+        // Before the numbers, which it would be taken for.
+        at("/v2/reconciliations/latest")
+            .get(v2::reconciliations::latest::show, describe::v2::latest_reconciliation),
+        at("/v2/reconciliations/{id}").get(v2::reconciliations::show, describe::v2::reconciliation),
         at("/v2/retention").get(v2::retention::list, describe::v2::retention),
     ]
 }

@@ -7,7 +7,7 @@ use backup_queue::{NewJob, Schedule};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::domain::identifiers::{RebuildId, ServiceInstanceId};
+use crate::domain::identifiers::{RebuildId, ReconciliationId, ServiceInstanceId};
 use crate::domain::operation::OperationKind;
 use crate::manager::Policy;
 
@@ -107,6 +107,14 @@ pub struct RebuildCatalogueArguments {
     pub id: RebuildId,
 }
 
+/// Arguments of `reconcile`; the schedule's job makes a reconciliation of its own.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ReconcileArguments {
+    /// The reconciliation's number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<ReconciliationId>,
+}
+
 /// Kind of [`backup_all`].
 pub const KIND_BACKUP_ALL: &str = "backup_all";
 /// Kind of [`start_operation`].
@@ -121,6 +129,9 @@ pub const KIND_DELETE_BACKUPS: &str = "delete_backups";
 pub const KIND_UPDATE_INSTANCE_STATE: &str = "update_instance_state";
 /// Kind of [`rebuild_catalogue`].
 pub const KIND_REBUILD_CATALOGUE: &str = "rebuild_catalogue";
+
+/// Kind of [`reconcile`].
+pub const KIND_RECONCILE: &str = "reconcile";
 
 /// Backs up all eligible instances; one at a time is enough.
 pub fn backup_all() -> NewJob {
@@ -190,6 +201,16 @@ pub fn rebuild_catalogue(id: RebuildId) -> NewJob {
         .max_attempts(PATIENT)
 }
 
+/// Compares the ledgers: for the schedule, or as somebody has asked. On the queue that looks at the world outside, behind
+/// everything else there.
+pub fn reconcile(id: Option<ReconciliationId>) -> NewJob {
+    let key = id.map_or_else(|| "reconcile-scheduled".to_owned(), |id| format!("reconcile-{id}"));
+    NewJob::new(UPDATE_INSTANCE_STATE, KIND_RECONCILE, to_value(&ReconcileArguments { id }))
+        .priority(PRIORITY_BACKGROUND)
+        .unique_key(key)
+        .max_attempts(PATIENT)
+}
+
 /// Unique key of [`start_operation`], with which a waiting operation is woken.
 pub fn start_key(kind: OperationKind, id: i64) -> String {
     format!("start-{}-{id}", kind.as_str())
@@ -209,7 +230,9 @@ pub struct ScheduleSettings {
     pub delete_backup_repeat: String,
     /// When the brokers are asked.
     pub update_instance_state_repeat: String,
-    /// IANA name of the time zone of all three.
+    /// When the ledgers are compared; none: only when somebody asks.
+    pub reconcile_repeat: Option<String>,
+    /// IANA name of the time zone of all.
     pub time_zone: String,
 }
 
@@ -221,7 +244,9 @@ pub fn schedules(settings: &ScheduleSettings) -> Vec<Schedule> {
         time_zone: settings.time_zone.clone(),
         job,
     };
-    vec![
+    let reconcile =
+        settings.reconcile_repeat.as_ref().map(|cron| schedule("reconcile", cron, reconcile(None)));
+    let always = vec![
         schedule("full_backup", &settings.full_backup_repeat, backup_all()),
         schedule(
             "delete_backup_mark",
@@ -234,7 +259,8 @@ pub fn schedules(settings: &ScheduleSettings) -> Vec<Schedule> {
             &settings.update_instance_state_repeat,
             update_instance_state(None),
         ),
-    ]
+    ];
+    always.into_iter().chain(reconcile).collect()
 }
 
 fn operation_arguments(kind: OperationKind, id: i64) -> Value {

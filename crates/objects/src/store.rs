@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
@@ -26,6 +27,8 @@ pub struct Object {
     pub path: String,
     /// Stored bytes.
     pub size: u64,
+    /// When it was stored, by the store's clock.
+    pub modified_at: DateTime<Utc>,
 }
 
 /// What the library knows of a provider.
@@ -160,7 +163,11 @@ impl Store {
             .await
             .map_err(|e| self.failed("list", folder, e))?
             .into_iter()
-            .map(|meta| Object { path: meta.location.to_string(), size: meta.size })
+            .map(|meta| Object {
+                path: meta.location.to_string(),
+                size: meta.size,
+                modified_at: meta.last_modified,
+            })
             .collect();
         objects.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(objects)

@@ -19,6 +19,8 @@ pub(super) fn of_path(path: &str) -> Vec<Ref> {
         found.push("RestoreId");
     } else if path.contains("/rebuilds/{id}") {
         found.push("RebuildId");
+    } else if path.contains("/reconciliations/{id}") {
+        found.push("ReconciliationId");
     } else if path.contains("{id}") {
         found.push("BackupId");
     }
@@ -42,6 +44,7 @@ pub(super) fn components() -> [(&'static str, Parameter); 4] {
         ("BackupId", number("backup")),
         ("RestoreId", number("restore")),
         ("RebuildId", number("rebuild")),
+        ("ReconciliationId", number("reconciliation")),
     ]
 }
 

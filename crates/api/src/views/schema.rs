@@ -4,6 +4,7 @@
 use backup_core::domain::audit::AuditAction;
 use backup_core::domain::backup::BackupStatus;
 use backup_core::domain::catalogue::{FindingOutcome, RebuildStatus};
+use backup_core::domain::reconciliation::Class;
 use backup_core::domain::restore::RestoreStatus;
 use backup_core::domain::retention::RetentionAction;
 use backup_core::jobs::QUEUES;
@@ -90,6 +91,16 @@ pub(crate) fn queue() -> Schema {
 /// Where a job stands.
 pub(crate) fn job_state() -> Schema {
     words(&JobState::ALL.map(JobState::as_str))
+}
+
+/// How a long piece of the operator's work stands.
+pub(crate) fn run_status() -> Schema {
+    words(&["queued", "running", "done", "failed"])
+}
+
+/// What sort of thing a reconciliation says.
+pub(crate) fn finding_class() -> Schema {
+    words(&Class::ALL.map(Class::as_str))
 }
 
 /// The one word of a healthy part.

@@ -34,5 +34,6 @@ mod proxies;
 mod proxy;
 mod public_api;
 mod queues;
+mod reconciliations;
 mod restores;
 mod shutdown;

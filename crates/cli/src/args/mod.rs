@@ -5,6 +5,7 @@ mod backups;
 mod catalogue;
 mod instances;
 mod queues;
+mod reconcile;
 mod restores;
 
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ pub use backups::{BackupsCommand, DownloadArgs};
 pub use catalogue::{CatalogueCommand, RebuildArgs};
 pub use instances::{ConfigChanges, ConfigCommand, InstancesCommand};
 pub use queues::{JobState, QueuesArgs, QueuesCommand};
+pub use reconcile::ReconcileArgs;
 pub use restores::RestoresCommand;
 
 use crate::output::Format;
@@ -91,6 +93,8 @@ pub enum Command {
     /// Backups that lie in the stores and are not in the database
     #[command(subcommand)]
     Catalogue(CatalogueCommand),
+    /// Compares the database with the stores and the agents, and reports every difference
+    Reconcile(ReconcileArgs),
     /// Starts a backup of all service instances now
     BackupAll,
     /// Asks whether the manager is healthy
@@ -168,6 +172,10 @@ mod tests {
             "backupctl audit --token-file f -o json",
             "backupctl catalogue rebuild --store main --dry-run --wait --wait-timeout 2h",
             "backupctl catalogue show 1 -o json",
+            "backupctl reconcile",
+            "backupctl reconcile --dry-run --wait --instance g --deep",
+            "backupctl reconcile --repair --no-wait",
+            "backupctl reconcile --show latest -o json",
             "backupctl backup-all",
             "backupctl health -o json",
             "backupctl hash-password --password-file f",
@@ -186,6 +194,8 @@ mod tests {
             "backupctl instances config set g",
             "backupctl --password secret health",
             "backupctl queues jobs --state lost",
+            "backupctl reconcile --repair --dry-run",
+            "backupctl reconcile --show 3 --repair",
             "backupctl audit --since yesterday",
             "backupctl audit --limit 0",
             "backupctl audit --token-file f --password-file g",

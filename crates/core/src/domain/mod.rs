@@ -12,6 +12,7 @@ pub mod instance;
 pub mod key_envelope;
 pub mod operation;
 pub mod reason;
+pub mod reconciliation;
 pub mod restore;
 pub mod retention;
 pub mod scope;

@@ -13,6 +13,8 @@ pub mod listings;
 mod lost;
 pub mod migrations;
 pub mod operations;
+pub mod reconciliation_facts;
+pub mod reconciliations;
 pub mod restores;
 pub mod retention_facts;
 pub mod row_counts;

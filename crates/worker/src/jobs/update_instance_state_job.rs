@@ -3,8 +3,9 @@
 
 use backup_core::Manager;
 use backup_core::actions::rebuild_catalogue::rebuild_catalogue;
+use backup_core::actions::reconcile::reconcile as compare_ledgers;
 use backup_core::actions::synchronise_instances::{synchronise_all, synchronise_broker};
-use backup_core::jobs::{RebuildCatalogueArguments, UpdateInstanceStateArguments};
+use backup_core::jobs::{RebuildCatalogueArguments, ReconcileArguments, UpdateInstanceStateArguments};
 use backup_queue::{ClaimedJob, JobError, Outcome};
 
 pub(super) async fn run(manager: Manager, job: ClaimedJob) -> Result<Outcome, JobError> {
@@ -19,4 +20,10 @@ pub(super) async fn run(manager: Manager, job: ClaimedJob) -> Result<Outcome, Jo
 pub(super) async fn rebuild(manager: Manager, job: ClaimedJob) -> Result<Outcome, JobError> {
     let arguments: RebuildCatalogueArguments = super::arguments(&job)?;
     rebuild_catalogue(&manager, &job, arguments.id).await.map_err(super::failed)
+}
+
+/// Compares the ledgers.
+pub(super) async fn reconcile(manager: Manager, job: ClaimedJob) -> Result<Outcome, JobError> {
+    let arguments: ReconcileArguments = super::arguments(&job)?;
+    compare_ledgers(&manager, &job, arguments.id).await.map_err(super::failed)
 }

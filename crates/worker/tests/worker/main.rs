@@ -9,6 +9,7 @@ mod backup_all_job;
 mod backup_deleter_job;
 mod backup_watcher_job;
 mod rebuild_catalogue;
+mod reconcile;
 mod restore_watcher_job;
 mod schedules;
 mod update_instance_state_job;

@@ -4,4 +4,5 @@ pub(crate) mod audit;
 pub(crate) mod catalogue;
 pub(crate) mod healthy;
 pub(crate) mod queues;
+pub(crate) mod reconciliations;
 pub(crate) mod retention;
