@@ -10,4 +10,5 @@ mod backup_deleter_job;
 mod backup_watcher_job;
 mod restore_watcher_job;
 mod schedules;
+mod second_thoughts;
 mod update_instance_state_job;
