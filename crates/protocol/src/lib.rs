@@ -255,7 +255,7 @@ pub struct ListedObjects {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OperationError {
     /// Stable, machine-readable: `data_service_error`, `store_error`, `interrupted`, `timed_out`,
-    /// `checksum_mismatch`, `decryption_failed`, `bad_request`, `internal`.
+    /// `checksum_mismatch`, `decryption_failed`, `bad_request`, `internal`; of a cancelled operation [`NEVER_BEGUN`].
     pub code: String,
     /// For a person; secrets are redacted by the agent.
     pub message: String,
@@ -271,4 +271,22 @@ pub struct Refusal {
     /// With `OperationRunning`: the id of the operation that runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub running_id: Option<String>,
+    /// With `StaleEpoch`: the newest epoch the agent has seen for this operation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest_epoch: Option<i64>,
 }
+
+/// Query of `DELETE` on `/v1/backups/{id}` and `/v1/restores/{id}`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StopOrder {
+    /// Speaks for all dispatches up to this one, and is refused when the agent has seen a newer one. None, as from
+    /// clients that know nothing of epochs, speaks for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<i64>,
+    /// Only see to it that it never begins; leave alone what has begun.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unless_begun: bool,
+}
+
+/// `code` of the error of an operation that was stopped before it had begun, and never will.
+pub const NEVER_BEGUN: &str = "never_begun";

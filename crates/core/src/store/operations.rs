@@ -111,6 +111,17 @@ pub fn update_not_at_agent(conn: &mut PgConnection, kind: OperationKind, id: i64
     execute_one(conn, id, &format!("UPDATE {} SET may_be_at_agent = false WHERE id = $1", table(kind)))
 }
 
+/// The agent has seen this epoch, which a database that was set back does not know of.
+pub fn update_epoch(conn: &mut PgConnection, kind: OperationKind, id: i64, newest: i64) -> Result<()> {
+    let statement = format!(
+        "UPDATE {} SET dispatch_epoch = greatest(dispatch_epoch, $2), updated_at = now() WHERE id = $1",
+        table(kind)
+    );
+    let changed =
+        diesel::sql_query(statement).bind::<BigInt, _>(id).bind::<BigInt, _>(newest).execute(conn)?;
+    expect_one(changed, id)
+}
+
 /// `queued` → `running`. The database refuses it with [`Error::InstanceBusy`] while another operation of the
 /// instance runs.
 pub fn update_running(conn: &mut PgConnection, kind: OperationKind, id: i64) -> Result<()> {

@@ -6,6 +6,7 @@ use backup_core::clients::agent::{AgentClient, AgentCredential, AgentEndpoint, A
 use backup_core::clients::{HttpLimits, TlsOptions};
 use backup_protocol::{
     Compression, CompressionScheme, Encryption, EncryptionScheme, InstanceRef, OperationState, StartBackup,
+    StopOrder,
 };
 use secrecy::SecretString;
 use serde_json::{Value, json as value};
@@ -74,9 +75,10 @@ async fn restores_have_their_own_path_and_cancelling_is_a_delete() {
     let server = Scripted::start(vec![json(202, running()), json(202, running())]).await;
     let (client, agent) = (client(), endpoint(&server));
     client.status(&agent, OperationKind::Restore, "b-1").await.unwrap().unwrap();
-    client.cancel(&agent, OperationKind::Backup, "b-1").await.unwrap().unwrap();
+    let order = StopOrder { epoch: Some(3), unless_begun: true };
+    client.cancel(&agent, OperationKind::Backup, "b-1", order).await.unwrap().unwrap();
     assert!(server.requests()[0].starts_with("GET /v1/restores/b-1 "));
-    assert!(server.requests()[1].starts_with("DELETE /v1/backups/b-1 "));
+    assert!(server.requests()[1].starts_with("DELETE /v1/backups/b-1?epoch=3&unless_begun=true "));
 }
 
 #[tokio::test]

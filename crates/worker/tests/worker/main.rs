@@ -12,4 +12,5 @@ mod rebuild_catalogue;
 mod reconcile;
 mod restore_watcher_job;
 mod schedules;
+mod second_thoughts;
 mod update_instance_state_job;

@@ -7,7 +7,9 @@ mod error;
 
 use std::time::Duration;
 
-use backup_protocol::{AgentInfo, ListedOperation, OperationStatus, StartBackup, StartRestore};
+use backup_protocol::{
+    AgentInfo, ListedOperation, OperationStatus, StartBackup, StartRestore, StopOrder,
+};
 use reqwest::{Client, Method, StatusCode};
 use serde::Serialize;
 use url::Url;
@@ -83,17 +85,26 @@ impl AgentClient {
         kind: OperationKind,
         id: &str,
     ) -> Result<Option<OperationStatus>, AgentError> {
-        self.known(agent, Method::GET, kind, id).await
+        self.known(agent, Method::GET, agent.operation_url(segment(kind), id)?, id).await
     }
 
-    /// Asks the agent to cancel an operation and to remove what it left behind; none when it has never heard of it.
+    /// Asks the agent to cancel an operation and to remove what it left behind; none when it has never heard of it, and
+    /// does not remember the order.
     pub async fn cancel(
         &self,
         agent: &AgentEndpoint,
         kind: OperationKind,
         id: &str,
+        order: StopOrder,
     ) -> Result<Option<OperationStatus>, AgentError> {
-        self.known(agent, Method::DELETE, kind, id).await
+        let mut url = agent.operation_url(segment(kind), id)?;
+        if let Some(epoch) = order.epoch {
+            url.query_pairs_mut().append_pair("epoch", &epoch.to_string());
+        }
+        if order.unless_begun {
+            url.query_pairs_mut().append_pair("unless_begun", "true");
+        }
+        self.known(agent, Method::DELETE, url, id).await
     }
 
     /// Reads the agent's whole journal; none when the agent does not offer it.
@@ -139,10 +150,9 @@ impl AgentClient {
         &self,
         agent: &AgentEndpoint,
         method: Method,
-        kind: OperationKind,
+        url: Url,
         id: &str,
     ) -> Result<Option<OperationStatus>, AgentError> {
-        let url = agent.operation_url(segment(kind), id)?;
         let (status, body) = self.exchange(agent, method, url, None::<&()>).await?;
         match status {
             StatusCode::OK | StatusCode::ACCEPTED => answer::operation(id, &body).map(Some),

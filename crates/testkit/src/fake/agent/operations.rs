@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use backup_protocol::{
-    ListedOperation, OperationError, OperationState, OperationStatus, StartBackup, StartRestore,
+    ListedOperation, NEVER_BEGUN, OperationError, OperationState, OperationStatus, StartBackup, StartRestore,
 };
 use chrono::Utc;
 
@@ -127,9 +127,11 @@ impl Operations {
     }
 
     /// Cancels what runs. What was never heard of is remembered as cancelled, so that a late start starts nothing.
-    pub(super) fn cancel(&mut self, id: &str) -> OperationStatus {
+    pub(super) fn cancel(&mut self, id: &str, epoch: i64) -> OperationStatus {
         if self.status(id).is_none() {
-            let status = self.fresh(id, 0);
+            let mut status = self.fresh(id, epoch);
+            let message = "it was stopped before it had begun".to_owned();
+            status.error = Some(OperationError { code: NEVER_BEGUN.to_owned(), message });
             self.all.push(Operation {
                 start: None,
                 plan: self.plan.clone(),
