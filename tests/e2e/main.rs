@@ -6,6 +6,7 @@ mod house;
 
 mod backupctl;
 mod brokers;
+mod catalogue;
 mod crashes;
 mod data_services;
 mod deletion;

@@ -38,6 +38,10 @@ pub fn of_the_fleet() -> Vec<Endpoint> {
         at("/backup_agent/backup").post(backup_agent::backup::create, describe::backup_agent::backup),
         at("/backup_agent/restores").post(backup_agent::restores::create, describe::backup_agent::restores),
         at("/v2/audit").get(v2::audit::list, describe::v2::audit),
+        at("/v2/catalogue/rebuild").post(v2::catalogue::rebuild::create, describe::catalogue::rebuild),
+        at("/v2/catalogue/rebuilds/{id}").get(v2::catalogue::rebuilds::show, describe::catalogue::show),
+        at("/v2/catalogue/rebuilds/{id}/findings")
+            .get(v2::catalogue::rebuilds::findings::list, describe::catalogue::findings),
         at("/v2/queues").get(v2::queues::list, describe::v2::queues),
         at("/v2/queues/jobs").get(v2::queues::jobs::list, describe::v2::jobs),
         at("/metrics").get(metrics::show, describe::v2::metrics),

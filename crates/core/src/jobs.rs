@@ -196,7 +196,7 @@ pub fn update_instance_state(broker: Option<&str>) -> NewJob {
 /// Looks for backups without a row. On the queue that learns what exists, behind the synchronisation of brokers.
 pub fn rebuild_catalogue(id: RebuildId) -> NewJob {
     NewJob::new(UPDATE_INSTANCE_STATE, KIND_REBUILD_CATALOGUE, to_value(&RebuildCatalogueArguments { id }))
-        .priority(PRIORITY_SCHEDULED)
+        .priority(PRIORITY_BACKGROUND)
         .unique_key(format!("rebuild-catalogue-{id}"))
         .max_attempts(PATIENT)
 }

@@ -187,7 +187,7 @@ impl Store {
             Err(error) => return Err(self.failed("list", folder, error)),
         };
         let mut names: Vec<String> =
-            found.iter().filter_map(|path| Some(path.parts().last()?.as_ref().to_owned())).collect();
+            found.iter().filter_map(|path| Some(path.parts().next_back()?.as_ref().to_owned())).collect();
         names.sort_unstable();
         Ok(names)
     }

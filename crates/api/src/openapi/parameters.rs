@@ -19,6 +19,8 @@ pub(super) fn of_path(path: &str) -> Vec<Ref> {
         found.push("RestoreId");
     } else if path.contains("/reconciliations/{id}") {
         found.push("ReconciliationId");
+    } else if path.contains("/rebuilds/{id}") {
+        found.push("RebuildId");
     } else if path.contains("{id}") {
         found.push("BackupId");
     }
@@ -26,7 +28,7 @@ pub(super) fn of_path(path: &str) -> Vec<Ref> {
 }
 
 /// The components that [`of_path`] refers to.
-pub(super) fn components() -> [(&'static str, Parameter); 4] {
+pub(super) fn components() -> [(&'static str, Parameter); 5] {
     let number = |of: &str| {
         let text = format!("The number of the {of}.");
         in_path("id", &text, id(), json!(1))
@@ -42,6 +44,7 @@ pub(super) fn components() -> [(&'static str, Parameter); 4] {
         ("BackupId", number("backup")),
         ("RestoreId", number("restore")),
         ("ReconciliationId", number("reconciliation")),
+        ("RebuildId", number("rebuild")),
     ]
 }
 

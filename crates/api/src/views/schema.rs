@@ -3,6 +3,7 @@
 
 use backup_core::domain::audit::AuditAction;
 use backup_core::domain::backup::BackupStatus;
+use backup_core::domain::catalogue::{FindingOutcome, RebuildStatus};
 use backup_core::domain::reconciliation::Class;
 use backup_core::domain::restore::RestoreStatus;
 use backup_core::domain::retention::RetentionAction;
@@ -70,6 +71,16 @@ pub(crate) fn retention_action() -> Schema {
 /// What was done.
 pub(crate) fn audit_action() -> Schema {
     words(&AuditAction::ALL.iter().map(|action| action.as_str()).collect::<Vec<_>>())
+}
+
+/// Where a rebuild of the catalogue stands.
+pub(crate) fn rebuild_status() -> Schema {
+    words(&RebuildStatus::ALL.map(RebuildStatus::as_str))
+}
+
+/// What became of a folder without a row.
+pub(crate) fn finding_outcome() -> Schema {
+    words(&FindingOutcome::ALL.iter().map(|outcome| outcome.as_str()).collect::<Vec<_>>())
 }
 
 /// The queues.

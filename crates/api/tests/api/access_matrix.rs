@@ -91,6 +91,12 @@ impl World {
             return path.replace("{id}", &id);
         }
         let backup = self.app.database.seed_backup(instance, "done", 1).unwrap();
+        if path.contains("/rebuilds/{id}") {
+            let sql = "INSERT INTO catalogue_rebuilds (is_dry_run, requested_by) VALUES (true, 'admin')";
+            self.app.database.execute(sql).unwrap();
+            let id = self.app.database.value("SELECT max(id) FROM catalogue_rebuilds").unwrap().unwrap();
+            return path.replace("{id}", &id);
+        }
         let id = match path.contains("/restores/{id}") {
             false => backup.id.to_string(),
             true => {

@@ -14,6 +14,7 @@ mod app;
 mod audit;
 mod backup_agent;
 mod backups;
+mod catalogue;
 mod clients;
 mod database;
 mod download;

@@ -2,6 +2,7 @@
 
 mod audit;
 mod backups;
+mod catalogue;
 mod instances;
 mod queues;
 mod reconcile;
@@ -13,6 +14,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub use audit::AuditArgs;
 pub use backups::{BackupsCommand, DownloadArgs};
+pub use catalogue::{CatalogueCommand, RebuildArgs};
 pub use instances::{ConfigChanges, ConfigCommand, InstancesCommand};
 pub use queues::{JobState, QueuesArgs, QueuesCommand};
 pub use reconcile::ReconcileArgs;
@@ -90,6 +92,9 @@ pub enum Command {
     Audit(AuditArgs),
     /// Compares the database with the stores and the agents, and reports every difference
     Reconcile(ReconcileArgs),
+    /// Backups that lie in the stores and are not in the database
+    #[command(subcommand)]
+    Catalogue(CatalogueCommand),
     /// Starts a backup of all service instances now
     BackupAll,
     /// Asks whether the manager is healthy
@@ -169,6 +174,8 @@ mod tests {
             "backupctl reconcile --dry-run --wait --instance g --deep",
             "backupctl reconcile --repair --no-wait",
             "backupctl reconcile --show latest -o json",
+            "backupctl catalogue rebuild --store main --dry-run --wait --wait-timeout 2h",
+            "backupctl catalogue show 1 -o json",
             "backupctl backup-all",
             "backupctl health -o json",
             "backupctl hash-password --password-file f",

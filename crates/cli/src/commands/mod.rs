@@ -2,6 +2,7 @@
 
 mod audit;
 mod backups;
+mod catalogue;
 mod download;
 mod hash_password;
 mod instances;
@@ -34,6 +35,7 @@ pub async fn run(cli: Cli, screen: &mut Screen) -> Result<(), Error> {
         Command::Retention(args) => operator::retention(&client()?, screen, args).await,
         Command::Audit(args) => audit::run(&client()?, screen, args).await,
         Command::Reconcile(args) => reconcile::run(&client()?, screen, args).await,
+        Command::Catalogue(command) => catalogue::run(&client()?, screen, command).await,
         Command::BackupAll => operator::backup_all(&client()?, screen).await,
     }
 }

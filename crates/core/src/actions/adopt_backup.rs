@@ -286,10 +286,11 @@ fn take_over(conn: &mut PgConnection, instance: &ServiceInstance, found: &Stored
         adoptions::update_backup_guid(conn, instance.id, &found.backup_guid)?;
     }
     let triggered_at = found.envelope.triggered_at;
-    let configured = AuditAction::ConfigureInstance;
-    if !adoptions::has_later_adopted(conn, instance.id, triggered_at)?
-        && !audit_events::is_later_than(conn, configured, &found.guid, triggered_at)?
-    {
+    if adoptions::has_later_adopted(conn, instance.id, triggered_at)? {
+        return Ok(());
+    }
+    adoptions::update_facts(conn, instance.id, &found.envelope.instance)?;
+    if !audit_events::is_later_than(conn, AuditAction::ConfigureInstance, &found.guid, triggered_at)? {
         adoptions::update_configuration(conn, instance.id, &found.envelope.instance)?;
     }
     Ok(())

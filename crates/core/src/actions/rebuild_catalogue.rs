@@ -156,7 +156,7 @@ async fn examine_patiently(
     name: &str,
 ) -> Result<std::result::Result<StoredBackup, Obstacle>> {
     match examine(manager, store, prefix, name).await {
-        Err(Error::Objects(error)) if job.attempt >= TRIES => {
+        Err(Error::Objects(error)) if job.attempt >= TRIES || !error.is_retryable() => {
             Ok(Err(Obstacle::new(FindingOutcome::Unreadable, error.to_string())))
         }
         outcome => outcome,

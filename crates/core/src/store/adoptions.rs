@@ -242,6 +242,23 @@ pub fn update_configuration(
     Ok(())
 }
 
+/// Of an instance that is known from its backups alone: whose it was, and what else a broker would say.
+pub fn update_facts(conn: &mut PgConnection, id: ServiceInstanceId, facts: &InstanceFacts) -> Result<()> {
+    use service_instances as i;
+    // Only `insert_deleted_instance` makes instances that were never alive here.
+    let was_never_listed = i::deleted_at.eq(i::created_at.nullable());
+    diesel::update(i::table.filter(i::id.eq(id.0).and(was_never_listed)))
+        .set((
+            i::deployment_name.eq(&facts.deployment_name),
+            i::plan_guid.eq(&facts.plan_guid),
+            i::service_guid.eq(&facts.service_guid),
+            i::organization_guid.eq(&facts.organization_guid),
+            i::space_guid.eq(&facts.space_guid),
+        ))
+        .execute(conn)?;
+    Ok(())
+}
+
 /// The instance had a good backup at this time.
 pub fn update_last_done(
     conn: &mut PgConnection,
