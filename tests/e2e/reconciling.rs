@@ -2,13 +2,15 @@
 
 use std::fs;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use backup_testkit::Plan;
 use local_installation::Programs;
 use serde_json::{Value, json};
 
 use crate::house::{House, Pretender};
+
+const HOUR: Duration = Duration::from_secs(3600);
 
 fn reconcile(house: &House) -> (i32, Value) {
     let output = Command::new(Programs::beside_this_one().unwrap().find("backupctl").unwrap())
@@ -48,6 +50,8 @@ async fn what_happened_behind_the_managers_back_is_named_and_the_metric_shows_it
     let alien = pretender.directory().join("backups/nobody/nobody-1");
     fs::create_dir_all(&alien).unwrap();
     fs::write(alien.join("data.00001"), "somebody's").unwrap();
+    let object = fs::File::options().write(true).open(alien.join("data.00001")).unwrap();
+    object.set_modified(SystemTime::now() - 2 * HOUR).unwrap();
     pretender.agent.plan(Plan::running());
     let id = house.api.request_backup("i-1").await.unwrap();
     house
@@ -65,7 +69,6 @@ async fn what_happened_behind_the_managers_back_is_named_and_the_metric_shows_it
     let url = format!("{}/v1/backups/stranger", pretender.agent.url());
     let started = reqwest::Client::new().put(url).basic_auth(user, Some(password)).json(&start).send().await;
     assert_eq!(started.unwrap().status(), 202);
-    house.database.advance(Duration::from_secs(2 * 3600)).unwrap();
 
     let (code, differing) = reconcile(&house);
     assert_eq!(code, 1);

@@ -17,10 +17,10 @@ pub(super) fn of_path(path: &str) -> Vec<Ref> {
     }
     if path.contains("/restores/{id}") {
         found.push("RestoreId");
-    } else if path.contains("/rebuilds/{id}") {
-        found.push("RebuildId");
     } else if path.contains("/reconciliations/{id}") {
         found.push("ReconciliationId");
+    } else if path.contains("/rebuilds/{id}") {
+        found.push("RebuildId");
     } else if path.contains("{id}") {
         found.push("BackupId");
     }
@@ -43,8 +43,8 @@ pub(super) fn components() -> [(&'static str, Parameter); 5] {
         ("InstanceId", guid),
         ("BackupId", number("backup")),
         ("RestoreId", number("restore")),
-        ("RebuildId", number("rebuild")),
         ("ReconciliationId", number("reconciliation")),
+        ("RebuildId", number("rebuild")),
     ]
 }
 

@@ -71,7 +71,7 @@ pub(crate) struct ReconciliationView {
 
 /// Something a reconciliation says.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Finding)]
+#[schema(as = ReconciliationFinding)]
 pub(crate) struct FindingView {
     #[schema(schema_with = finding_class)]
     class: &'static str,

@@ -5,6 +5,6 @@ mod objects;
 
 pub use client::ApiClient;
 pub use objects::{
-    AuditEvent, Backup, Instance, InstanceConfig, Job, Progress, Queue, Rebuild, RebuildFinding,
-    Reconciliation, Restore, RetentionRow,
+    AuditEvent, Backup, Finding, Instance, InstanceConfig, Job, Progress, Queue, Rebuild, Reconciliation,
+    ReconciliationFinding, Restore, RetentionRow,
 };

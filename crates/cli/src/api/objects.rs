@@ -223,6 +223,58 @@ pub struct RetentionRow {
     pub reason: String,
 }
 
+/// A comparison of the ledgers.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Reconciliation {
+    /// Number.
+    pub id: i64,
+    /// `queued`, `running`, `done` or `failed`.
+    pub status: String,
+    /// What it works on.
+    pub phase: String,
+    /// Instances there are.
+    pub instances_total: i64,
+    /// Instances it is done with.
+    pub instances_done: i64,
+    /// Differences in all.
+    pub differences: i64,
+    /// Agents and stores that could not be asked.
+    pub not_compared: i64,
+    /// Agents without a journal.
+    pub notes: i64,
+    /// Differences by kind.
+    pub counts: std::collections::BTreeMap<String, i64>,
+    /// Why it failed, or has to try again.
+    pub msg: Option<String>,
+    /// When it ended.
+    pub finished_at: Option<String>,
+    /// A page of what it has found.
+    pub findings: Vec<ReconciliationFinding>,
+    /// The next page.
+    pub next_after: Option<i64>,
+}
+
+/// Something a reconciliation says.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct ReconciliationFinding {
+    /// `difference`, `not_compared` or `note`.
+    pub class: String,
+    /// What sort.
+    pub kind: String,
+    /// What it is about.
+    pub subject: String,
+    /// GUID of the instance.
+    pub instance_id: Option<String>,
+    /// What exactly.
+    pub details: String,
+    /// What would remove it.
+    pub proposal: Option<String>,
+    /// What became of the repair.
+    pub outcome: Option<String>,
+}
+
 /// A rebuild of the catalogue.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
@@ -256,7 +308,7 @@ pub struct Rebuild {
 /// A folder without a row.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-pub struct RebuildFinding {
+pub struct Finding {
     /// Number.
     pub id: i64,
     /// What became of it.
@@ -269,56 +321,4 @@ pub struct RebuildFinding {
     pub instance_id: Option<String>,
     /// For a person.
     pub detail: Option<String>,
-}
-
-/// A comparison of the ledgers.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub struct Reconciliation {
-    /// Number.
-    pub id: i64,
-    /// `queued`, `running`, `done` or `failed`.
-    pub status: String,
-    /// What it works on.
-    pub phase: String,
-    /// Instances there are.
-    pub instances_total: i64,
-    /// Instances it is done with.
-    pub instances_done: i64,
-    /// Differences in all.
-    pub differences: i64,
-    /// Agents and stores that could not be asked.
-    pub not_compared: i64,
-    /// Agents without a journal.
-    pub notes: i64,
-    /// Differences by kind.
-    pub counts: std::collections::BTreeMap<String, i64>,
-    /// Why it failed, or has to try again.
-    pub msg: Option<String>,
-    /// When it ended.
-    pub finished_at: Option<String>,
-    /// A page of what it has found.
-    pub findings: Vec<Finding>,
-    /// The next page.
-    pub next_after: Option<i64>,
-}
-
-/// Something a reconciliation says.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub struct Finding {
-    /// `difference`, `not_compared` or `note`.
-    pub class: String,
-    /// What sort.
-    pub kind: String,
-    /// What it is about.
-    pub subject: String,
-    /// GUID of the instance.
-    pub instance_id: Option<String>,
-    /// What exactly.
-    pub details: String,
-    /// What would remove it.
-    pub proposal: Option<String>,
-    /// What became of the repair.
-    pub outcome: Option<String>,
 }

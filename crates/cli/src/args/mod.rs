@@ -90,11 +90,11 @@ pub enum Command {
     Retention(RetentionArgs),
     /// Shows who did what to which instance, from where, newest first
     Audit(AuditArgs),
+    /// Compares the database with the stores and the agents, and reports every difference
+    Reconcile(ReconcileArgs),
     /// Backups that lie in the stores and are not in the database
     #[command(subcommand)]
     Catalogue(CatalogueCommand),
-    /// Compares the database with the stores and the agents, and reports every difference
-    Reconcile(ReconcileArgs),
     /// Starts a backup of all service instances now
     BackupAll,
     /// Asks whether the manager is healthy
@@ -170,12 +170,12 @@ mod tests {
             "backupctl audit",
             "backupctl audit --instance g --actor olga --action delete_backup --since 2h --before 2026-02-01 --limit 5",
             "backupctl audit --token-file f -o json",
-            "backupctl catalogue rebuild --store main --dry-run --wait --wait-timeout 2h",
-            "backupctl catalogue show 1 -o json",
             "backupctl reconcile",
             "backupctl reconcile --dry-run --wait --instance g --deep",
             "backupctl reconcile --repair --no-wait",
             "backupctl reconcile --show latest -o json",
+            "backupctl catalogue rebuild --store main --dry-run --wait --wait-timeout 2h",
+            "backupctl catalogue show 1 -o json",
             "backupctl backup-all",
             "backupctl health -o json",
             "backupctl hash-password --password-file f",

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Map, Value};
 
 use super::{acknowledge, id_of, parse};
-use crate::api::{ApiClient, Rebuild, RebuildFinding};
+use crate::api::{ApiClient, Finding, Rebuild};
 use crate::args::{CatalogueCommand, RebuildArgs};
 use crate::error::Error;
 use crate::output::{Screen, Table, one_line, span, time_or_dash};
@@ -64,7 +64,7 @@ async fn show(client: &ApiClient, screen: &mut Screen, id: &str, answer: Value) 
         return screen.json(&answer);
     }
     let rebuild: Rebuild = parse(&answer)?;
-    let findings = findings.iter().map(parse).collect::<Result<Vec<RebuildFinding>, Error>>()?;
+    let findings = findings.iter().map(parse).collect::<Result<Vec<Finding>, Error>>()?;
     print(screen, &rebuild, &findings)
 }
 
@@ -80,7 +80,7 @@ async fn fetch(client: &ApiClient, id: &str, wanted: usize) -> Result<Vec<Value>
             return Err(Error::Answer("a list of findings was expected".into()));
         };
         let is_last = page.len() < PAGE;
-        after = page.last().map(parse::<RebuildFinding>).transpose()?.map_or(after, |finding| finding.id);
+        after = page.last().map(parse::<Finding>).transpose()?.map_or(after, |finding| finding.id);
         all.extend(page);
         if is_last || all.len() >= wanted {
             return Ok(all);
@@ -88,7 +88,7 @@ async fn fetch(client: &ApiClient, id: &str, wanted: usize) -> Result<Vec<Value>
     }
 }
 
-fn print(screen: &mut Screen, rebuild: &Rebuild, findings: &[RebuildFinding]) -> Result<(), Error> {
+fn print(screen: &mut Screen, rebuild: &Rebuild, findings: &[Finding]) -> Result<(), Error> {
     let mut table = Table::new(&["OUTCOME", "INSTANCE", "BACKUP", "STORE", "DETAIL"])
         .wrapping(&["DETAIL"])
         .droppable(&["STORE", "INSTANCE"]);

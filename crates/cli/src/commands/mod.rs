@@ -34,8 +34,8 @@ pub async fn run(cli: Cli, screen: &mut Screen) -> Result<(), Error> {
         Command::Queues(args) => queues::run(&client()?, screen, args).await,
         Command::Retention(args) => operator::retention(&client()?, screen, args).await,
         Command::Audit(args) => audit::run(&client()?, screen, args).await,
-        Command::Catalogue(command) => catalogue::run(&client()?, screen, command).await,
         Command::Reconcile(args) => reconcile::run(&client()?, screen, args).await,
+        Command::Catalogue(command) => catalogue::run(&client()?, screen, command).await,
         Command::BackupAll => operator::backup_all(&client()?, screen).await,
     }
 }

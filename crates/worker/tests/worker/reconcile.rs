@@ -19,6 +19,23 @@ use crate::world::World;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
+/// Lets time pass for the database, and for everything that is in the store.
+async fn leap(world: &World, time: Duration) {
+    age(world.store.path(), time);
+    world.leap(time).await;
+}
+
+fn age(folder: &Path, time: Duration) {
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        if entry.file_type().unwrap().is_dir() {
+            age(&entry.path(), time);
+        } else {
+            let file = fs::File::options().write(true).open(entry.path()).unwrap();
+            file.set_modified(entry.metadata().unwrap().modified().unwrap() - time).unwrap();
+        }
+    }
+}
+
 async fn reconcile(world: &World, scope: Scope) -> (Reconciliation, Vec<Remark>) {
     let id = request_reconciliation(&world.manager, &Actor::worker(), scope).await.unwrap();
     world.settle().await;
@@ -70,7 +87,7 @@ async fn a_system_at_work_has_no_difference() {
     world.agent.plan(Plan::running());
     let (running, queued) = (world.request(&guid).await, world.request(&guid).await);
     world.settle().await;
-    world.leap(2 * HOUR).await;
+    leap(&world, 2 * HOUR).await;
     assert_eq!(world.backup(&guid, running).await.status.as_str(), "running");
     assert_eq!(world.backup(&guid, queued).await.status.as_str(), "queued");
     let (run, remarks) = reconcile(&world, Scope::default()).await;
@@ -105,7 +122,7 @@ async fn what_the_store_lacks_or_has_too_much_is_found() {
         ("size_mismatch".to_owned(), named(&short)),
     ];
     assert_eq!(differences(&world).await, of_rows, "objects of the last hour may be somebody's work");
-    world.leap(2 * HOUR).await;
+    leap(&world, 2 * HOUR).await;
     let mut all = of_rows;
     all.extend([
         ("object_without_row".to_owned(), unknown),
@@ -127,9 +144,12 @@ async fn what_the_agent_knows_better_is_found() {
     world.settle().await;
     let running = world.backup(&guid, id).await;
     world.agent.doctor(&ahead.backup_id, |operation| operation.epoch += 5);
-    world.agent.doctor(&untidy.backup_id, |operation| operation.cleanup_pending = true);
+    world.agent.doctor(&untidy.backup_id, |operation| {
+        operation.cleanup_pending = true;
+        operation.finished_at = operation.finished_at.map(|at| at - HOUR);
+    });
     world.agent.doctor(&running.backup_id, |operation| operation.id = "stranger".into());
-    world.leap(HOUR).await;
+    leap(&world, HOUR).await;
     let expected = [
         ("clean_up_pending_at_agent", format!("backup {}", untidy.backup_id)),
         ("epoch_ahead_at_agent", format!("backup {}", ahead.backup_id)),
@@ -141,7 +161,7 @@ async fn what_the_agent_knows_better_is_found() {
     world.agent.doctor(&running.backup_id, |operation| operation.id = running.backup_id.clone());
     let sql = "UPDATE backups SET status = 'failed', reason_code = 'timed_out' WHERE status = 'running'";
     world.database.execute(sql).unwrap();
-    world.leap(HOUR).await;
+    leap(&world, HOUR).await;
     let ended = ("operation_ended_in_database".to_owned(), format!("backup {}", running.backup_id));
     assert!(differences(&world).await.contains(&ended));
 }
@@ -235,7 +255,7 @@ async fn repairs_remove_remains_and_stop_strangers_and_never_touch_a_whole_backu
         fs::remove_file(folder.join("metadata.json")).unwrap();
     }
     let repair = || Scope { is_repair: true, ..Scope::default() };
-    world.leap(50 * HOUR).await;
+    leap(&world, 50 * HOUR).await;
     let (_, remarks) = reconcile(&world, repair()).await;
     assert_eq!(remarks.len(), 3, "{remarks:?}");
     assert!(remains.exists() && alien.exists(), "within the deadline an agent could still write them");
@@ -244,7 +264,7 @@ async fn repairs_remove_remains_and_stop_strangers_and_never_touch_a_whole_backu
     world.settle().await;
     let name = world.agent.operations().last().unwrap().id.clone();
     world.agent.doctor(&name, |operation| operation.id = "stranger".into());
-    world.leap(60 * HOUR).await;
+    leap(&world, 60 * HOUR).await;
     let dry = reconcile(&world, Scope::default()).await.1;
     assert!(remains.exists() && dry.iter().all(|remark| remark.outcome.is_none()), "{dry:?}");
     let (_, remarks) = reconcile(&world, repair()).await;
@@ -274,7 +294,7 @@ async fn what_a_failed_backup_has_left_unnoticed_is_given_to_the_deleter() {
     assert!(!failed.has_remains, "{failed:?}");
     copy(&world.folder(&good), &world.folder(&failed));
     fs::remove_file(world.folder(&failed).join("metadata.json")).unwrap();
-    world.leap(2 * HOUR).await;
+    leap(&world, 2 * HOUR).await;
     let (_, remarks) = reconcile(&world, Scope { is_repair: true, ..Scope::default() }).await;
     assert_eq!(remarks[0].kind, "objects_of_failed_backup", "{remarks:?}");
     world.pass(5).await;
