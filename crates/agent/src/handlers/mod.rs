@@ -2,6 +2,7 @@
 
 pub(crate) mod backups;
 pub(crate) mod info;
+pub(crate) mod operations;
 pub(crate) mod restores;
 
 use std::time::Duration;

@@ -191,3 +191,38 @@ async fn the_journal_never_holds_a_key_and_belongs_to_one_agent() {
     assert!(second.err().unwrap().to_string().contains("in use by another agent"));
     tokio::time::sleep(Duration::from_millis(1)).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_journal_is_listed_page_by_page_without_keys() {
+    let site = Site::files();
+    let agent = Agent::start(&site).await;
+    let empty = agent.get("/v1/operations").await;
+    assert_eq!((empty.status, empty.body), (200, json!({"operations": [], "next": null})));
+    let backup = agent.backup("b-1").await;
+    agent.backup("b-2").await;
+    agent.restore("a-restore", &backup).await;
+    agent.delete("/v1/backups/never-begun").await;
+    let mut seen = Vec::new();
+    let mut path = "/v1/operations?limit=1".to_owned();
+    loop {
+        let page = agent.get(&path).await.body;
+        assert!(!page.to_string().contains("battery"), "{page}");
+        for operation in page["operations"].as_array().unwrap() {
+            let words = ["kind", "id", "state"].map(|field| operation[field].as_str().unwrap().to_owned());
+            assert!(
+                operation["finished_at"].is_string() && operation["cleanup_pending"] == false,
+                "{operation}"
+            );
+            seen.push(words.join(" "));
+        }
+        let Some(next) = page["next"].as_str() else { break };
+        path = format!("/v1/operations?limit=1&after={next}");
+    }
+    let expected =
+        ["backup b-1 done", "backup b-2 done", "backup never-begun cancelled", "restore a-restore done"];
+    assert_eq!(seen, expected);
+    for wrong in ["limit=0", "limit=1001", "limit=x", "after=", "after=dream-1"] {
+        let answer = agent.get(&format!("/v1/operations?{wrong}")).await;
+        assert_eq!(answer.refusal(), (400, "BadRequest"), "{wrong}");
+    }
+}

@@ -17,9 +17,11 @@ use tracing::Instrument;
 use super::agent_endpoint::{Agent, agent_of};
 use super::finish;
 use crate::clients::agent::AgentError;
+use crate::domain::backup::Backup;
 use crate::domain::dispatch::{self, Conclusion, Facts, Next, Room, StartAnswer, Step};
 use crate::domain::identifiers::{BackupId, RestoreId};
 use crate::domain::instance::ServiceInstance;
+use crate::domain::key_envelope::KeyEnvelope;
 use crate::domain::operation::{Failure, Operation, OperationKind};
 use crate::error::chain;
 use crate::manager::{Manager, Settings};
@@ -278,9 +280,14 @@ fn request(
         scheme: EncryptionScheme::Age,
         key: key.expose_secret().to_owned(),
         key_id: backup.encryption_key.to_string(),
+        key_envelope: None,
     };
     Ok(match operation.kind {
         OperationKind::Backup => Request::Backup(StartBackup {
+            encryption: Encryption {
+                key_envelope: Some(envelope(conn, settings, &backup, &owner, &encryption.key)?),
+                ..encryption
+            },
             epoch: operation.epoch,
             store: backup.store,
             object_prefix: backup.object_prefix,
@@ -289,7 +296,6 @@ fn request(
                 data_service: target.data_service.clone(),
                 plan_guid: target.plan_guid.clone(),
             },
-            encryption,
             compression: Compression {
                 scheme: CompressionScheme::Zstd,
                 level: settings.policy.compression_level,
@@ -310,4 +316,22 @@ fn request(
             deadline: operation.triggered_at,
         }),
     })
+}
+
+/// What a manager that lost its database will need, sealed; the agent writes it beside the backup.
+fn envelope(
+    conn: &mut PgConnection,
+    settings: &Settings,
+    backup: &Backup,
+    owner: &ServiceInstance,
+    key: &str,
+) -> Result<String> {
+    let envelope = KeyEnvelope {
+        key: key.into(),
+        is_own_key: encryption_keys::is_own(conn, backup.encryption_key)?,
+        is_scheduled: backup.is_scheduled,
+        triggered_at: backup.triggered_at,
+        instance: owner.into(),
+    };
+    Ok(envelope.seal(&settings.key_ring, &owner.guid, &backup.backup_id)?)
 }

@@ -238,6 +238,35 @@ pub fn count_running_backups(conn: &mut PgConnection) -> Result<i64> {
     Ok(running.get_result::<i64>(conn)? + on_the_way.get_result::<i64>(conn)?)
 }
 
+/// How many backups and restores are not over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, QueryableByName)]
+pub struct UnfinishedCounts {
+    /// Backups that wait.
+    #[diesel(sql_type = BigInt)]
+    pub queued_backups: i64,
+    /// Backups that run.
+    #[diesel(sql_type = BigInt)]
+    pub running_backups: i64,
+    /// Restores that wait.
+    #[diesel(sql_type = BigInt)]
+    pub queued_restores: i64,
+    /// Restores that run.
+    #[diesel(sql_type = BigInt)]
+    pub running_restores: i64,
+}
+
+/// Counts them, by the indexes that hold nothing else.
+pub fn count_unfinished(conn: &mut PgConnection) -> Result<UnfinishedCounts> {
+    Ok(diesel::sql_query(
+        "SELECT b.queued AS queued_backups, b.running AS running_backups, r.queued AS queued_restores, r.running AS running_restores
+         FROM (SELECT count(*) FILTER (WHERE status = 'queued') AS queued, count(*) FILTER (WHERE status = 'running') AS running
+               FROM backups WHERE status IN ('queued', 'running')) AS b,
+              (SELECT count(*) FILTER (WHERE status = 'queued') AS queued, count(*) FILTER (WHERE status = 'running') AS running
+               FROM restores WHERE status IN ('queued', 'running')) AS r",
+    )
+    .get_result(conn)?)
+}
+
 /// An unfinished operation without the job that would move it on.
 #[derive(Debug, Clone, Copy)]
 pub struct Reference {

@@ -8,6 +8,8 @@ mod backup_agent_backups;
 mod backup_all_job;
 mod backup_deleter_job;
 mod backup_watcher_job;
+mod rebuild_catalogue;
+mod reconcile;
 mod restore_watcher_job;
 mod schedules;
 mod second_thoughts;

@@ -7,7 +7,9 @@ mod error;
 
 use std::time::Duration;
 
-use backup_protocol::{AgentInfo, OperationStatus, StartBackup, StartRestore, StopOrder};
+use backup_protocol::{
+    AgentInfo, ListedOperation, OperationStatus, StartBackup, StartRestore, StopOrder,
+};
 use reqwest::{Client, Method, StatusCode};
 use serde::Serialize;
 use url::Url;
@@ -18,6 +20,9 @@ pub use error::AgentError;
 pub use crate::domain::operation::OperationKind;
 
 use super::http::{self, BodyError, HttpLimits, HttpSetupError, TlsOptions};
+
+/// More than an agent of ours keeps.
+const MOST_PAGES: usize = 50;
 
 /// Speaks to all agents of one service broker's instances; cheap to clone.
 #[derive(Debug, Clone)]
@@ -100,6 +105,30 @@ impl AgentClient {
             url.query_pairs_mut().append_pair("unless_begun", "true");
         }
         self.known(agent, Method::DELETE, url, id).await
+    }
+
+    /// Reads the agent's whole journal; none when the agent does not offer it.
+    ///
+    /// # Errors
+    /// A journal that contradicts itself, does not end, or cannot be read to its end is no journal.
+    pub async fn journal(&self, agent: &AgentEndpoint) -> Result<Option<Vec<ListedOperation>>, AgentError> {
+        let mut all = Vec::new();
+        let mut after: Option<String> = None;
+        for _ in 0..MOST_PAGES {
+            let url = agent.operations_url(after.as_deref())?;
+            let (status, body) = self.exchange(agent, Method::GET, url, None::<&()>).await?;
+            let page = match status {
+                StatusCode::OK => answer::operations(after.as_deref(), &body)?,
+                StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED if after.is_none() => return Ok(None),
+                other => return Err(error::refusal(other, None, &body)),
+            };
+            all.extend(page.operations);
+            if page.next.is_none() {
+                return Ok(Some(all));
+            }
+            after = page.next;
+        }
+        Err(AgentError::protocol("the journal does not end"))
     }
 
     async fn start(

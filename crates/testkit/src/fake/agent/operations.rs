@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use backup_protocol::{
-    NEVER_BEGUN, OperationError, OperationState, OperationStatus, StartBackup, StartRestore,
+    ListedOperation, NEVER_BEGUN, OperationError, OperationState, OperationStatus, StartBackup, StartRestore,
 };
 use chrono::Utc;
 
@@ -18,12 +18,14 @@ pub(super) enum Start {
 }
 
 #[derive(Debug)]
-struct Operation {
+pub(super) struct Operation {
     /// None: cancelled before it was ever started.
-    start: Option<Start>,
+    pub(super) start: Option<Start>,
     plan: Plan,
     asked: u32,
-    status: OperationStatus,
+    pub(super) status: OperationStatus,
+    /// What the journal says instead of the truth.
+    pub(super) listed_as: Option<ListedOperation>,
 }
 
 /// An operation as a test sees it.
@@ -47,7 +49,7 @@ pub struct OperationView {
 pub(super) struct Operations {
     pub(super) plan: Plan,
     store: PathBuf,
-    all: Vec<Operation>,
+    pub(super) all: Vec<Operation>,
 }
 
 impl Operations {
@@ -92,6 +94,7 @@ impl Operations {
             plan: self.plan.clone(),
             asked: 0,
             status: status.clone(),
+            listed_as: None,
         });
         status
     }
@@ -129,7 +132,13 @@ impl Operations {
             let mut status = self.fresh(id, epoch);
             let message = "it was stopped before it had begun".to_owned();
             status.error = Some(OperationError { code: NEVER_BEGUN.to_owned(), message });
-            self.all.push(Operation { start: None, plan: self.plan.clone(), asked: 0, status });
+            self.all.push(Operation {
+                start: None,
+                plan: self.plan.clone(),
+                asked: 0,
+                status,
+                listed_as: None,
+            });
         }
         let known = self.all.iter_mut().find(|operation| operation.status.id == id);
         let operation = known.expect("it was just made sure of");

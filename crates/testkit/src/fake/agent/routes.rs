@@ -17,6 +17,7 @@ impl State {
         let fault = match (request.method.as_str(), segments.len()) {
             ("PUT", _) => self.start_faults.pop_front(),
             ("GET", 3) => self.status_faults.pop_front(),
+            ("GET", 2) if segments.ends_with(&["operations"]) => self.list_faults.pop_front(),
             ("DELETE", _) => self.cancel_faults.pop_front(),
             _ => None,
         };
@@ -35,6 +36,12 @@ impl State {
     fn proper(&mut self, request: &Request, segments: &[&str]) -> Answer {
         match (request.method.as_str(), segments) {
             ("GET", ["v1", "info"]) => Answer::Json(200, to_json(&self.info())),
+            ("GET", ["v1", "operations"]) if self.lists_operations => {
+                match self.operations.list(request.parameter("after"), request.parameter("limit")) {
+                    Ok(list) => Answer::Json(200, to_json(&list)),
+                    Err(what) => refuse(400, "BadRequest", what, None),
+                }
+            }
             ("PUT", ["v1", "backups", id]) => match serde_json::from_slice(&request.body) {
                 Ok(start) => self.start(id, Start::Backup(start)),
                 Err(error) => refuse(400, "BadRequest", &error.to_string(), None),
