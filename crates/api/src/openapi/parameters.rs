@@ -28,7 +28,7 @@ pub(super) fn of_path(path: &str) -> Vec<Ref> {
 }
 
 /// The components that [`of_path`] refers to.
-pub(super) fn components() -> [(&'static str, Parameter); 4] {
+pub(super) fn components() -> [(&'static str, Parameter); 5] {
     let number = |of: &str| {
         let text = format!("The number of the {of}.");
         in_path("id", &text, id(), json!(1))

@@ -1,6 +1,7 @@
 //! Carries out what a finding proposes, where that loses nothing. A whole backup is never removed: right before a removal
 //! the folder is looked at once more, and so is the database.
 
+use backup_protocol::StopOrder;
 use backup_queue::Lease;
 
 use super::gather::folders_below;
@@ -58,7 +59,7 @@ async fn at_instance(
     match repair {
         Repair::StopOperation(kind, name) => {
             let agent = agent_of(&manager.settings(), instance)?;
-            let stopped = agent.client.cancel(&agent.endpoint, *kind, name).await?;
+            let stopped = agent.client.cancel(&agent.endpoint, *kind, name, StopOrder::default()).await?;
             let state = stopped.map(|status| status.state);
             Ok(match state {
                 Some(backup_protocol::OperationState::Running) => "the agent was told to stop".to_owned(),

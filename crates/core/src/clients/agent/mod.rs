@@ -7,9 +7,7 @@ mod error;
 
 use std::time::Duration;
 
-use backup_protocol::{
-    AgentInfo, ListedOperation, OperationStatus, StartBackup, StartRestore, StopOrder,
-};
+use backup_protocol::{AgentInfo, ListedOperation, OperationStatus, StartBackup, StartRestore, StopOrder};
 use reqwest::{Client, Method, StatusCode};
 use serde::Serialize;
 use url::Url;
