@@ -5,5 +5,5 @@ mod objects;
 
 pub use client::ApiClient;
 pub use objects::{
-    AuditEvent, Backup, Instance, InstanceConfig, Job, Progress, Queue, Restore, RetentionRow,
+    AuditEvent, Backup, Hold, Instance, InstanceConfig, Job, Progress, Queue, Restore, RetentionRow,
 };

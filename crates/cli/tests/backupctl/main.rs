@@ -5,5 +5,6 @@ mod audit;
 mod download;
 mod errors;
 mod fake;
+mod holds;
 mod reading;
 mod waiting;

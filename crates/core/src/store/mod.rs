@@ -5,14 +5,15 @@
 pub mod audit_events;
 pub mod backups;
 mod database;
+pub mod deletion_facts;
 pub mod deletions;
 pub mod encryption_keys;
+pub mod holds;
 pub mod listings;
 mod lost;
 pub mod migrations;
 pub mod operations;
 pub mod restores;
-pub mod retention_facts;
 pub mod row_counts;
 mod schema;
 pub mod service_brokers;

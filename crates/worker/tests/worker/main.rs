@@ -8,6 +8,7 @@ mod backup_agent_backups;
 mod backup_all_job;
 mod backup_deleter_job;
 mod backup_watcher_job;
+mod deletion_gate;
 mod restore_watcher_job;
 mod schedules;
 mod update_instance_state_job;
