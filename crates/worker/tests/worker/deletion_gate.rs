@@ -133,7 +133,17 @@ async fn what_the_dry_run_shows_is_what_the_next_run_does_for_the_reason_that_wa
     assert_eq!(all(&world), expected);
     assert_eq!(recorded(&world, "mark_backup"), marks);
     assert_eq!(shown(&world, &guids, RetentionAction::Mark).await, Words::new());
-    assert_eq!(shown(&world, &guids, RetentionAction::Remove).await, removals, "a mark removes nothing");
+    // What was to be removed still is; only backups of an instance deleted long ago need no longer than their mark.
+    let after_marks = shown(&world, &guids, RetentionAction::Remove).await;
+    assert!(
+        removals.iter().all(|(id, reason)| after_marks.get(id) == Some(reason)),
+        "{removals:?} {after_marks:?}"
+    );
+    assert!(
+        after_marks.keys().all(|id| removals.contains_key(id) || marks.contains_key(id)),
+        "{after_marks:?}"
+    );
+    let removals = after_marks;
 
     run(&world, DeletionStep::Remove).await;
     expected.retain(|id, _| !removals.contains_key(id));
