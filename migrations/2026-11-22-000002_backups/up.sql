@@ -1,5 +1,6 @@
 -- The product's tables. What must never happen is refused here, so that no bug in a daemon can do it:
--- illegal status moves, two running operations of one instance, removal of a row whose objects may still exist.
+-- illegal status moves, two running operations of one instance, the deletion of what is held or in use, removal of a row
+-- whose objects may still exist.
 
 CREATE TABLE service_brokers (
     id                   bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -87,8 +88,8 @@ CREATE TABLE backups (
     -- the fan-out that asked for it: a fan-out that is run again after a crash backs nobody up twice
     fan_out_job_id        bigint,
     marked_deleted_at     timestamptz,
-    -- set when a client's DELETE asked for removal at once
-    remove_at_once        boolean NOT NULL DEFAULT false,
+    -- why the removal was begun; from then on it cannot be taken back
+    removal_reason        text,
     removal_error         text,
     -- set in the transaction that removes the row, after the store confirmed that the objects are gone
     objects_gone_at       timestamptz,
@@ -109,6 +110,17 @@ CREATE INDEX backups_finished ON backups (service_instance_id, triggered_at) WHE
 CREATE INDEX backups_to_clean ON backups (service_instance_id) WHERE status = 'deleted' OR has_remains;
 CREATE UNIQUE INDEX backups_one_per_fan_out ON backups (service_instance_id, fan_out_job_id) WHERE fan_out_job_id IS NOT NULL;
 CREATE UNIQUE INDEX backups_idempotency ON backups (service_instance_id, idempotency_key) WHERE idempotency_key IS NOT NULL;
+
+-- Somebody's word that a backup stays; there are few. One whose time is over holds nothing.
+CREATE TABLE holds (
+    backup_row_id bigint PRIMARY KEY REFERENCES backups ON DELETE CASCADE,
+    reason        text NOT NULL CHECK (reason <> ''),
+    held_by       text NOT NULL,
+    -- owners neither change nor release it
+    is_operators  boolean NOT NULL,
+    held_at       timestamptz NOT NULL DEFAULT now(),
+    held_until    timestamptz
+);
 
 CREATE TABLE restores (
     id                    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -304,6 +316,29 @@ BEGIN
     RETURN NEW;
 END $$;
 
+CREATE FUNCTION check_backup_not_held() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM holds WHERE backup_row_id = OLD.id AND (held_until IS NULL OR held_until > now())) THEN
+        RAISE EXCEPTION 'backup % is held', OLD.id USING ERRCODE = 'check_violation', CONSTRAINT = 'backup_held';
+    END IF;
+    IF TG_OP = 'DELETE' THEN
+        RETURN OLD;
+    END IF;
+    RETURN NEW;
+END $$;
+
+-- Locks the backup, so that a deletion and a hold cannot pass each other.
+CREATE FUNCTION check_backup_holdable() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM FROM backups WHERE id = NEW.backup_row_id AND status IN ('done', 'deleted') AND reason_code IS NULL
+        AND removal_reason IS NULL FOR SHARE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'backup % cannot be held', NEW.backup_row_id
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'backup_holdable';
+    END IF;
+    RETURN NEW;
+END $$;
+
 -- Locks the backup, so that a deletion and the request of a restore cannot pass each other.
 CREATE FUNCTION check_backup_restorable() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -333,8 +368,14 @@ CREATE TRIGGER backups_1_first_status BEFORE INSERT ON backups FOR EACH ROW EXEC
 CREATE TRIGGER backups_2_status_move BEFORE UPDATE OF status ON backups FOR EACH ROW EXECUTE FUNCTION check_status_move();
 CREATE TRIGGER backups_3_not_in_use BEFORE UPDATE OF status ON backups FOR EACH ROW
     WHEN (NEW.status = 'deleted' AND OLD.status <> 'deleted') EXECUTE FUNCTION check_backup_not_in_use();
+CREATE TRIGGER backups_3_not_held BEFORE UPDATE OF status, removal_reason, objects_gone_at ON backups FOR EACH ROW
+    WHEN ((NEW.status = 'deleted' AND OLD.status <> 'deleted') OR (NEW.removal_reason IS NOT NULL AND OLD.removal_reason IS NULL)
+          OR (NEW.objects_gone_at IS NOT NULL AND OLD.objects_gone_at IS NULL))
+    EXECUTE FUNCTION check_backup_not_held();
 CREATE TRIGGER backups_4_running AFTER UPDATE OF status ON backups FOR EACH ROW EXECUTE FUNCTION track_running_operation();
 CREATE TRIGGER backups_5_removal BEFORE DELETE ON backups FOR EACH ROW EXECUTE FUNCTION check_backup_removal();
+CREATE TRIGGER backups_6_removal_not_held BEFORE DELETE ON backups FOR EACH ROW EXECUTE FUNCTION check_backup_not_held();
+CREATE TRIGGER holds_1_holdable BEFORE INSERT OR UPDATE ON holds FOR EACH ROW EXECUTE FUNCTION check_backup_holdable();
 CREATE TRIGGER restores_1_first_status BEFORE INSERT ON restores FOR EACH ROW EXECUTE FUNCTION check_first_status();
 CREATE TRIGGER restores_3_restorable BEFORE INSERT ON restores FOR EACH ROW EXECUTE FUNCTION check_backup_restorable();
 CREATE TRIGGER restores_2_status_move BEFORE UPDATE OF status ON restores FOR EACH ROW EXECUTE FUNCTION check_status_move();

@@ -8,6 +8,7 @@ use std::time::Duration;
 use actix_web::dev::Payload;
 use actix_web::http::{StatusCode, header};
 use actix_web::{FromRequest, HttpRequest};
+use chrono::{DateTime, Utc};
 use futures_util::StreamExt;
 use secrecy::SecretString;
 use serde_json::{Map, Number, Value};
@@ -46,6 +47,14 @@ impl Fields {
             Some(Value::Number(number)) if number.is_i64() => Ok(Some(number.to_string())),
             _ => self.text(name),
         }
+    }
+
+    /// A time, as ISO 8601 writes it; none when it is absent or null.
+    pub(crate) fn time(&self, name: &'static str) -> Result<Option<DateTime<Utc>>, ApiError> {
+        let Some(text) = self.text(name)? else { return Ok(None) };
+        let time = DateTime::parse_from_rfc3339(&text)
+            .map_err(|_| wrong(name, "a time like 2026-02-01T01:30:00Z"))?;
+        Ok(Some(time.to_utc()))
     }
 
     /// A secret; none when it is absent or null.

@@ -179,7 +179,9 @@ fn word(error: &Error) -> Word {
         | Error::ReconciliationNotFound(_)
         | Error::NoReconciliation => Word::NotFound,
         Error::InstanceDeleted(_) => Word::Gone,
-        Error::BackupInUse => Word::Locked,
+        Error::BackupInUse | Error::BackupHeld { .. } | Error::BackupNeeded { .. } => Word::Locked,
+        Error::NotHoldable(_) => Word::NotHoldable,
+        Error::HoldOfOperators(_) => Word::Forbidden,
         Error::BackupUnfinished(_) => Word::BackupInProgress,
         Error::RestoreInProgress => Word::RestoreInProgress,
         Error::InstanceBusy => Word::InstanceBusy,

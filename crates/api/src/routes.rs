@@ -92,6 +92,9 @@ fn below_an_instance(base: &str) -> Vec<Endpoint> {
             .delete(backups::delete, describe::backups::delete),
         below("/backups/{id}/cancel").post(backups::cancel::create, describe::backups::cancel),
         below("/backups/{id}/download").get(backups::download::show, describe::backups::download),
+        below("/backups/{id}/hold")
+            .put(backups::hold::update, describe::backups::hold)
+            .delete(backups::hold::delete, describe::backups::release),
         below("/backups/{id}/restore").post(backups::restore::create, describe::backups::restore),
         below("/backups/{id}/undelete").post(backups::undelete::create, describe::backups::undelete),
         below("/restores").get(restores::list, describe::restores::list),

@@ -61,6 +61,8 @@ words! {
     InstanceBusy: CONFLICT, "Another operation of the instance is running.";
     /// Only an automatic deletion can be taken back, and only in the undo window.
     NotUndeletable: CONFLICT, "The backup 3 cannot be undeleted.";
+    /// Only a good backup whose removal has not begun can be held.
+    NotHoldable: CONFLICT, "The backup 3 cannot be held: only a good one whose removal has not begun can.";
     /// Only what is queued or running can be cancelled.
     NotCancellable: CONFLICT, "It is done already and cannot be cancelled.";
     /// The address of the instance's agent is not known.
@@ -83,7 +85,7 @@ words! {
     EncryptionKeyTooShort: UNPROCESSABLE_ENTITY, "encryption_key has 5 characters; at least 8 are needed.";
     /// The body changes nothing.
     NothingToChange: UNPROCESSABLE_ENTITY, "Nothing to change was given.";
-    /// A restore uses the backup.
+    /// A restore uses the backup, somebody holds it, or it is one of the newest and clients may not delete those.
     Locked: LOCKED, "The backup is used by a restore.";
     /// Too many failed logins; wait as long as `Retry-After` says.
     TooManyRequests: TOO_MANY_REQUESTS, "Too many failed logins; try again later.";

@@ -24,6 +24,7 @@ impl Settings {
             retention_days: narrow(self.min_backup_age),
             deleted_retention_days: narrow(self.retention_time_for_backups_of_a_deleted_instance),
             undo_window: self.undo_window.get(),
+            allow_client_deletion_below_minimum: self.allow_client_deletion_below_minimum,
             full_backup_spread: minutes(self.full_backup_spread),
             min_encryption_key_length: narrow(self.custom_encryption_key_min_length),
             allow_backup_download: self.allow_backup_download,

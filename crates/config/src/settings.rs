@@ -49,6 +49,9 @@ pub struct Settings {
     /// How long an automatically marked backup stays in the store and can be undeleted.
     #[serde(default = "undo_window")]
     pub undo_window: HumaneDuration,
+    /// Whether clients may delete the newest backups that the minimum protects from retention.
+    #[serde(default = "allow_client_deletion_below_minimum")]
+    pub allow_client_deletion_below_minimum: bool,
     /// The worker groups.
     #[serde(default = "default_groups")]
     pub workers: Vec<WorkerGroupSettings>,
@@ -134,6 +137,10 @@ fn retention_time_for_backups_of_a_deleted_instance() -> i64 {
 
 fn undo_window() -> HumaneDuration {
     HumaneDuration::from_secs(24 * 3600)
+}
+
+fn allow_client_deletion_below_minimum() -> bool {
+    true
 }
 
 fn custom_encryption_key_min_length() -> i64 {

@@ -35,6 +35,32 @@ pub enum Error {
     /// A restore of the backup is queued or running.
     #[error("the backup is used by a restore")]
     BackupInUse,
+    /// Somebody holds the backup.
+    #[error("the backup {id} is held: {hold}")]
+    BackupHeld {
+        /// Which backup.
+        id: BackupId,
+        /// Why, by whom and until when.
+        hold: String,
+    },
+    /// The operator does not let clients delete what the minimum protects.
+    #[error(
+        "the backup {id} is one of the newest that have to stay: only {newer} newer done backups exist, {required} are required"
+    )]
+    BackupNeeded {
+        /// Which backup.
+        id: BackupId,
+        /// `done` backups that are newer.
+        newer: usize,
+        /// How many there have to be.
+        required: usize,
+    },
+    /// Only a good backup whose removal has not begun can be held.
+    #[error("the backup {0} cannot be held: only a good one whose removal has not begun can")]
+    NotHoldable(BackupId),
+    /// An owner can neither change nor release an operator's hold.
+    #[error("the backup {0} is held by an operator, and only operators can change that")]
+    HoldOfOperators(BackupId),
     /// The backup is queued or running; it can be cancelled, not deleted.
     #[error("the backup {0} is not finished; cancel it first")]
     BackupUnfinished(BackupId),
@@ -142,6 +168,8 @@ impl Error {
             | Self::Database(_)
             | Self::Conflict
             | Self::InstanceBusy
+            // Requested while the deletion was being decided; the next decision knows of it.
+            | Self::BackupInUse
             | Self::Broker(_) => true,
             Self::NotConfigured { .. } | Self::AgentUnknown(_) | Self::Cipher(_) | Self::Invalid { .. } => {
                 true
@@ -155,7 +183,10 @@ impl Error {
             | Self::RebuildNotFound(_)
             | Self::ReconciliationNotFound(_)
             | Self::NoReconciliation
-            | Self::BackupInUse
+            | Self::BackupHeld { .. }
+            | Self::BackupNeeded { .. }
+            | Self::NotHoldable(_)
+            | Self::HoldOfOperators(_)
             | Self::BackupUnfinished(_)
             | Self::RestoreInProgress
             | Self::BackupNotRestorable { .. }
@@ -202,8 +233,9 @@ impl From<Diesel> for Error {
             (_, Some("backup_in_use")) => Self::BackupInUse,
             (_, Some("restores_one_unfinished")) => Self::RestoreInProgress,
             (_, Some("running_operations_pkey")) => Self::InstanceBusy,
-            // The backup was marked between the look at it and the insert: the same request is refused properly next time.
-            (_, Some("backup_restorable")) | (DatabaseErrorKind::SerializationFailure, _) => Self::Conflict,
+            // The backup was marked or held between the look at it and the write: the same is refused properly next time.
+            (_, Some("backup_restorable" | "backup_held" | "backup_holdable"))
+            | (DatabaseErrorKind::SerializationFailure, _) => Self::Conflict,
             _ if is_conflict(info.message()) => Self::Conflict,
             (
                 DatabaseErrorKind::ClosedConnection

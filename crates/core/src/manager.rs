@@ -26,6 +26,8 @@ pub struct Policy {
     pub deleted_retention_days: i32,
     /// How long an automatically marked backup can be undeleted.
     pub undo_window: Duration,
+    /// Whether a client's `DELETE` may remove a backup that the minimum protects from retention.
+    pub allow_client_deletion_below_minimum: bool,
     /// Window over which a fan-out spreads the start of instances.
     pub full_backup_spread: Duration,
     /// Default of an instance's `min_encryption_key_length`, in characters.
@@ -55,6 +57,7 @@ impl Default for Policy {
             retention_days: 7,
             deleted_retention_days: 30,
             undo_window: Duration::from_secs(24 * 3600),
+            allow_client_deletion_below_minimum: true,
             full_backup_spread: Duration::ZERO,
             min_encryption_key_length: 8,
             allow_backup_download: true,

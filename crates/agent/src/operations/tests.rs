@@ -181,6 +181,7 @@ async fn a_folder_with_another_owner_is_neither_taken_nor_cleaned_up() {
 }
 
 #[tokio::test(start_paused = true)]
+#[expect(clippy::disallowed_methods, reason = "as the manager would")]
 async fn a_folder_that_changes_its_owner_during_the_backup_is_not_cleaned_up() {
     let world = World::new(|store| store.config_mut(|config| config.wait_put_per_call = FOREVER));
     world.start_backup();

@@ -118,6 +118,21 @@ fn text(description: &str) -> ObjectBuilder {
     field([Type::String, Type::Null], description)
 }
 
+/// A text on one line and not longer than this.
+pub(super) fn line(description: &str, longest: usize) -> Object {
+    text(description)
+        .min_length(Some(1))
+        .max_length(Some(longest))
+        .pattern(Some(r"^[^\x00-\x1f\x7f-\x9f]*$"))
+        .build()
+}
+
+/// A time.
+pub(super) fn time(description: &str) -> Object {
+    use utoipa::openapi::KnownFormat::DateTime;
+    text(description).format(Some(SchemaFormat::KnownFormat(DateTime))).build()
+}
+
 /// A secret text.
 pub(super) fn secret(description: &str) -> Object {
     use utoipa::openapi::KnownFormat::Password;

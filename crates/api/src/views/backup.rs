@@ -5,6 +5,7 @@ use backup_core::domain::backup::Backup;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::hold::HoldView;
 use super::schema::{EXAMPLE_BACKUP, backup_status, example_time, time, time_or_null};
 use super::{Timestamp, View};
 
@@ -43,6 +44,9 @@ pub(crate) struct BackupView {
     /// What `bytes_processed` is expected to become.
     #[schema(minimum = 0)]
     total_bytes_estimate: Option<i64>,
+    /// The hold that is in force, or null.
+    #[schema(inline)]
+    held: Option<HoldView>,
     /// SHA-256 over the stored bytes, in hexadecimal digits.
     #[schema(pattern = "^[0-9a-f]{64}$")]
     checksum: Option<String>,
@@ -63,6 +67,7 @@ impl View for BackupView {
             msg: None,
             bytes_processed: Some(4_194_304),
             total_bytes_estimate: Some(4_200_000),
+            held: None,
             checksum: Some("9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".to_owned()),
         }
     }
@@ -84,6 +89,7 @@ impl BackupView {
             reason_code: backup.reason_code,
             // A failed removal stays visible (spec 1.4); its reason is the operator's business.
             msg: backup.removal_error.map(|_| REFUSED_REMOVAL.to_owned()).or(backup.msg),
+            held: backup.hold.map(HoldView::from),
             checksum: backup.checksum,
         }
     }

@@ -4,6 +4,7 @@ pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod catalogue;
 pub(crate) mod health;
+pub(crate) mod hold;
 pub(crate) mod instance;
 pub(crate) mod instance_config;
 pub(crate) mod message;

@@ -29,6 +29,7 @@ async fn a_requested_backup_is_recorded_with_its_job_and_shown() {
             "bytes_processed",
             "total_bytes_estimate",
             "checksum",
+            "held",
         ],
     );
     assert_eq!((shown["id"].as_i64(), shown["size"].as_i64()), (Some(id), Some(0)));

@@ -20,6 +20,7 @@ mod database;
 mod download;
 mod errors;
 mod failed_logins;
+mod holds;
 mod instance_config;
 mod instances;
 mod large;

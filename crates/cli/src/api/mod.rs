@@ -5,6 +5,6 @@ mod objects;
 
 pub use client::ApiClient;
 pub use objects::{
-    AuditEvent, Backup, Finding, Instance, InstanceConfig, Job, Progress, Queue, Rebuild, Reconciliation,
-    ReconciliationFinding, Restore, RetentionRow,
+    AuditEvent, Backup, Finding, Hold, Instance, InstanceConfig, Job, Progress, Queue, Rebuild,
+    Reconciliation, ReconciliationFinding, Restore, RetentionRow,
 };

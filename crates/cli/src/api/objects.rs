@@ -33,6 +33,22 @@ pub struct Backup {
     pub bytes_processed: Option<u64>,
     /// Plain bytes expected.
     pub total_bytes_estimate: Option<u64>,
+    /// The hold that is in force.
+    pub held: Option<Hold>,
+}
+
+/// Why a backup stays.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Hold {
+    /// In somebody's words.
+    pub reason: String,
+    /// Who placed it.
+    pub by: String,
+    /// When it was placed.
+    pub at: Option<String>,
+    /// When it ends by itself.
+    pub until: Option<String>,
 }
 
 /// A restore (spec 2.2).

@@ -3,7 +3,9 @@
 mod audit;
 mod backups;
 mod catalogue;
+mod holds;
 mod instances;
+mod moment;
 mod queues;
 mod reconcile;
 mod restores;
@@ -15,6 +17,7 @@ use clap::{Args, Parser, Subcommand};
 pub use audit::AuditArgs;
 pub use backups::{BackupsCommand, DownloadArgs};
 pub use catalogue::{CatalogueCommand, RebuildArgs};
+pub use holds::{HoldArgs, ReleaseArgs};
 pub use instances::{ConfigChanges, ConfigCommand, InstancesCommand};
 pub use queues::{JobState, QueuesArgs, QueuesCommand};
 pub use reconcile::ReconcileArgs;
@@ -81,6 +84,10 @@ pub enum Command {
     /// Backups of a service instance
     #[command(subcommand)]
     Backups(BackupsCommand),
+    /// Holds a backup: nobody deletes it, until it is released or a time has come
+    Hold(HoldArgs),
+    /// Releases a held backup
+    Release(ReleaseArgs),
     /// Restores into a service instance
     #[command(subcommand)]
     Restores(RestoresCommand),
@@ -160,6 +167,9 @@ mod tests {
             "backupctl backups delete g 1 --yes",
             "backupctl backups undelete g 1",
             "backupctl backups download g 1 --output-file x",
+            "backupctl hold g 1 --reason r --until 30d",
+            "backupctl hold g 1 --reason r --until 2126-02-01 -o json",
+            "backupctl release g 1",
             "backupctl restores create g 1 --wait --source-instance h",
             "backupctl restores list g",
             "backupctl restores show g 1",
@@ -196,6 +206,8 @@ mod tests {
             "backupctl queues jobs --state lost",
             "backupctl reconcile --repair --dry-run",
             "backupctl reconcile --show 3 --repair",
+            "backupctl hold g 1",
+            "backupctl hold g 1 --reason r --until tomorrow",
             "backupctl audit --since yesterday",
             "backupctl audit --limit 0",
             "backupctl audit --token-file f --password-file g",

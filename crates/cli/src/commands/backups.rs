@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{acknowledge, download, id_of, parse};
+use super::{acknowledge, download, holds, id_of, parse};
 use crate::api::{ApiClient, Backup};
 use crate::args::{BackupsCommand, WaitArgs};
 use crate::error::Error;
@@ -55,6 +55,7 @@ async fn list(client: &ApiClient, screen: &mut Screen, instance: &str) -> Result
         return screen.json(&answer);
     }
     let mut table = Table::new(&[">ID", "STATUS", ">SIZE", "TRIGGERED (UTC)", "TOOK", "REASON"])
+        .wrapping(&["REASON"])
         .droppable(&["TOOK", "SIZE"]);
     for backup in parse::<Vec<Backup>>(&answer)? {
         table.row([
@@ -63,7 +64,7 @@ async fn list(client: &ApiClient, screen: &mut Screen, instance: &str) -> Result
             size(&backup),
             time_or_dash(backup.triggered_at.as_deref()),
             took(&backup),
-            backup.reason_code.unwrap_or_default(),
+            reason(&backup),
         ]);
     }
     screen.table(table, &format!("No backups yet. Make one: backupctl backups create {instance}"))
@@ -127,6 +128,9 @@ fn show(screen: &mut Screen, answer: &Value) -> Result<(), Error> {
         let processed = amount(backup.bytes_processed.unwrap_or(0), backup.total_bytes_estimate);
         fields.push(("Processed", processed));
     }
+    if let Some(hold) = holds::in_words(backup.held.as_ref()) {
+        fields.push(("Held", hold));
+    }
     let optional = [
         ("SHA-256", backup.checksum.as_deref()),
         ("Reason", backup.reason_code.as_deref()),
@@ -134,6 +138,13 @@ fn show(screen: &mut Screen, answer: &Value) -> Result<(), Error> {
     ];
     fields.extend(optional.into_iter().filter_map(|(name, value)| Some((name, one_line(value?)))));
     screen.fields(&fields)
+}
+
+/// Why it failed, or why it stays.
+fn reason(backup: &Backup) -> String {
+    let held = backup.held.as_ref().map(|hold| format!("held: {}", hold.reason));
+    let all: Vec<String> = backup.reason_code.clone().into_iter().chain(held).collect();
+    all.join(", ")
 }
 
 fn size(backup: &Backup) -> String {

@@ -5,6 +5,7 @@ mod backups;
 mod catalogue;
 mod download;
 mod hash_password;
+mod holds;
 mod instances;
 mod operator;
 mod queues;
@@ -30,6 +31,8 @@ pub async fn run(cli: Cli, screen: &mut Screen) -> Result<(), Error> {
         }
         Command::Instances(command) => instances::run(&client()?, screen, command).await,
         Command::Backups(command) => backups::run(&client()?, screen, command).await,
+        Command::Hold(args) => holds::hold(&client()?, screen, args).await,
+        Command::Release(args) => holds::release(&client()?, screen, args).await,
         Command::Restores(command) => restores::run(&client()?, screen, command).await,
         Command::Queues(args) => queues::run(&client()?, screen, args).await,
         Command::Retention(args) => operator::retention(&client()?, screen, args).await,

@@ -5,6 +5,7 @@ mod audit;
 mod download;
 mod errors;
 mod fake;
+mod holds;
 mod reading;
 mod reconcile;
 mod waiting;

@@ -1,21 +1,18 @@
-//! The `backup_deleter_job`: marks or removes the backups of one instance, exactly as the rule of retention says, and
-//! cleans up what failed backups left in the store.
+//! The `backup_deleter_job`: marks or removes the backups of one instance, exactly as the gate of deletions says at that
+//! moment, and cleans up what failed backups left in the store.
 
 use backup_queue::{ClaimedJob, Outcome};
 use chrono::{DateTime, Utc};
-use diesel::PgConnection;
 
 use super::agent_endpoint::confirm_stopped;
-use super::delete_backup::{note_removal_error, remove_objects, remove_row};
-use super::plan_deletions::decide;
+use super::deletion::{begin, carry_out, gate, note_removal_error};
 use crate::domain::actor::Actor;
-use crate::domain::audit::AuditAction;
-use crate::domain::backup::{Backup, BackupStatus};
+use crate::domain::backup::Backup;
+use crate::domain::deletion::{Cause, Permit, Step};
 use crate::domain::identifiers::{ServiceInstanceGuid, ServiceInstanceId};
-use crate::domain::retention::{RetentionAction, RetentionReason};
 use crate::jobs::DeletionStep;
 use crate::manager::Manager;
-use crate::store::{self, audit_events, deletions, service_instances};
+use crate::store::{self, backups, service_instances};
 use crate::{Error, Result};
 
 /// An agent that cannot be asked whether it has stopped gets this long before its remains are removed all the same.
@@ -43,17 +40,9 @@ async fn mark(manager: &Manager, job: &ClaimedJob, instance: ServiceInstanceId) 
         .transaction(move |conn| {
             lease.confirm(conn)?;
             let instance = service_instances::lock(conn, instance)?;
-            for (backup, decision) in decide(conn, &settings.policy, &instance)? {
-                if decision.action == RetentionAction::Mark && deletions::update_marked(conn, backup.id)? {
-                    let subject = Some(format!("backup {}: {}", backup.id, decision.reason));
-                    let action = AuditAction::MarkBackup;
-                    audit_events::insert(conn, &Actor::worker(), action, Some(&instance.guid), subject)?;
-                    tracing::info!(
-                        service_instance.guid = %instance.guid,
-                        backup.id = backup.id.0,
-                        "marked for removal: {}", decision.reason
-                    );
-                }
+            let gate = gate(conn, &settings.policy, &instance)?;
+            for permit in gate.ask_all(Cause::Retention).flatten().filter(|p| p.step() == Step::Mark) {
+                begin(conn, &instance.guid, &permit)?;
             }
             Ok(())
         })
@@ -61,83 +50,58 @@ async fn mark(manager: &Manager, job: &ClaimedJob, instance: ServiceInstanceId) 
 }
 
 async fn remove(manager: &Manager, job: &ClaimedJob, instance: ServiceInstanceId) -> Result<()> {
-    let (settings, lease) = (manager.settings(), job.lease.clone());
-    let (guid, chosen, remains, now) = manager
-        .database
-        .transaction(move |conn| {
-            lease.confirm(conn)?;
-            let instance = service_instances::lock(conn, instance)?;
-            let (mut chosen, mut remains) = (Vec::new(), Vec::new());
-            for (backup, decision) in decide(conn, &settings.policy, &instance)? {
-                // From here on it cannot be undeleted.
-                if decision.action == RetentionAction::Remove
-                    && deletions::update_remove_at_once(conn, backup.id)?
-                {
-                    chosen.push((backup, decision.reason));
-                } else if backup.has_remains && backup.status == BackupStatus::Failed {
-                    remains.push(backup);
-                }
-            }
-            Ok((instance.guid, chosen, remains, store::now(conn)?))
-        })
-        .await?;
-    let removals = chosen.into_iter().map(|(backup, reason)| (backup, Some(reason)));
-    let clean_ups = remains.into_iter().map(|backup| (backup, None));
+    let (guid, removals, now) = begin_removals(manager, job, instance).await?;
     let mut first_error = None;
-    for (backup, reason) in removals.chain(clean_ups) {
-        let removal = Removal { guid: guid.clone(), backup, reason };
-        let removed = remove_one(manager, job, &removal, now).await;
-        let Removal { backup, reason, .. } = removal;
-        match (removed, reason) {
-            (Ok(()), Some(reason)) => tracing::info!(backup.id = backup.id.0, "removed: {reason}"),
-            (Ok(()), None) => {
-                tracing::info!(backup.id = backup.id.0, "removed what a failed backup had left")
-            }
-            (Err(Error::LeaseLost), _) => return Err(Error::LeaseLost),
-            (Err(error), _) => first_error = first_error.or(Some(error)),
+    for (backup, permit) in removals {
+        match remove_one(manager, job, &guid, &backup, permit, now).await {
+            Ok(()) => {}
+            Err(Error::LeaseLost) => return Err(Error::LeaseLost),
+            Err(error) => first_error = first_error.or(Some(error)),
         }
     }
     first_error.map_or(Ok(()), Err)
 }
 
-/// A backup whose objects go.
-#[derive(Clone)]
-struct Removal {
-    guid: ServiceInstanceGuid,
-    backup: Backup,
-    /// Why the backup goes; none for a failed backup that stays and only loses its partial objects.
-    reason: Option<RetentionReason>,
+/// What is to be removed of one instance, each with the gate's permit; and the time of the decision.
+type Removals = (ServiceInstanceGuid, Vec<(Backup, Permit)>, DateTime<Utc>);
+
+/// From here on none of them can be undeleted or held.
+async fn begin_removals(
+    manager: &Manager,
+    job: &ClaimedJob,
+    instance: ServiceInstanceId,
+) -> Result<Removals> {
+    let (settings, lease) = (manager.settings(), job.lease.clone());
+    manager
+        .database
+        .transaction(move |conn| {
+            lease.confirm(conn)?;
+            let instance = service_instances::lock(conn, instance)?;
+            let gate = gate(conn, &settings.policy, &instance)?;
+            let permits = gate.ask_all(Cause::Retention).chain(gate.ask_all(Cause::Remains)).flatten();
+            let mut removals = Vec::new();
+            for permit in permits.filter(|permit| permit.step() != Step::Mark) {
+                let backup = backups::get(conn, permit.backup())?;
+                if begin(conn, &instance.guid, &permit)? {
+                    removals.push((backup, permit));
+                }
+            }
+            Ok((instance.guid, removals, store::now(conn)?))
+        })
+        .await
 }
 
 /// Removes a backup's objects and then records it, under the lease.
 async fn remove_one(
     manager: &Manager,
     job: &ClaimedJob,
-    removal: &Removal,
+    guid: &ServiceInstanceGuid,
+    backup: &Backup,
+    permit: Permit,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    await_agent(manager, job, &removal.backup, now).await?;
-    remove_objects(manager, &removal.backup, Some(&job.lease)).await?;
-    let (lease, removal) = (job.lease.clone(), removal.clone());
-    manager
-        .database
-        .transaction(move |conn| {
-            lease.confirm(conn)?;
-            record(conn, &removal)
-        })
-        .await
-}
-
-fn record(conn: &mut PgConnection, removal: &Removal) -> Result<()> {
-    let (worker, id) = (Actor::worker(), removal.backup.id);
-    match removal.reason {
-        Some(reason) => remove_row(conn, &worker, &removal.guid, id, &reason.to_string()),
-        None => {
-            deletions::update_remains_gone(conn, id)?;
-            let subject = Some(format!("backup {id}: what it had left in the store when it failed"));
-            audit_events::insert(conn, &worker, AuditAction::CleanUpBackup, Some(&removal.guid), subject)
-        }
-    }
+    await_agent(manager, job, backup, now).await?;
+    carry_out(manager, &Actor::worker(), guid, backup, permit, Some(&job.lease)).await
 }
 
 /// What an agent may still be writing is not removed before it has confirmed that it stopped, or patience is over.

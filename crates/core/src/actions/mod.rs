@@ -2,6 +2,7 @@
 //! during a remote call. Actions called by jobs confirm the job's lease in every transaction that writes.
 
 mod agent_endpoint;
+mod deletion;
 mod finish;
 
 pub mod adopt_backup;
@@ -13,12 +14,14 @@ pub mod configure_instance;
 pub mod delete_backup;
 pub mod delete_backups;
 pub mod download_backup;
+pub mod hold_backup;
 pub mod inspect;
 pub mod list_audit_events;
 pub mod measure;
 pub mod plan_deletions;
 pub mod rebuild_catalogue;
 pub mod reconcile;
+pub mod release_backup;
 pub mod request_backup;
 pub mod request_backup_all;
 pub mod request_rebuild;

@@ -24,8 +24,7 @@ pub async fn undelete_backup(
             service_instances::lock(conn, instance.id)?;
             let backup = backups::find(conn, instance.id, id)?.ok_or(Error::BackupNotFound(id))?;
             let was_good = backup.checksum.is_some() && backup.reason_code.is_none();
-            // `remove_at_once` also says that a worker has begun to remove the objects.
-            if backup.status != BackupStatus::Deleted || !was_good || backup.remove_at_once {
+            if backup.status != BackupStatus::Deleted || !was_good || backup.removal_reason.is_some() {
                 return Err(Error::NotUndeletable(id));
             }
             deletions::update_undeleted(conn, id)?;

@@ -16,6 +16,11 @@ pub struct Actor {
 }
 
 impl Actor {
+    /// Whether every instance exists for them: operators, and the workers.
+    pub fn sees_everything(&self) -> bool {
+        self.scope.limits().is_none()
+    }
+
     /// The worker, acting on a schedule or a job.
     pub fn worker() -> Self {
         Self { name: "worker".into(), address: None, request_id: None, scope: Scope::Everything }

@@ -45,6 +45,10 @@ audit_actions! {
     MarkBackup = "mark_backup",
     /// The mark was taken back.
     UndeleteBackup = "undelete_backup",
+    /// A backup is held: nothing deletes it.
+    HoldBackup = "hold_backup",
+    /// A hold was taken back before its time.
+    ReleaseBackup = "release_backup",
     /// A backup is gone, from the store and from the list.
     RemoveBackup = "remove_backup",
     /// What a failed backup had left in the store is gone.

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use super::hold::Hold;
 use super::identifiers::{BackupId, EncryptionKeyId, ServiceInstanceId};
 
 /// Where a backup stands; the words are the wire's, and no others may appear there.
@@ -108,17 +109,25 @@ pub struct Backup {
     pub updated_at: DateTime<Utc>,
     /// When it was marked for removal.
     pub marked_deleted_at: Option<DateTime<Utc>>,
-    /// A client asked for removal at once: no undo window.
-    pub remove_at_once: bool,
+    /// Its removal has begun, and why: from then on it cannot be taken back.
+    pub removal_reason: Option<String>,
     /// Partial objects of a failed backup are still to be removed.
     pub has_remains: bool,
     /// A restore of this backup is queued or running.
     pub is_used_by_restore: bool,
+    /// The hold that is in force.
+    pub hold: Option<Hold>,
     /// Why the last removal failed.
     pub removal_error: Option<String>,
 }
 
 impl Backup {
+    /// Whether it can be held: it is good, and its removal has not begun. The database holds the same rule in
+    /// `check_backup_holdable`.
+    pub fn is_holdable(&self) -> bool {
+        self.status.was_done(self.reason_code.is_some()) && self.removal_reason.is_none()
+    }
+
     /// Whether the owner may download it (spec 1.8), if downloads are allowed at all.
     pub fn is_downloadable(&self) -> bool {
         self.status == BackupStatus::Done && self.has_current_own_key

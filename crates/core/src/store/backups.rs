@@ -8,9 +8,11 @@ use diesel::prelude::*;
 use diesel::sql_types::Timestamptz;
 use serde_json::Value;
 
-use super::schema::{backups, encryption_keys, restores, service_instances};
-use super::statuses::UnfinishedRestore;
+use super::holds::HoldRow;
+use super::schema::{backups, encryption_keys, holds, restores, service_instances};
+use super::statuses::{HoldInForce, UnfinishedRestore};
 use crate::domain::backup::{Backup, BackupStatus};
+use crate::domain::hold::Hold;
 use crate::domain::identifiers::{BackupId, EncryptionKeyId, ServiceInstanceGuid, ServiceInstanceId};
 use crate::{Error, Result};
 
@@ -37,15 +39,15 @@ struct BackupRow {
     finished_at: Option<DateTime<Utc>>,
     updated_at: DateTime<Utc>,
     marked_deleted_at: Option<DateTime<Utc>>,
-    remove_at_once: bool,
+    removal_reason: Option<String>,
     has_remains: bool,
     removal_error: Option<String>,
 }
 
-/// The row, `is_own` and `is_current` of its key, and whether a restore uses it.
-type Loaded = (BackupRow, (bool, bool), bool);
+/// The row, `is_own` and `is_current` of its key, whether a restore uses it, and the hold that is in force.
+type Loaded = (BackupRow, (bool, bool), bool, Option<HoldRow>);
 
-fn into_domain((row, (is_own, is_current), is_used_by_restore): Loaded) -> Result<Backup> {
+fn into_domain((row, (is_own, is_current), is_used_by_restore, hold): Loaded) -> Result<Backup> {
     let status = BackupStatus::parse(&row.status)
         .ok_or_else(|| Error::Internal(format!("backup {} has the unknown status {}", row.id, row.status)))?;
     Ok(Backup {
@@ -70,9 +72,10 @@ fn into_domain((row, (is_own, is_current), is_used_by_restore): Loaded) -> Resul
         finished_at: row.finished_at,
         updated_at: row.updated_at,
         marked_deleted_at: row.marked_deleted_at,
-        remove_at_once: row.remove_at_once,
+        removal_reason: row.removal_reason,
         has_remains: row.has_remains,
         is_used_by_restore,
+        hold: hold.map(Hold::from),
         removal_error: row.removal_error,
     })
 }
@@ -80,11 +83,17 @@ fn into_domain((row, (is_own, is_current), is_used_by_restore): Loaded) -> Resul
 /// A select of backups as [`Loaded`]; the caller adds filter, order and lock.
 macro_rules! select_backups {
     () => {
-        backups::table.inner_join(encryption_keys::table).select((
-            BackupRow::as_select(),
-            (encryption_keys::is_own, encryption_keys::is_current),
-            exists(restores::table.filter(restores::backup_row_id.eq(backups::id).and(UnfinishedRestore))),
-        ))
+        backups::table
+            .inner_join(encryption_keys::table)
+            .left_join(holds::table.on(holds::backup_row_id.eq(backups::id).and(HoldInForce)))
+            .select((
+                BackupRow::as_select(),
+                (encryption_keys::is_own, encryption_keys::is_current),
+                exists(
+                    restores::table.filter(restores::backup_row_id.eq(backups::id).and(UnfinishedRestore)),
+                ),
+                Option::<HoldRow>::as_select(),
+            ))
     };
 }
 

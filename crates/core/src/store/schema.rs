@@ -80,7 +80,7 @@ diesel::table! {
         idempotency_key -> Nullable<Text>,
         fan_out_job_id -> Nullable<Int8>,
         marked_deleted_at -> Nullable<Timestamptz>,
-        remove_at_once -> Bool,
+        removal_reason -> Nullable<Text>,
         removal_error -> Nullable<Text>,
         objects_gone_at -> Nullable<Timestamptz>,
         adopted_at -> Nullable<Timestamptz>,
@@ -88,6 +88,17 @@ diesel::table! {
         started_at -> Nullable<Timestamptz>,
         finished_at -> Nullable<Timestamptz>,
         updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    holds (backup_row_id) {
+        backup_row_id -> Int8,
+        reason -> Text,
+        held_by -> Text,
+        is_operators -> Bool,
+        held_at -> Timestamptz,
+        held_until -> Nullable<Timestamptz>,
     }
 }
 
@@ -170,12 +181,14 @@ diesel::table! {
 }
 
 diesel::joinable!(service_instances -> service_brokers (service_broker_id));
+diesel::joinable!(holds -> backups (backup_row_id));
 diesel::joinable!(backups -> encryption_keys (encryption_key_id));
 diesel::allow_tables_to_appear_in_same_query!(
     service_brokers,
     service_instances,
     encryption_keys,
     backups,
+    holds,
     restores,
     running_operations,
 );

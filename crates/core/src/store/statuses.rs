@@ -1,4 +1,4 @@
-//! Conditions on the status, spelled out in the SQL. With the words as parameters, Postgres could not use the indexes that
+//! Conditions on rows, spelled out in the SQL. With the words as parameters, Postgres could not use the indexes that
 //! hold rows of some statuses only, unless it planned the statement anew for each request.
 
 use diesel::expression::{ValidGrouping, is_aggregate};
@@ -54,4 +54,9 @@ condition!(
     /// The backup is marked, or has remains in the store.
     BackupToClean,
     "(backups.status = 'deleted' OR backups.has_remains)"
+);
+condition!(
+    /// The hold's time is not over.
+    HoldInForce,
+    "(holds.held_until IS NULL OR holds.held_until > now())"
 );

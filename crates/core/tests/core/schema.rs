@@ -105,3 +105,50 @@ fn audit_events_can_be_added_not_changed() {
     assert!(database.execute("TRUNCATE audit_events").is_err());
     assert_eq!(database.value("SELECT actor FROM audit_events").unwrap().unwrap(), "admin");
 }
+
+/// Places a hold on a backup, past all actions.
+fn hold(database: &Database, backup: i64, until: &str) -> anyhow::Result<()> {
+    database.execute(&format!(
+        "INSERT INTO holds (backup_row_id, reason, held_by, is_operators, held_until) VALUES ({backup}, 'r', 'olga', false, {until})"
+    ))
+}
+
+#[test]
+fn what_is_held_can_be_neither_marked_nor_removed() {
+    let database = Database::create().unwrap();
+    let instance = database.seed_instance("b", "i").unwrap();
+    let id = database.seed_backup(&instance, "done", 0).unwrap().id;
+    hold(&database, id, "NULL").unwrap();
+    let change = |sql: &str| database.execute(&format!("{sql} WHERE id = {id}"));
+    let mark = "UPDATE backups SET status = 'deleted', marked_deleted_at = now()";
+    assert!(change(mark).is_err());
+    database.execute("DELETE FROM holds").unwrap();
+    change(mark).unwrap();
+    // Marked first, held then: it stays, and can be undeleted.
+    hold(&database, id, "now() + interval '1 hour'").unwrap();
+    assert!(change("UPDATE backups SET removal_reason = 'r'").is_err());
+    assert!(change("UPDATE backups SET objects_gone_at = now()").is_err());
+    assert!(change("DELETE FROM backups").is_err());
+    change("UPDATE backups SET status = 'done', marked_deleted_at = NULL").unwrap();
+    assert!(change(mark).is_err());
+    database.advance(std::time::Duration::from_secs(7200)).unwrap();
+    change(mark).unwrap();
+    change("UPDATE backups SET removal_reason = 'r', objects_gone_at = now()").unwrap();
+    change("DELETE FROM backups").unwrap();
+    assert_eq!(database.value("SELECT count(*) FROM holds").unwrap().unwrap(), "0");
+}
+
+#[test]
+fn only_a_good_backup_whose_removal_has_not_begun_can_be_held() {
+    let database = Database::create().unwrap();
+    let instance = database.seed_instance("b", "i").unwrap();
+    for (status, can_be_held) in
+        [("queued", false), ("running", false), ("failed", false), ("done", true), ("deleted", true)]
+    {
+        let backup = database.seed_backup(&instance, status, 0).unwrap();
+        assert_eq!(hold(&database, backup.id, "NULL").is_ok(), can_be_held, "{status}");
+    }
+    let begun = database.seed_backup(&instance, "deleted", 0).unwrap().id;
+    database.execute(&format!("UPDATE backups SET removal_reason = 'r' WHERE id = {begun}")).unwrap();
+    assert!(hold(&database, begun, "NULL").is_err());
+}

@@ -1,6 +1,5 @@
 //! Queues `initialize_backup_deletion_job` and `backup_deleter_job`: what is deleted, when, and what is not.
 
-use std::fs;
 use std::time::Duration;
 
 use backup_core::actions::undelete_backup::undelete_backup;
@@ -12,10 +11,10 @@ use backup_core::{Error, Policy};
 
 use crate::world::World;
 
-const DAY: Duration = Duration::from_secs(24 * 3600);
+pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// A world in which two good backups stay, each at least three days.
-async fn with_backups(count: usize) -> (World, ServiceInstanceGuid, Vec<Backup>) {
+pub(crate) async fn with_backups(count: usize) -> (World, ServiceInstanceGuid, Vec<Backup>) {
     let world = World::with(1, Policy { min_backup_count: 2, retention_days: 3, ..Policy::default() });
     let guid = world.instance("i-1").await;
     let mut backups = Vec::new();
@@ -25,12 +24,12 @@ async fn with_backups(count: usize) -> (World, ServiceInstanceGuid, Vec<Backup>)
     (world, guid, backups)
 }
 
-async fn run(world: &World, step: DeletionStep) {
+pub(crate) async fn run(world: &World, step: DeletionStep) {
     world.enqueue(jobs::initialize_backup_deletion(step));
     world.settle().await;
 }
 
-fn statuses(world: &World) -> String {
+pub(crate) fn statuses(world: &World) -> String {
     world.value("SELECT string_agg(status, ',' ORDER BY id) FROM backups")
 }
 
@@ -67,28 +66,6 @@ async fn a_marked_backup_can_be_undeleted_within_the_window() {
     assert_eq!(back.status.as_str(), "done");
     let again = undelete_backup(&world.manager, &Actor::worker(), &guid, backups[0].id).await;
     assert!(matches!(again, Err(Error::NotUndeletable(_))), "{again:?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_failed_removal_stays_visible_is_retried_and_blocks_no_other() {
-    let (world, _, backups) = with_backups(4).await;
-    world.leap(4 * DAY).await;
-    run(&world, DeletionStep::Mark).await;
-    world.leap(2 * DAY).await;
-    // The store cannot remove the first: a file stands where its folder's parent should be listed.
-    let folder = world.folder(&backups[0]);
-    let aside = folder.with_extension("aside");
-    fs::rename(&folder, &aside).unwrap();
-    fs::write(&folder, "not a folder").unwrap();
-    run(&world, DeletionStep::Remove).await;
-    let error = "SELECT removal_error FROM backups ORDER BY id LIMIT 1";
-    if statuses(&world) == "deleted,done,done" {
-        assert_ne!(world.value(error), "");
-        fs::remove_file(&folder).unwrap();
-        fs::rename(&aside, &folder).unwrap();
-        world.leap(DAY).await;
-    }
-    assert_eq!(statuses(&world), "done,done");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,6 +10,7 @@ mod backup_deleter_job;
 mod backup_watcher_job;
 mod rebuild_catalogue;
 mod reconcile;
+mod deletion_gate;
 mod restore_watcher_job;
 mod schedules;
 mod second_thoughts;

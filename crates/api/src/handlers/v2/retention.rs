@@ -62,7 +62,7 @@ async fn write_preview(
         before = backups.last().map(|last| last.id);
         for backup in backups {
             // Without a decision it is one that was not there when the rule was asked.
-            if let Some(decision) = preview.decisions.get(&backup.id).copied() {
+            if let Some(decision) = preview.decisions.get(&backup.id).cloned() {
                 let planned = Planned { instance: instance.guid.clone(), backup, decision };
                 out.element(&RetentionView::from(planned)).await?;
             }

@@ -1,14 +1,16 @@
 //! `/instances/{instance_id}/backups/…`
 
 use actix_web::http::StatusCode;
+use backup_core::domain::hold::LONGEST_REASON;
 use serde_json::json;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{ContentBuilder, ResponseBuilder};
 
-use crate::openapi::body::{Fields, guid, ignored};
+use crate::openapi::body::{Fields, guid, ignored, line, time};
 use crate::openapi::description::{Answer, Description, Tag};
 use crate::openapi::{headers, parameters};
 use crate::views::backup::BackupView;
+use crate::views::hold::HoldView;
 use crate::views::message::{Begun, Id, Message};
 use crate::views::schema::EXAMPLE_GUID;
 use crate::word::Word;
@@ -53,7 +55,7 @@ pub(crate) fn show() -> Description {
 }
 
 pub(crate) fn delete() -> Description {
-    let text = "Answers when the backup is gone from the store. When the store refuses with 400 the backup stays `deleted`, and it is tried again hourly.";
+    let text = "Answers when the backup is gone from the store. 423 while a restore uses it or somebody holds it, and, where the operator wants it so, for the newest good backups. When the store refuses with 400 the backup stays `deleted`, and it is tried again hourly.";
     Description::new("deleteBackup", TAG, "Delete a backup", text)
         .answers(StatusCode::OK, Answer::like("It is deleted.", Message { message: "backup deleted" }))
         .words([Word::BadRequest, Word::BackupInProgress, Word::Locked])
@@ -76,6 +78,24 @@ pub(crate) fn undelete() -> Description {
         .body(ignored())
         .answers(StatusCode::OK, Answer::like("It is `done` again.", Message { message: "backup undeleted" }))
         .words([Word::NotUndeletable])
+}
+
+pub(crate) fn hold() -> Description {
+    let text = "As long as it is held, nothing deletes the backup: not retention, not a client, not the end of its instance. Replaces a hold that is there. Only operators change what an operator holds.";
+    let body = Fields::only()
+        .required("reason", line("Why the backup must stay.", LONGEST_REASON))
+        .optional("until", time("When the hold ends by itself; without it, when it is released."))
+        .named("HoldRequest", json!({"reason": "before the migration", "until": "2026-03-01T00:00:00Z"}));
+    Description::new("holdBackup", TAG, "Hold a backup", text)
+        .body(body)
+        .answers(StatusCode::OK, Answer::one::<HoldView>("The hold that is in force."))
+        .words([Word::NotHoldable, Word::InvalidValue])
+}
+
+pub(crate) fn release() -> Description {
+    let text = "From now on the backup may be deleted again. One that is not held stays as it is.";
+    Description::new("releaseBackup", TAG, "Release a held backup", text)
+        .answers(StatusCode::OK, Answer::like("It is not held.", Message { message: "hold released" }))
 }
 
 pub(crate) fn download() -> Description {

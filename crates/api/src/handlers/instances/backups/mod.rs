@@ -2,6 +2,7 @@
 
 pub(crate) mod cancel;
 pub(crate) mod download;
+pub(crate) mod hold;
 pub(crate) mod restore;
 mod share;
 pub(crate) mod undelete;

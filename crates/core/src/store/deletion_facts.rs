@@ -1,14 +1,17 @@
-//! What the rule of retention needs to know of an instance's backups, and no more: there may be very many.
+//! What the gate of deletions needs to know of an instance's backups, and no more: there may be very many.
 
 use chrono::{DateTime, Utc};
 use diesel::PgConnection;
 use diesel::dsl::exists;
 use diesel::prelude::*;
 
-use super::schema::{backups, restores};
+use super::holds::HoldRow;
+use super::schema::{backups, holds, restores};
+use super::statuses::UnfinishedRestore;
 use crate::domain::backup::BackupStatus;
+use crate::domain::deletion::DeletionFacts;
+use crate::domain::hold::Hold;
 use crate::domain::identifiers::{BackupId, ServiceInstanceId};
-use crate::domain::retention::RetentionFacts;
 use crate::{Error, Result};
 
 #[derive(Queryable)]
@@ -19,15 +22,17 @@ struct Row {
     triggered_at: DateTime<Utc>,
     finished_at: Option<DateTime<Utc>>,
     marked_deleted_at: Option<DateTime<Utc>>,
-    remove_at_once: bool,
-    held_by_restore: bool,
+    removal_reason: Option<String>,
+    has_remains: bool,
+    is_used_by_restore: bool,
+    hold: Option<HoldRow>,
 }
 
 /// The facts on all backups of the instance, newest first.
-pub fn list(conn: &mut PgConnection, instance: ServiceInstanceId) -> Result<Vec<RetentionFacts>> {
-    let unfinished =
-        restores::backup_row_id.eq(backups::id).and(restores::status.eq_any(["queued", "running"]));
+pub fn list(conn: &mut PgConnection, instance: ServiceInstanceId) -> Result<Vec<DeletionFacts>> {
+    let unfinished = restores::backup_row_id.eq(backups::id).and(UnfinishedRestore);
     backups::table
+        .left_join(holds::table)
         .filter(backups::service_instance_id.eq(instance.0))
         .order(backups::id.desc())
         .select((
@@ -37,25 +42,29 @@ pub fn list(conn: &mut PgConnection, instance: ServiceInstanceId) -> Result<Vec<
             backups::triggered_at,
             backups::finished_at,
             backups::marked_deleted_at,
-            backups::remove_at_once,
+            backups::removal_reason,
+            backups::has_remains,
             exists(restores::table.filter(unfinished)),
+            Option::<HoldRow>::as_select(),
         ))
         .load_iter::<Row, diesel::pg::PgRowByRowLoadingMode>(conn)?
         .map(|row| into_domain(row?))
         .collect()
 }
 
-fn into_domain(row: Row) -> Result<RetentionFacts> {
+fn into_domain(row: Row) -> Result<DeletionFacts> {
     let status = BackupStatus::parse(&row.status)
         .ok_or_else(|| Error::Internal(format!("backup {} has the unknown status {}", row.id, row.status)))?;
-    Ok(RetentionFacts {
+    Ok(DeletionFacts {
         id: BackupId(row.id),
         status,
         was_done: status.was_done(row.has_reason),
         triggered_at: row.triggered_at,
         finished_at: row.finished_at,
         marked_deleted_at: row.marked_deleted_at,
-        remove_at_once: row.remove_at_once,
-        held_by_restore: row.held_by_restore,
+        removal_reason: row.removal_reason,
+        is_used_by_restore: row.is_used_by_restore,
+        hold: row.hold.map(Hold::from),
+        has_remains: row.has_remains,
     })
 }

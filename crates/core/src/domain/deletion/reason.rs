@@ -1,14 +1,20 @@
-//! Why retention keeps, marks or removes a backup.
+//! Why a backup is kept, marked, removed or cleaned up after.
 
 use std::fmt;
 
-/// Why; `Display` gives the sentence for a person.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RetentionReason {
+use crate::domain::hold::Hold;
+
+/// Why; `Display` gives the clause for a person, the same in the dry run, in the audit trail and in a refusal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeletionReason {
+    /// The instance has no such backup.
+    Unknown,
     /// It is queued or running.
     Unfinished,
+    /// Somebody holds it.
+    Held(Hold),
     /// A restore uses it.
-    HeldByRestore,
+    UsedByRestore,
     /// It is younger than the retention time.
     Young {
         /// The retention time.
@@ -28,6 +34,8 @@ pub enum RetentionReason {
         /// How long such backups stay.
         days: i32,
     },
+    /// It did not fail, or has been cleaned up after.
+    NothingLeft,
     /// Old enough, and enough newer `done` backups exist.
     Expired {
         /// `done` backups that are newer.
@@ -51,13 +59,22 @@ pub enum RetentionReason {
     },
     /// A client asked for it.
     Requested,
+    /// Its removal has begun before, and is finished whatever has changed since.
+    Begun {
+        /// Why it was begun.
+        because: String,
+    },
+    /// It failed, and may have left partial objects.
+    LeftBehind,
 }
 
-impl fmt::Display for RetentionReason {
+impl fmt::Display for DeletionReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Unknown => write!(f, "there is no such backup"),
             Self::Unfinished => write!(f, "it is not finished"),
-            Self::HeldByRestore => write!(f, "a restore uses it"),
+            Self::Held(hold) => write!(f, "held: {hold}"),
+            Self::UsedByRestore => write!(f, "a restore uses it"),
             Self::Young { days } => write!(f, "it is not older than {days} days"),
             Self::Needed { newer, required } => {
                 write!(f, "only {newer} newer done backups exist, {required} are required")
@@ -66,6 +83,7 @@ impl fmt::Display for RetentionReason {
             Self::DeletedInstance { days } => {
                 write!(f, "its instance is deleted, and its backups stay for {days} days after that")
             }
+            Self::NothingLeft => write!(f, "it has left nothing behind"),
             Self::Expired { newer, days } => {
                 write!(f, "it is older than {days} days and {newer} newer done backups exist")
             }
@@ -76,6 +94,8 @@ impl fmt::Display for RetentionReason {
                 write!(f, "its instance was deleted more than {days} days ago")
             }
             Self::Requested => write!(f, "its removal was requested"),
+            Self::Begun { because } => write!(f, "{because}"),
+            Self::LeftBehind => write!(f, "what it had left in the store when it failed"),
         }
     }
 }

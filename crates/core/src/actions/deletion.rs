@@ -1,0 +1,115 @@
+//! The one way out for a backup: facts read under the instance's lock, the gate's word on them, and what it permits
+//! carried out step by step. Nothing else in the product deletes objects or rows of backups.
+
+use backup_objects::BackupFolder;
+use backup_queue::Lease;
+use diesel::PgConnection;
+
+use crate::domain::actor::Actor;
+use crate::domain::audit::AuditAction;
+use crate::domain::backup::Backup;
+use crate::domain::deletion::{DeletionRule, Gate, Permit, Step};
+use crate::domain::identifiers::ServiceInstanceGuid;
+use crate::domain::instance::ServiceInstance;
+use crate::manager::{Manager, Policy};
+use crate::store::{self, audit_events, deletion_facts, deletions};
+use crate::{Error, Result};
+
+/// The gate of an instance at this moment, by the database's clock. To act on its word, hold the instance's lock.
+pub(super) fn gate(conn: &mut PgConnection, policy: &Policy, instance: &ServiceInstance) -> Result<Gate> {
+    let facts = deletion_facts::list(conn, instance.id)?;
+    Ok(Gate::new(rule(policy, instance), facts, store::now(conn)?))
+}
+
+pub(super) fn rule(policy: &Policy, instance: &ServiceInstance) -> DeletionRule {
+    DeletionRule {
+        deleted_at: instance.deleted_at,
+        min_backup_count: instance.min_backup_count.unwrap_or(policy.min_backup_count),
+        retention_days: instance.retention_days.unwrap_or(policy.retention_days),
+        deleted_retention_days: policy.deleted_retention_days,
+        undo_window: policy.undo_window,
+        clients_may_go_below_minimum: policy.allow_client_deletion_below_minimum,
+    }
+}
+
+/// Writes down the beginning of what is permitted, in the transaction in which the gate was asked. A mark is complete
+/// with that; the rest is for [`carry_out`]. False when the backup has moved on meanwhile.
+pub(super) fn begin(conn: &mut PgConnection, guid: &ServiceInstanceGuid, permit: &Permit) -> Result<bool> {
+    let is_begun = deletions::begin(conn, permit)?;
+    if is_begun && permit.step() == Step::Mark {
+        record(conn, &Actor::worker(), guid, permit)?;
+    }
+    Ok(is_begun)
+}
+
+/// Removes the objects and, once the store has confirmed that they are gone, writes it down; under the lease if a job
+/// does it. When the store does not confirm, the reason is recorded in the backup's row, and it is to be tried again.
+pub(super) async fn carry_out(
+    manager: &Manager,
+    actor: &Actor,
+    guid: &ServiceInstanceGuid,
+    backup: &Backup,
+    permit: Permit,
+    lease: Option<&Lease>,
+) -> Result<()> {
+    if let Err(error) = remove_objects(manager, backup, &permit).await {
+        note_removal_error(manager, backup, lease, error.chain()).await?;
+        return Err(error);
+    }
+    let (actor, guid, lease) = (actor.clone(), guid.clone(), lease.cloned());
+    manager
+        .database
+        .transaction(move |conn| {
+            if let Some(lease) = &lease {
+                lease.confirm(conn)?;
+            }
+            match deletions::finish(conn, &permit)? {
+                true => record(conn, &actor, &guid, &permit),
+                // Somebody else has done it meanwhile.
+                false => Ok(()),
+            }
+        })
+        .await
+}
+
+/// The only place that deletes objects.
+#[expect(clippy::disallowed_methods, reason = "the gate has permitted it")]
+async fn remove_objects(manager: &Manager, backup: &Backup, permit: &Permit) -> Result<()> {
+    if permit.step() == Step::Mark || permit.backup() != backup.id {
+        return Err(Error::Internal(format!("no objects of backup {} may be removed", backup.id)));
+    }
+    let folder = BackupFolder::parse(&backup.object_prefix, &backup.backup_id)
+        .map_err(|error| Error::Internal(error.to_string()))?;
+    Ok(manager.store(&backup.store)?.delete_prefix(folder.path()).await?)
+}
+
+/// Records why a removal failed, under the lease if a job does it.
+pub(super) async fn note_removal_error(
+    manager: &Manager,
+    backup: &Backup,
+    lease: Option<&Lease>,
+    text: String,
+) -> Result<()> {
+    let (id, lease) = (backup.id, lease.cloned());
+    manager
+        .database
+        .transaction(move |conn| {
+            if let Some(lease) = &lease {
+                lease.confirm(conn)?;
+            }
+            deletions::update_removal_error(conn, id, &text)
+        })
+        .await
+}
+
+/// What was done, with the reason that the dry run showed.
+fn record(conn: &mut PgConnection, actor: &Actor, guid: &ServiceInstanceGuid, permit: &Permit) -> Result<()> {
+    let (id, reason) = (permit.backup(), permit.reason());
+    let (action, done) = match permit.step() {
+        Step::Mark => (AuditAction::MarkBackup, "marked for removal"),
+        Step::Remove => (AuditAction::RemoveBackup, "removed"),
+        Step::CleanUp => (AuditAction::CleanUpBackup, "removed from the store"),
+    };
+    tracing::info!(service_instance.guid = %guid, backup.id = id.0, "{done}: {reason}");
+    audit_events::insert(conn, actor, action, Some(guid), Some(format!("backup {id}: {reason}")))
+}
