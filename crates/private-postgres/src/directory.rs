@@ -7,6 +7,8 @@ use std::path::Path;
 use anyhow::Context;
 use tempfile::TempDir;
 
+use crate::process::kill_those_in;
+
 const LOCK: &str = "owner.lock";
 
 /// A directory (0700) that exists as long as this value.
@@ -51,7 +53,11 @@ fn sweep(parent: &Path, prefix: &str) {
         }
         let Ok(lock) = File::open(entry.path().join(LOCK)) else { continue };
         match lock.try_lock() {
-            Ok(()) => drop(std::fs::remove_dir_all(entry.path())),
+            Ok(()) => {
+                // A server that was paused when its owner died is still there, and deaf to everything else.
+                kill_those_in(&entry.path());
+                drop(std::fs::remove_dir_all(entry.path()));
+            }
             Err(TryLockError::WouldBlock | TryLockError::Error(_)) => {}
         }
     }

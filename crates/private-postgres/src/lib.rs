@@ -5,13 +5,17 @@
 //! database driver, so that it can be used before one is built. Begin reading at [`Server`].
 
 mod binaries;
+pub mod clock;
 pub mod debian;
 mod directory;
 mod options;
+pub mod pair;
 pub mod process;
 mod psql;
 mod ready;
 mod server;
+mod standby;
+mod tree;
 mod user;
 
 pub use binaries::Binaries;

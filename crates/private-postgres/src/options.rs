@@ -11,6 +11,8 @@ pub struct Options {
     pub password: Option<String>,
     /// Further server settings, for example `("max_connections", "200")`.
     pub settings: Vec<(String, String)>,
+    /// True: the server has a wall clock of its own, which [`crate::Server::set_clock`] moves.
+    pub has_clock: bool,
 }
 
 impl Options {
@@ -39,6 +41,13 @@ impl Options {
     #[must_use]
     pub fn setting(mut self, name: &str, value: &str) -> Self {
         self.settings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Gives the server a wall clock of its own, see [`crate::clock`].
+    #[must_use]
+    pub fn clock(mut self) -> Self {
+        self.has_clock = true;
         self
     }
 

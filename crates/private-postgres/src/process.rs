@@ -16,6 +16,8 @@ use anyhow::{Context, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::clock::Clock;
+
 /// A running program; killed when dropped, and when its owner is killed.
 #[derive(Debug)]
 pub struct ChildProcess {
@@ -59,6 +61,22 @@ impl ChildProcess {
         Ok(self.child.try_wait()?)
     }
 
+    /// Stops it (`SIGSTOP`): it does nothing until [`ChildProcess::resume`]. It can be killed nevertheless.
+    ///
+    /// # Errors
+    /// When the process cannot be signalled.
+    pub fn pause(&self) -> anyhow::Result<()> {
+        send(self.id(), Signal::SIGSTOP)
+    }
+
+    /// Lets it go on (`SIGCONT`).
+    ///
+    /// # Errors
+    /// When the process cannot be signalled.
+    pub fn resume(&self) -> anyhow::Result<()> {
+        send(self.id(), Signal::SIGCONT)
+    }
+
     /// Sends the signal and waits for the end; after `patience` sends `SIGKILL`.
     ///
     /// # Errors
@@ -67,7 +85,7 @@ impl ChildProcess {
         if let Some(status) = self.ended()? {
             return Ok(status);
         }
-        kill(Pid::from_raw(i32::try_from(self.id())?), signal)?;
+        send(self.id(), signal)?;
         let until = Instant::now() + patience;
         loop {
             if let Some(status) = self.ended()? {
@@ -100,6 +118,47 @@ pub fn tethered(program: &Path) -> Command {
     command
 }
 
+/// As [`tethered`], under a clock of its own.
+#[must_use]
+pub fn tethered_with_clock(program: &Path, clock: &Clock) -> Command {
+    let (wrapper, arguments) = clock.prefix();
+    let mut command = tethered(wrapper);
+    command.args(arguments).arg(program);
+    command
+}
+
+/// The processes whose parent is this one, at this moment.
+pub(crate) fn children_of(parent: u32) -> Vec<u32> {
+    all_ids().filter(|id| stat_of(*id).is_some_and(|stat| stat.1 == parent)).collect()
+}
+
+/// The kernel's letter for what a process does: `T` stopped, `Z` dead and not yet waited for; none when it is gone.
+pub(crate) fn state_of(process: u32) -> Option<char> {
+    stat_of(process).map(|stat| stat.0)
+}
+
+/// Kills every process that works in this directory or below it.
+pub(crate) fn kill_those_in(directory: &Path) {
+    for id in all_ids() {
+        if std::fs::read_link(format!("/proc/{id}/cwd")).is_ok_and(|place| place.starts_with(directory)) {
+            // Fails when it ended meanwhile, or is another user's.
+            send(id, Signal::SIGKILL).unwrap_or_default();
+        }
+    }
+}
+
+fn all_ids() -> impl Iterator<Item = u32> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// State and parent. The line is `id (name) state parent …`, and the name may contain anything.
+fn stat_of(process: u32) -> Option<(char, u32)> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
+}
+
 /// A port of 127.0.0.1 nobody listens on, below the range from which the kernel takes ports for outgoing connections.
 ///
 /// # Errors
@@ -113,6 +172,11 @@ pub fn free_port() -> anyhow::Result<u16> {
         }
     }
     bail!("no free port was found on 127.0.0.1");
+}
+
+pub(crate) fn send(process: u32, signal: Signal) -> anyhow::Result<()> {
+    kill(Pid::from_raw(i32::try_from(process)?), signal)
+        .with_context(|| format!("{signal} cannot be sent to process {process}"))
 }
 
 pub(crate) fn has_setpriv() -> bool {

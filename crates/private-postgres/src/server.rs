@@ -2,17 +2,19 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use nix::sys::signal::Signal;
 
 use crate::binaries::Binaries;
+use crate::clock::Clock;
 use crate::directory::OwnedDirectory;
 use crate::options::Options;
 use crate::process::{ChildProcess, free_port};
 use crate::ready::wait_until_ready;
+use crate::tree;
 use crate::user::ServerUser;
 
 /// A longer path does not fit into a socket's address.
@@ -26,6 +28,8 @@ pub struct Server {
     user: ServerUser,
     port: u16,
     process: Option<ChildProcess>,
+    is_paused: bool,
+    clock: Option<Clock>,
     // Last: removed after the process ended.
     directory: OwnedDirectory,
 }
@@ -44,14 +48,23 @@ impl Server {
     /// # Errors
     /// As [`Server::start`].
     pub fn start_with(options: Options) -> anyhow::Result<Self> {
+        let mut server = Self::without_data(options)?;
+        server.init()?;
+        server.launch_on_free_port()?;
+        Ok(server)
+    }
+
+    /// Programs, user, directory and clock of a server to be.
+    pub(crate) fn without_data(options: Options) -> anyhow::Result<Self> {
         let binaries = Binaries::find_or_install()?;
         let user = ServerUser::choose()?;
         let directory = OwnedDirectory::create(&user.temporary_directory(), "private-postgres.")?;
         user.own(directory.path())?;
-        let mut server = Self { options, binaries, user, port: 0, process: None, directory };
-        server.init()?;
-        server.launch_on_free_port()?;
-        Ok(server)
+        let clock = match options.has_clock {
+            true => Some(Clock::create(&directory.path().join("clock"))?),
+            false => None,
+        };
+        Ok(Self { options, binaries, user, port: 0, process: None, is_paused: false, clock, directory })
     }
 
     /// The port on 127.0.0.1.
@@ -99,12 +112,41 @@ impl Server {
         self.end(Signal::SIGINT)
     }
 
-    /// Ends the server as a power cut would (`SIGKILL` to the postmaster).
+    /// Ends the server as a power cut would (`SIGKILL` to all its processes).
     ///
     /// # Errors
     /// When the process cannot be signalled.
     pub fn kill(&mut self) -> anyhow::Result<()> {
-        self.end(Signal::SIGKILL)
+        self.is_paused = false;
+        self.process.take().map_or(Ok(()), tree::kill)
+    }
+
+    /// Stops all its processes (`SIGSTOP`): connections stay open and are not answered, until [`Server::unpause`].
+    ///
+    /// # Errors
+    /// When it does not run, or cannot be signalled.
+    pub fn pause(&mut self) -> anyhow::Result<()> {
+        tree::pause(self.process.as_ref().context("the server does not run")?)?;
+        self.is_paused = true;
+        Ok(())
+    }
+
+    /// Lets all its processes go on (`SIGCONT`).
+    ///
+    /// # Errors
+    /// When it does not run, or cannot be signalled.
+    pub fn unpause(&mut self) -> anyhow::Result<()> {
+        tree::resume(self.process.as_ref().context("the server does not run")?)?;
+        self.is_paused = false;
+        Ok(())
+    }
+
+    /// Sets the server's wall clock this many seconds ahead of the machine's, or behind it.
+    ///
+    /// # Errors
+    /// When it has none of its own ([`Options::clock`]), or the clock's file cannot be written.
+    pub fn set_clock(&self, seconds: i64) -> anyhow::Result<()> {
+        self.clock.as_ref().context("the server has no clock of its own")?.set(seconds)
     }
 
     /// Starts the server again after [`Server::stop`] or [`Server::kill`] on the same port with the same data.
@@ -135,17 +177,28 @@ impl Server {
     }
 
     fn end(&mut self, signal: Signal) -> anyhow::Result<()> {
+        if self.is_paused {
+            // It would not hear of any other signal.
+            return self.kill();
+        }
         self.process
             .take()
             .map_or(Ok(()), |mut process| process.end(signal, Duration::from_secs(30)).map(drop))
     }
 
-    fn data(&self) -> PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.directory.path().join("data")
     }
 
+    /// A command that runs one of the server programs as the server's user, in its directory.
+    pub(crate) fn program(&self, name: &str) -> Command {
+        let mut command = self.user.command(&self.binaries.program(name), false);
+        command.current_dir(self.directory.path()).stdin(Stdio::null());
+        command
+    }
+
     fn init(&self) -> anyhow::Result<()> {
-        let mut command = self.user.command(&self.binaries.program("initdb"), false);
+        let mut command = self.program("initdb");
         command
             .args([
                 "--no-instructions",
@@ -165,8 +218,6 @@ impl Server {
             command.arg("--auth=trust");
         }
         let output = command
-            .current_dir(self.directory.path())
-            .stdin(Stdio::null())
             .output()
             .context("initdb cannot be started (as root, setpriv of util-linux is needed)")?;
         if !output.status.success() {
@@ -179,10 +230,10 @@ impl Server {
     }
 
     /// Somebody else may take the free port between our look and the server's: then another one is tried.
-    fn launch_on_free_port(&mut self) -> anyhow::Result<()> {
+    pub(crate) fn launch_on_free_port(&mut self) -> anyhow::Result<()> {
         if let Some(port) = self.options.port {
             self.port = port;
-            return self.launch();
+            return self.launch_patiently();
         }
         let mut attempts = 0;
         loop {
@@ -213,7 +264,11 @@ impl Server {
         let socket_directory = self.directory.path().to_string_lossy().into_owned();
         let socket_directory =
             if socket_directory.len() > LONGEST_SOCKET_DIRECTORY { String::new() } else { socket_directory };
-        let mut command = self.user.command(&self.binaries.program("postgres"), true);
+        let program = self.binaries.program("postgres");
+        let mut command = match &self.clock {
+            Some(clock) => self.user.command_with_clock(&program, clock),
+            None => self.user.command(&program, true),
+        };
         command.arg("-D").arg(self.data()).arg("-p").arg(self.port.to_string());
         command.args(["-c", "listen_addresses=127.0.0.1"]);
         command.arg("-c").arg(format!("unix_socket_directories={socket_directory}"));

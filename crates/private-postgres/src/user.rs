@@ -7,6 +7,7 @@ use std::process::Command;
 use anyhow::{Context, bail};
 use nix::unistd::{Uid, User};
 
+use crate::clock::Clock;
 use crate::process::has_setpriv;
 
 /// The account the server programs run under.
@@ -47,6 +48,14 @@ impl ServerUser {
                 .all(|part| part.metadata().is_ok_and(|found| found.permissions().mode() & 0o001 != 0))
         };
         if self.account.is_some() && !can_enter(&usual) { PathBuf::from("/tmp") } else { usual }
+    }
+
+    /// As [`ServerUser::command`], tethered to its parent and under a clock of its own.
+    pub(crate) fn command_with_clock(&self, program: &Path, clock: &Clock) -> Command {
+        let (wrapper, arguments) = clock.prefix();
+        let mut command = self.command(wrapper, true);
+        command.args(arguments).arg(program);
+        command
     }
 
     /// A command that runs the program as this user. With `die_with_parent` the kernel kills it as soon as the

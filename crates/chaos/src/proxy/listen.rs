@@ -83,6 +83,8 @@ async fn serve(
                 if order.is_refusing {
                     listener = None;
                     cut.send_replace(());
+                    // Each connection holds a receiver to its end.
+                    cut.closed().await;
                 } else if listener.is_none() {
                     // The port is ours, and so is every other socket on it.
                     listener = bind(address).and_then(|socket| socket.listen(1024)).ok();
