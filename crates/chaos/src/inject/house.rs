@@ -9,6 +9,7 @@ use super::{Desk, kills_watchers, mischief, wait_until};
 use crate::facts::Millis;
 use crate::proxy::{FaultProxy, Times};
 use crate::schedule::{Fault, Kind, Parameter, Target};
+use crate::world::Disk;
 
 /// How often it looks whether a process has ended by itself.
 const ROUND_MS: Millis = 500;
@@ -17,6 +18,7 @@ pub(super) struct House<'a> {
     installation: &'a mut Installation,
     roads: &'a [FaultProxy],
     gates: &'a [FaultProxy],
+    disk: &'a Disk,
     /// Those that are down because we killed them.
     killed: BTreeSet<Target>,
     /// When each running fault began, and how many requests its proxy had met by then.
@@ -24,8 +26,13 @@ pub(super) struct House<'a> {
 }
 
 impl<'a> House<'a> {
-    pub(super) fn new(installation: &'a mut Installation, roads: &'a [FaultProxy], gates: &'a [FaultProxy]) -> Self {
-        Self { installation, roads, gates, killed: BTreeSet::new(), begun: BTreeMap::new() }
+    pub(super) fn new(
+        installation: &'a mut Installation,
+        roads: &'a [FaultProxy],
+        gates: &'a [FaultProxy],
+        disk: &'a Disk,
+    ) -> Self {
+        Self { installation, roads, gates, disk, killed: BTreeSet::new(), begun: BTreeMap::new() }
     }
 
     /// Does and heals all of them.
@@ -70,7 +77,7 @@ impl<'a> House<'a> {
             (Kind::ClockWorker | Kind::ClockAgent, Parameter::JumpSeconds(jump)) => {
                 self.daemon(fault.target)?.set_clock(jump)
             }
-            (Kind::DiskFull, _) => self.installation.fill_store(),
+            (Kind::DiskFull, _) => self.disk.fill(),
             _ => {
                 let mischief = mischief::of(fault).context("no proxy can do this")?;
                 let proxy = self.proxy(fault).context("there is no such proxy")?;
@@ -93,7 +100,7 @@ impl<'a> House<'a> {
             }
             Kind::PauseApi | Kind::PauseWorker | Kind::PauseAgent => self.daemon(fault.target)?.resume()?,
             Kind::ClockWorker | Kind::ClockAgent => self.daemon(fault.target)?.set_clock(0)?,
-            Kind::DiskFull => self.installation.empty_store()?,
+            Kind::DiskFull => self.disk.free()?,
             _ => self.proxy(fault).context("there is no such proxy")?.heal(),
         }
         desk.ended(*fault, begun, requests);
@@ -102,7 +109,7 @@ impl<'a> House<'a> {
 
     /// Starts again what has ended by itself, and notes it.
     fn look_after(&mut self, desk: &Desk<'_>) -> anyhow::Result<()> {
-        let apis = (0..self.installation.apis.len()).map(Target::Api);
+        let apis = (0..self.gates.len()).map(Target::Api);
         let workers = (0..self.installation.workers.len()).map(Target::Worker);
         let agents = (0..self.installation.agents().len()).map(Target::Agent);
         let all: Vec<Target> = apis.chain(workers).chain(agents).collect();
@@ -121,7 +128,7 @@ impl<'a> House<'a> {
 
     fn daemon(&mut self, target: Target) -> anyhow::Result<&mut Daemon> {
         match target {
-            Target::Api(number) => self.installation.apis.get_mut(number).map(|api| &mut api.daemon),
+            Target::Api(number) => self.installation.apis_mut().nth(number),
             Target::Worker(number) => self.installation.workers.get_mut(number),
             Target::Agent(number) => self.installation.agents_mut().get_mut(number).map(|agent| &mut agent.daemon),
             Target::Database | Target::Store => None,

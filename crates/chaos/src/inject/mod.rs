@@ -97,11 +97,11 @@ pub fn run(
     };
     let (for_database, for_house): (Vec<Fault>, Vec<Fault>) =
         schedule.iter().partition(|fault| fault.target == Target::Database);
-    let World { pair, installation, roads, gates, .. } = world;
+    let World { pair, installation, roads, gates, disk, .. } = world;
     std::thread::scope(|scope| {
         let desk = &desk;
         let database = scope.spawn(move || database::run(pair, &for_database, desk));
-        let house = house::House::new(installation, roads, gates).run(&for_house, desk);
+        let house = house::House::new(installation, roads, gates, disk).run(&for_house, desk);
         let database = database.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the hand for the database panicked")));
         house.and(database)
     })?;

@@ -1,8 +1,10 @@
 //! Everything that is broken: the manager's pair of databases, two APIs, eight worker processes, twenty agents, two of them
 //! beside real PostgreSQL servers, and a proxy in front of each agent and each API. Nothing here breaks anything.
 
+mod disk;
 mod shape;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,9 +12,11 @@ use std::time::Duration;
 use anyhow::Context;
 use local_installation::{AgentPlan, BrokerPlan, Installation};
 use private_postgres::pair::Pair;
+use private_postgres::process::free_port;
 use private_postgres::{Binaries, Options, Server};
 use tempfile::TempDir;
 
+pub use disk::Disk;
 pub use shape::Shape;
 
 use crate::dice::Dice;
@@ -40,6 +44,8 @@ pub struct World {
     pub pair: Pair,
     /// Its address, whichever of the two servers is the primary.
     pub database_url: String,
+    /// What the store is on.
+    pub disk: Disk,
     // Removed when everybody who works in it has gone.
     directory: TempDir,
 }
@@ -51,37 +57,41 @@ impl World {
     /// When something does not come up; the error says what.
     pub fn start(shape: &Shape, seed: u64) -> anyhow::Result<Self> {
         let directory = tempfile::Builder::new().prefix("backup-chaos.").tempdir()?;
-        let pair = Pair::start(Options::default().clock()).context("the manager's databases do not start")?;
+        let options = if shape.has_clocks { Options::default().clock() } else { Options::default() };
+        let pair = Pair::start(options).context("the manager's databases do not start")?;
         pair.create_database(DATABASE)?;
         let database_url = pair.url(DATABASE);
         let data = make_data(shape, &directory, seed)?;
-        let mut plan = shape.plan(&database_url);
-        let names: Vec<String> = (1..=data.len()).map(|number| format!("agent-{number:02}")).collect();
-        for (name, data) in names.iter().zip(&data) {
-            plan = plan.agent(match data {
-                Data::Files { directory, .. } => AgentPlan::files(name, directory).without_tls(),
-                Data::Postgres { server, .. } => AgentPlan::postgresql(name, server).without_tls(),
-            });
-        }
-        let guids: Vec<String> = (1..=data.len()).map(|number| format!("instance-{number:02}")).collect();
-        let mut roads = Vec::new();
-        let mut installation = Installation::prepare_with(&plan, |agents| {
-            let (mut files, mut postgres) =
-                (BrokerPlan::static_inventory("files", "files"), BrokerPlan::static_inventory("postgres", "postgresql"));
-            for ((agent, guid), data) in agents.iter().zip(&guids).zip(&data) {
-                let road = FaultProxy::start(agent.address())?;
-                match data {
-                    Data::Files { .. } => files = files.instance_at(guid, &road.url()),
-                    Data::Postgres { .. } => postgres = postgres.instance_at(guid, &road.url()),
+        let disk = Disk::of(&directory.path().join("store"))?;
+        let mut plan = shape.plan(&database_url).store_directory(disk.directory());
+        let (mut files, mut postgres) =
+            (BrokerPlan::static_inventory("files", "files"), BrokerPlan::static_inventory("postgres", "postgresql"));
+        let (mut roads, mut guids) = (Vec::new(), Vec::new());
+        for (number, data) in (1..).zip(&data) {
+            let (name, guid) = (format!("agent-{number:02}"), format!("instance-{number:02}"));
+            let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));
+            let road = FaultProxy::start(address)?;
+            let agent = match data {
+                Data::Files { directory, .. } => {
+                    files = files.instance_at(&guid, &road.url());
+                    AgentPlan::files(&name, directory)
                 }
-                roads.push(road);
-            }
-            Ok(vec![files, postgres])
-        })?;
+                Data::Postgres { server, .. } => {
+                    postgres = postgres.instance_at(&guid, &road.url());
+                    AgentPlan::postgresql(&name, server)
+                }
+            };
+            plan = plan.agent(agent.without_tls().at(address));
+            roads.push(road);
+            guids.push(guid);
+        }
+        let mut installation = Installation::prepare(&plan.broker(files).broker(postgres))?;
         installation.start().context("the installation does not start")?;
-        let gates = installation.apis.iter().map(|api| FaultProxy::start(api.http_address()));
-        let gates = gates.collect::<anyhow::Result<_>>()?;
-        let world = Self { installation, roads, gates, guids, data, pair, database_url, directory };
+        let mut gates = Vec::new();
+        for url in installation.http_urls() {
+            gates.push(FaultProxy::start(url.trim_start_matches("http://").parse()?)?);
+        }
+        let world = Self { installation, roads, gates, guids, data, pair, database_url, disk, directory };
         world.wait_for_instances()?;
         Ok(world)
     }
@@ -108,13 +118,6 @@ impl World {
     pub fn journal(&self, position: usize) -> PathBuf {
         let name = self.installation.agents().get(position).map_or("", |agent| agent.name());
         self.installation.directory().join(name).join("operations")
-    }
-
-    /// Keeps the folders, and says which.
-    #[must_use]
-    pub fn keep(self) -> Vec<PathBuf> {
-        let Self { directory, installation, .. } = self;
-        vec![directory.keep(), installation.keep()]
     }
 
     fn wait_for_instances(&self) -> anyhow::Result<()> {

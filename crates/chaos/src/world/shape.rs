@@ -26,6 +26,8 @@ pub struct Shape {
     pub timeout: Millis,
     /// `min_backups_per_instance`.
     pub min_backups: usize,
+    /// Whether processes have wall clocks that can be moved; without `libfaketime` they have not.
+    pub has_clocks: bool,
 }
 
 impl Default for Shape {
@@ -39,6 +41,7 @@ impl Default for Shape {
             poll: 300,
             timeout: 60_000,
             min_backups: 2,
+            has_clocks: true,
         }
     }
 }
@@ -73,10 +76,11 @@ impl Shape {
     #[must_use]
     pub fn plan(&self, database_url: &str) -> Plan {
         let ms = |ms: Millis| format!("{ms}ms");
-        Plan::new(database_url)
+        let plan = Plan::new(database_url);
+        let plan = if self.has_clocks { plan.clocks() } else { plan };
+        plan
             .apis(self.apis)
             .processes_per_group(self.processes_per_group)
-            .clock(true)
             .worker_groups(&GROUPS)
             .setting("min_backups_per_instance", self.min_backups)
             .setting("min_backup_age", 0)
