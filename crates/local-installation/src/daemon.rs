@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use nix::sys::signal::Signal;
-use private_postgres::process::{ChildProcess, tethered};
+use private_postgres::clock::Clock;
+use private_postgres::process::{ChildProcess, tethered, tethered_with_clock};
 
 /// A program with its arguments, environment and log; running or not.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub struct Daemon {
     environment: Vec<(String, String)>,
     log: PathBuf,
     process: Option<ChildProcess>,
+    is_paused: bool,
+    clock: Option<Clock>,
 }
 
 impl Daemon {
@@ -32,12 +35,32 @@ impl Daemon {
             environment: Vec::new(),
             log: log_directory.join(format!("{name}.log")),
             process: None,
+            is_paused: false,
+            clock: None,
         }
     }
 
     /// Sets an environment variable from the next start on.
     pub fn set_environment(&mut self, name: &str, value: &str) {
         self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Gives it, from the next start on, a wall clock of its own that goes right until it is set.
+    ///
+    /// # Errors
+    /// When there is no `libfaketime` ([`Clock::is_available`]), or the file cannot be written.
+    pub fn give_clock(&mut self, file: &Path) -> anyhow::Result<()> {
+        self.clock = Some(Clock::create(file)?);
+        Ok(())
+    }
+
+    /// Sets its wall clock this many seconds ahead of the machine's, or behind it; it sees that within a second.
+    ///
+    /// # Errors
+    /// When it has no clock of its own ([`Daemon::give_clock`]), or the file cannot be written.
+    pub fn set_clock(&self, seconds: i64) -> anyhow::Result<()> {
+        let clock = self.clock.as_ref();
+        clock.with_context(|| format!("{} has no clock of its own", self.name))?.set(seconds)
     }
 
     /// The name it was given, for example `worker-1`.
@@ -82,7 +105,10 @@ impl Daemon {
         }
         let log =
             File::options().create(true).append(true).open(&self.log).context("no log can be written")?;
-        let mut command = tethered(&self.program);
+        let mut command = match &self.clock {
+            Some(clock) => tethered_with_clock(&self.program, clock),
+            None => tethered(&self.program),
+        };
         command.args(&self.arguments).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
@@ -92,6 +118,7 @@ impl Daemon {
         }
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         self.process = Some(ChildProcess::spawn(command)?);
+        self.is_paused = false;
         Ok(())
     }
 
@@ -106,7 +133,33 @@ impl Daemon {
         }
     }
 
-    /// Kills it at once (`SIGKILL`), as a crash would.
+    /// Stops it (`SIGSTOP`): it does nothing, holds what it has, and can be killed. What it started goes on.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn pause(&mut self) -> anyhow::Result<()> {
+        self.process.as_ref().with_context(|| format!("{} does not run", self.name))?.pause()?;
+        self.is_paused = true;
+        Ok(())
+    }
+
+    /// Lets it go on after [`Daemon::pause`].
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn resume(&mut self) -> anyhow::Result<()> {
+        self.process.as_ref().with_context(|| format!("{} does not run", self.name))?.resume()?;
+        self.is_paused = false;
+        Ok(())
+    }
+
+    /// Tells whether it was paused and neither resumed nor killed since.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.is_paused
+    }
+
+    /// Kills it at once (`SIGKILL`), as a crash would; also while it is paused.
     ///
     /// # Errors
     /// When it does not run.
@@ -114,11 +167,14 @@ impl Daemon {
         self.end(Signal::SIGKILL, Duration::from_secs(5)).map(drop)
     }
 
-    /// Asks it to stop (`SIGTERM`) and waits; an error when it had to be killed after `patience`.
+    /// Asks it to stop (`SIGTERM`) and waits, having resumed it if it was paused; an error when it had to be killed after `patience`.
     ///
     /// # Errors
     /// When it does not run, or does not end in time.
     pub fn terminate(&mut self, patience: Duration) -> anyhow::Result<ExitStatus> {
+        if self.is_paused {
+            self.resume()?;
+        }
         let status = self.end(Signal::SIGTERM, patience)?;
         if status.signal() == Some(9) {
             bail!("{} did not end within {patience:?} after SIGTERM", self.name);
@@ -177,6 +233,7 @@ impl Daemon {
 
     fn end(&mut self, signal: Signal, patience: Duration) -> anyhow::Result<ExitStatus> {
         let mut process = self.process.take().with_context(|| format!("{} does not run", self.name))?;
+        self.is_paused = false;
         process.end(signal, patience)
     }
 }

@@ -1,13 +1,14 @@
 //! The installation itself: a folder with everything in it, and the processes.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
 use private_postgres::OwnedDirectory;
 use private_postgres::process::free_port;
 
+use crate::agent_process::AgentProcess;
 use crate::certificates::Certificates;
 use crate::daemon::Daemon;
 use crate::files::random_secret;
@@ -17,57 +18,26 @@ use crate::programs::Programs;
 use crate::{agent_file, manager_file, probe};
 
 /// How long a daemon may take to come up on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A prepared or running installation; everything is stopped and removed when it is dropped.
 #[derive(Debug)]
 pub struct Installation {
-    /// The API.
+    /// The API, the first one if there are several.
     pub api: Daemon,
-    /// One process per worker group, in the order of the configuration.
+    /// The further API processes of [`Plan::apis`].
+    pub more_apis: Vec<Daemon>,
+    /// The processes of the worker groups, group by group in the order of the configuration.
     pub workers: Vec<Daemon>,
-    agents: Vec<AgentProcess>,
-    http: SocketAddr,
-    https: SocketAddr,
-    certificates: Certificates,
-    password: String,
-    agent_password: String,
+    pub(crate) agents: Vec<AgentProcess>,
+    /// HTTP and HTTPS of each API.
+    pub(crate) addresses: Vec<(SocketAddr, SocketAddr)>,
+    pub(crate) store_directory: PathBuf,
+    pub(crate) certificates: Certificates,
+    pub(crate) password: String,
+    pub(crate) agent_password: String,
     // Last: removed when the processes are gone.
-    directory: OwnedDirectory,
-}
-
-/// A real agent of the installation.
-#[derive(Debug)]
-pub struct AgentProcess {
-    /// The process.
-    pub daemon: Daemon,
-    name: String,
-    address: SocketAddr,
-    url: String,
-}
-
-impl AgentProcess {
-    /// The name in the plan.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The base URL.
-    #[must_use]
-    pub fn url(&self) -> &str {
-        &self.url
-    }
-
-    /// Starts the process and waits until it listens.
-    ///
-    /// # Errors
-    /// With the last lines of its log.
-    pub fn start(&mut self) -> anyhow::Result<()> {
-        let address = self.address;
-        self.daemon.start()?;
-        self.daemon.wait_until("listening", PATIENCE, |_| probe::is_open(address))
-    }
+    pub(crate) directory: OwnedDirectory,
 }
 
 /// How the API's systemd unit sets up the allocator: an API started here is measured as one installed.
@@ -91,33 +61,68 @@ impl Installation {
         for folder in ["logs", "store", "tls"] {
             std::fs::create_dir(path.join(folder))?;
         }
-        let file = path.join("backup-manager.yml").display().to_string();
-        let logs = path.join("logs");
-        let api_program = programs.find("backup-manager-api")?;
         let mut installation = Self {
-            api: Daemon::new("api", &api_program, &["--config", &file], &logs),
+            api: Daemon::new("api", &programs.find("backup-manager-api")?, &[], &path.join("logs")),
+            more_apis: Vec::new(),
             workers: Vec::new(),
             agents: Vec::new(),
-            http: loopback(free_port()?),
-            https: loopback(free_port()?),
+            addresses: Vec::new(),
+            store_directory: plan.store_directory.clone().unwrap_or_else(|| path.join("store")),
             certificates: Certificates::generate(&path.join("tls"))?,
             password: random_secret(),
             agent_password: random_secret(),
             directory,
         };
         installation.prepare_agents(plan, &programs)?;
-        let groups = plan.worker_groups.as_ref().map_or(4, Vec::len);
-        for group in 1..=groups {
-            let worker_program = programs.find("backup-manager-worker")?;
-            let arguments = ["--config", &file, "--group", &group.to_string()];
-            let daemon = Daemon::new(&format!("worker-{group}"), &worker_program, &arguments, &logs);
-            installation.workers.push(daemon);
-        }
-        for (name, value) in allocator_settings() {
-            installation.api.set_environment(name, value);
+        installation.prepare_apis(plan, &programs)?;
+        installation.prepare_workers(plan, &programs)?;
+        if plan.has_clocks {
+            installation.give_clocks()?;
         }
         manager_file::write(&installation, plan)?;
         Ok(installation)
+    }
+
+    fn prepare_apis(&mut self, plan: &Plan, programs: &Programs) -> anyhow::Result<()> {
+        let program = programs.find("backup-manager-api")?;
+        for number in 1..=plan.apis.unwrap_or(1).max(1) {
+            let file = self.manager_file_of_api(number).display().to_string();
+            let name = if number == 1 { "api".to_owned() } else { format!("api-{number}") };
+            let mut api = Daemon::new(&name, &program, &["--config", &file], &self.log_directory());
+            for (name, value) in allocator_settings() {
+                api.set_environment(name, value);
+            }
+            self.addresses.push((loopback(free_port()?), loopback(free_port()?)));
+            if number == 1 {
+                self.api = api;
+            } else {
+                self.more_apis.push(api);
+            }
+        }
+        Ok(())
+    }
+
+    fn prepare_workers(&mut self, plan: &Plan, programs: &Programs) -> anyhow::Result<()> {
+        let program = programs.find("backup-manager-worker")?;
+        let file = self.manager_file().display().to_string();
+        for group in 1..=plan.worker_groups.as_ref().map_or(4, Vec::len) {
+            for number in 1..=plan.processes_per_group.unwrap_or(1) {
+                let name =
+                    if number == 1 { format!("worker-{group}") } else { format!("worker-{group}-{number}") };
+                let arguments = ["--config", &file, "--group", &group.to_string()];
+                self.workers.push(Daemon::new(&name, &program, &arguments, &self.log_directory()));
+            }
+        }
+        Ok(())
+    }
+
+    fn give_clocks(&mut self) -> anyhow::Result<()> {
+        let folder = self.directory().join("clocks");
+        std::fs::create_dir(&folder)?;
+        self.daemons_mut().try_for_each(|daemon| {
+            let file = folder.join(daemon.name());
+            daemon.give_clock(&file)
+        })
     }
 
     fn prepare_agents(&mut self, plan: &Plan, programs: &Programs) -> anyhow::Result<()> {
@@ -125,7 +130,7 @@ impl Installation {
             let state = self.directory().join(&agent.name);
             std::fs::create_dir(&state)
                 .with_context(|| format!("is the agent {} there twice?", agent.name))?;
-            let address = loopback(free_port()?);
+            let address = agent.address.map_or_else(|| free_port().map(loopback), Ok)?;
             let file = self.directory().join(format!("{}.yml", agent.name));
             agent_file::write(self, agent, address, &file, &state)?;
             let program = programs.find("backup-agent")?;
@@ -141,7 +146,7 @@ impl Installation {
         Ok(())
     }
 
-    /// Starts agents, API and workers and waits until `/v2/healthy` says 200.
+    /// Starts agents, APIs and workers and waits until `/v2/healthy` says 200.
     ///
     /// # Errors
     /// With the last lines of the log of what did not come up.
@@ -150,18 +155,19 @@ impl Installation {
             agent.start()?;
         }
         self.start_api()?;
+        let addresses = self.addresses.iter().skip(1);
+        self.more_apis.iter_mut().zip(addresses).try_for_each(|(api, at)| start_listener(api, *at))?;
         self.start_workers()?;
         self.wait_until_healthy()
     }
 
-    /// Starts the API and waits until it listens.
+    /// Starts the (first) API and waits until it listens.
     ///
     /// # Errors
     /// With the last lines of its log.
     pub fn start_api(&mut self) -> anyhow::Result<()> {
-        let (http, https) = (self.http, self.https);
-        self.api.start()?;
-        self.api.wait_until("listening", PATIENCE, |_| probe::is_open(http) && probe::is_open(https))
+        let addresses = self.first_addresses();
+        start_listener(&mut self.api, addresses)
     }
 
     /// Starts all worker processes.
@@ -177,7 +183,7 @@ impl Installation {
     /// # Errors
     /// When a process has ended, with its log; after half a minute, with what the API says instead.
     pub fn wait_until_healthy(&mut self) -> anyhow::Result<()> {
-        let http = self.http;
+        let (http, _) = self.first_addresses();
         for worker in &mut self.workers {
             worker.wait_until("alive", PATIENCE, |_| true)?;
         }
@@ -193,10 +199,8 @@ impl Installation {
 
     /// Asks every process to stop and waits; those that do not stop in time are killed.
     pub fn stop(&mut self) {
-        let agents = self.agents.iter_mut().map(|agent| &mut agent.daemon);
-        let all: Vec<&mut Daemon> = self.workers.iter_mut().chain([&mut self.api]).chain(agents).collect();
         std::thread::scope(|scope| {
-            for daemon in all {
+            for daemon in self.daemons_mut() {
                 // One that does not run needs no stopping.
                 scope.spawn(move || drop(daemon.terminate(Duration::from_secs(10))));
             }
@@ -204,102 +208,7 @@ impl Installation {
     }
 }
 
-/// Where things are.
-impl Installation {
-    /// The folder of everything.
-    #[must_use]
-    pub fn directory(&self) -> &Path {
-        self.directory.path()
-    }
-
-    /// The folder of the logs.
-    #[must_use]
-    pub fn log_directory(&self) -> PathBuf {
-        self.directory().join("logs")
-    }
-
-    /// The configuration of API and workers.
-    #[must_use]
-    pub fn manager_file(&self) -> PathBuf {
-        self.directory().join("backup-manager.yml")
-    }
-
-    /// The inventory of a static broker; edit it to add or delete instances.
-    #[must_use]
-    pub fn inventory_file(&self, broker: &str) -> PathBuf {
-        self.directory().join(format!("inventory-{broker}.yml"))
-    }
-
-    /// The directory of the store that manager and agents share.
-    #[must_use]
-    pub fn store_directory(&self) -> PathBuf {
-        self.directory().join("store")
-    }
-
-    /// `http://127.0.0.1:PORT` of the API.
-    #[must_use]
-    pub fn http_url(&self) -> String {
-        format!("http://{}", self.http)
-    }
-
-    /// `https://127.0.0.1:PORT` of the API; its certificate is signed by [`Certificates::authority`].
-    #[must_use]
-    pub fn https_url(&self) -> String {
-        format!("https://{}", self.https)
-    }
-
-    pub(crate) fn http_address(&self) -> SocketAddr {
-        self.http
-    }
-
-    pub(crate) fn https_address(&self) -> SocketAddr {
-        self.https
-    }
-
-    /// The certificates of API and agents.
-    #[must_use]
-    pub fn certificates(&self) -> &Certificates {
-        &self.certificates
-    }
-
-    /// The operator's name.
-    #[must_use]
-    pub fn user(&self) -> &'static str {
-        "admin"
-    }
-
-    /// The operator's password.
-    #[must_use]
-    pub fn password(&self) -> &str {
-        &self.password
-    }
-
-    /// The user the agents accept.
-    #[must_use]
-    pub fn agent_user(&self) -> &'static str {
-        "backup-manager"
-    }
-
-    /// The password the agents accept.
-    #[must_use]
-    pub fn agent_password(&self) -> &str {
-        &self.agent_password
-    }
-
-    /// The agents of the plan, in its order.
-    #[must_use]
-    pub fn agents(&self) -> &[AgentProcess] {
-        &self.agents
-    }
-
-    /// The agents of the plan, to be killed and started.
-    #[must_use]
-    pub fn agents_mut(&mut self) -> &mut [AgentProcess] {
-        &mut self.agents
-    }
-
-    /// Every process.
-    pub fn daemons(&self) -> impl Iterator<Item = &Daemon> {
-        [&self.api].into_iter().chain(&self.workers).chain(self.agents.iter().map(|agent| &agent.daemon))
-    }
+fn start_listener(api: &mut Daemon, (http, https): (SocketAddr, SocketAddr)) -> anyhow::Result<()> {
+    api.start()?;
+    api.wait_until("listening", PATIENCE, |_| probe::is_open(http) && probe::is_open(https))
 }

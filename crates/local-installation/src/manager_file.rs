@@ -14,13 +14,12 @@ use crate::yaml;
 /// The name of the one store that manager and agents share.
 pub(crate) const STORE: &str = "local";
 
-/// Writes the file of the installation.
+/// Writes the file of the installation, and one for each further API.
 pub(crate) fn write(installation: &Installation, plan: &Plan) -> anyhow::Result<()> {
     let brokers: anyhow::Result<Vec<Value>> =
         plan.brokers.iter().map(|broker| entry(installation, broker)).collect();
     let mut root = json!({
         "listen": {
-            "http": installation.http_address().to_string(), "https": installation.https_address().to_string(),
             "certificate_path": installation.certificates().certificate, "key_path": installation.certificates().key,
             "drain": "0s"
         },
@@ -42,7 +41,12 @@ pub(crate) fn write(installation: &Installation, plan: &Plan) -> anyhow::Result<
     for (key, value) in &plan.settings {
         set(&mut root, key, value.clone())?;
     }
-    write_private(&installation.manager_file(), yaml::document(&root))
+    for (number, (http, https)) in (1..).zip(installation.addresses()) {
+        set(&mut root, "listen.http", json!(http.to_string()))?;
+        set(&mut root, "listen.https", json!(https.to_string()))?;
+        write_private(&installation.manager_file_of_api(number), yaml::document(&root))?;
+    }
+    Ok(())
 }
 
 /// Sets `a.b.c`; maps on the way are made, what is no map is replaced.

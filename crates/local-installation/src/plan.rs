@@ -1,5 +1,6 @@
 //! What an installation shall consist of.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use private_postgres::Server;
@@ -13,6 +14,10 @@ pub struct Plan {
     pub(crate) brokers: Vec<BrokerPlan>,
     pub(crate) settings: Vec<(String, Value)>,
     pub(crate) worker_groups: Option<Vec<(Option<String>, u32)>>,
+    pub(crate) apis: Option<usize>,
+    pub(crate) processes_per_group: Option<usize>,
+    pub(crate) has_clocks: bool,
+    pub(crate) store_directory: Option<PathBuf>,
 }
 
 impl Plan {
@@ -20,6 +25,35 @@ impl Plan {
     #[must_use]
     pub fn new(database_url: impl Into<String>) -> Self {
         Self { database_url: database_url.into(), ..Self::default() }
+    }
+
+    /// Starts this many API processes instead of one; all share everything but the addresses they listen on.
+    #[must_use]
+    pub fn apis(mut self, count: usize) -> Self {
+        self.apis = Some(count);
+        self
+    }
+
+    /// Starts this many processes per worker group instead of one.
+    #[must_use]
+    pub fn processes_per_group(mut self, count: usize) -> Self {
+        self.processes_per_group = Some(count);
+        self
+    }
+
+    /// Gives each process a wall clock of its own, see [`crate::Daemon::set_clock`]. Needs `libfaketime`
+    /// ([`private_postgres::clock::Clock::is_available`]).
+    #[must_use]
+    pub fn clocks(mut self) -> Self {
+        self.has_clocks = true;
+        self
+    }
+
+    /// Keeps the store in this (existing) directory instead of one of the installation's own.
+    #[must_use]
+    pub fn store_directory(mut self, directory: &Path) -> Self {
+        self.store_directory = Some(directory.to_owned());
+        self
     }
 
     /// Adds a real agent process.
@@ -58,6 +92,7 @@ pub struct AgentPlan {
     pub(crate) name: String,
     pub(crate) driver: Driver,
     pub(crate) is_tls: bool,
+    pub(crate) address: Option<SocketAddr>,
 }
 
 /// What the agent backs up.
@@ -88,14 +123,22 @@ impl AgentPlan {
             password: server.password().map(str::to_owned),
             bin_directory: server.bin_directory().to_owned(),
         };
-        Self { name: name.to_owned(), driver, is_tls: true }
+        Self { name: name.to_owned(), driver, is_tls: true, address: None }
     }
 
     /// An agent with HTTPS for a directory.
     #[must_use]
     pub fn files(name: &str, directory: &Path) -> Self {
         let driver = Driver::Files { directory: directory.to_owned() };
-        Self { name: name.to_owned(), driver, is_tls: true }
+        Self { name: name.to_owned(), driver, is_tls: true, address: None }
+    }
+
+    /// Listens there instead of on a free port, so that something can be put in front of it before it is prepared
+    /// ([`BrokerPlan::instance_at`] leads the manager to that).
+    #[must_use]
+    pub fn at(mut self, address: SocketAddr) -> Self {
+        self.address = Some(address);
+        self
     }
 
     /// Plain HTTP instead of HTTPS.

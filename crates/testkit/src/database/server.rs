@@ -15,7 +15,7 @@ static CURRENT: Mutex<Weak<SharedServer>> = Mutex::new(Weak::new());
 #[derive(Debug)]
 pub(crate) enum SharedServer {
     /// Started by us, stopped with the last database.
-    Private(Server),
+    Private(Box<Server>),
     /// Named by the environment.
     Given(Url),
 }
@@ -30,7 +30,7 @@ impl SharedServer {
             Ok(url) if !url.is_empty() => {
                 Self::Given(Url::parse(&url).with_context(|| format!("{VARIABLE} is not a URL"))?)
             }
-            _ => Self::Private(Server::start()?),
+            _ => Self::Private(Box::new(Server::start()?)),
         });
         *current = Arc::downgrade(&server);
         Ok(server)
