@@ -52,7 +52,8 @@ fn instances(world: &World, session: &mut Session) -> anyhow::Result<Vec<Instanc
         let (guid, row) = line.split_once('|').context("two columns were asked for")?;
         numbers.insert(guid.to_owned(), row.parse()?);
     }
-    let instance = |guid: &String| Instance { guid: guid.clone(), row: numbers.get(guid).copied().unwrap_or(-1) };
+    let instance =
+        |guid: &String| Instance { guid: guid.clone(), row: numbers.get(guid).copied().unwrap_or(-1) };
     Ok(world.guids.iter().map(instance).collect())
 }
 
@@ -169,7 +170,10 @@ mod tests {
         assert_eq!(line(failed), Some(Line::Ended(Sort::Restore, "r".into())));
         let ended = "2026-01-01T00:00:00Z  INFO backup_agent::operations::perform: operation ended kind=backup id=\"b\" state=Done";
         assert_eq!(line(ended), Some(Line::Ended(Sort::Backup, "b".into())));
-        assert_eq!(line("2026-01-01T00:00:00Z  INFO backup_agent: serving address=127.0.0.1:1"), Some(Line::Serving));
+        assert_eq!(
+            line("2026-01-01T00:00:00Z  INFO backup_agent: serving address=127.0.0.1:1"),
+            Some(Line::Serving)
+        );
         assert_eq!(line("2026-01-01T00:00:00Z  INFO backup_agent: something else"), None);
     }
 }

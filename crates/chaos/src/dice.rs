@@ -43,7 +43,8 @@ impl Dice {
 
     /// One of the items; none of nothing.
     pub fn pick<'a, T>(&mut self, items: &'a [T]) -> Option<&'a T> {
-        let index = usize::try_from(self.throw() % u64::try_from(items.len().max(1)).unwrap_or(1)).unwrap_or(0);
+        let index =
+            usize::try_from(self.throw() % u64::try_from(items.len().max(1)).unwrap_or(1)).unwrap_or(0);
         items.get(index)
     }
 

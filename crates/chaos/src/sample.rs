@@ -17,11 +17,18 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const LOOK: Duration = Duration::from_millis(500);
 
 /// Restores one of each; all instances at once.
-pub async fn restore_all(client: &Client, guids: &[String], data: &[Data], notes: &Notes, seed: u64) -> Vec<Sample> {
+pub async fn restore_all(
+    client: &Client,
+    guids: &[String],
+    data: &[Data],
+    notes: &Notes,
+    seed: u64,
+) -> Vec<Sample> {
     let room = Arc::new(tokio::sync::Semaphore::new(6));
     let mut tasks = Vec::new();
     for (position, (guid, data)) in guids.iter().zip(data).enumerate() {
-        let (client, guid, data, notes, room) = (client.clone(), guid.clone(), data.clone(), notes.clone(), Arc::clone(&room));
+        let (client, guid, data, notes, room) =
+            (client.clone(), guid.clone(), data.clone(), notes.clone(), Arc::clone(&room));
         tasks.push(tokio::spawn(async move {
             let _turn = room.acquire().await;
             let dice = Dice::of(seed, u64::try_from(position).unwrap_or(0).saturating_add(5000));
@@ -35,7 +42,14 @@ pub async fn restore_all(client: &Client, guids: &[String], data: &[Data], notes
     samples
 }
 
-async fn restore_one(client: &Client, instance: usize, guid: &str, data: &Data, notes: &Notes, mut dice: Dice) -> Sample {
+async fn restore_one(
+    client: &Client,
+    instance: usize,
+    guid: &str,
+    data: &Data,
+    notes: &Notes,
+    mut dice: Dice,
+) -> Sample {
     let chosen = match choose(client, instance, guid, notes, &mut dice).await {
         Some(chosen) => Ok(chosen),
         None => back_up(client, guid, data).await,
@@ -62,7 +76,13 @@ async fn restore_one(client: &Client, instance: usize, guid: &str, data: &Data, 
 }
 
 /// Any of those that are still good, by what the API says.
-async fn choose(client: &Client, instance: usize, guid: &str, notes: &Notes, dice: &mut Dice) -> Option<(i64, String)> {
+async fn choose(
+    client: &Client,
+    instance: usize,
+    guid: &str,
+    notes: &Notes,
+    dice: &mut Dice,
+) -> Option<(i64, String)> {
     let list = client.get(&format!("/instances/{guid}/backups")).await?;
     let good: Vec<i64> = list
         .as_array()?

@@ -66,7 +66,14 @@ impl Session {
             }
         }
         let mut child = command
-            .args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1", "--file=-"])
+            .args([
+                "--no-psqlrc",
+                "--quiet",
+                "--tuples-only",
+                "--no-align",
+                "--set=ON_ERROR_STOP=1",
+                "--file=-",
+            ])
             .arg(&self.url)
             .env("PGCONNECT_TIMEOUT", "5")
             .stdin(Stdio::piped())

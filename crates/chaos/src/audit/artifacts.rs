@@ -27,7 +27,9 @@ pub(super) fn check(facts: &Facts) -> Vec<Violation> {
             Some(_) => {}
         }
     }
-    found.extend(facts.strays.iter().map(|stray| Violation::new(CLEAN, format!("{stray} belongs to no backup"))));
+    found.extend(
+        facts.strays.iter().map(|stray| Violation::new(CLEAN, format!("{stray} belongs to no backup"))),
+    );
     found
 }
 
@@ -55,7 +57,9 @@ fn fault(row: &Row, folder: Option<&Folder>) -> Option<String> {
     if Some(&folder.checksum) != row.checksum.as_ref() {
         return Some(format!("the stored bytes have {}, the row says {:?}", folder.checksum, row.checksum));
     }
-    let Some(metadata) = &folder.metadata else { return Some("metadata.json is missing or unreadable".to_owned()) };
+    let Some(metadata) = &folder.metadata else {
+        return Some("metadata.json is missing or unreadable".to_owned());
+    };
     let says = |key: &str| metadata.get(key).and_then(serde_json::Value::as_str).map(str::to_owned);
     if says("backup_id").as_ref() != Some(&row.backup_id) || says("checksum") != row.checksum {
         return Some("metadata.json tells of something else".to_owned());
@@ -77,7 +81,9 @@ mod tests {
             ("short", |facts| sane::folder(facts, 2).size -= 1),
             ("other bytes", |facts| sane::folder(facts, 2).checksum = "00".into()),
             ("no metadata", |facts| sane::folder(facts, 2).metadata = None),
-            ("others' metadata", |facts| sane::folder(facts, 2).metadata = Some(serde_json::json!({"backup_id": "x"}))),
+            ("others' metadata", |facts| {
+                sane::folder(facts, 2).metadata = Some(serde_json::json!({"backup_id": "x"}))
+            }),
             ("no row", |facts| facts.backups.retain(|row| row.id != 2)),
             ("remains", |facts| facts.backups[0].status = "failed".into()),
             ("has_remains", |facts| {

@@ -34,7 +34,10 @@ struct Replay<'a> {
 
 impl<'a> Replay<'a> {
     fn new(facts: &'a Facts) -> Self {
-        let said = facts.events.iter().filter_map(|event| Some((event.transaction, event.action.as_str(), event.backup()?)));
+        let said = facts
+            .events
+            .iter()
+            .filter_map(|event| Some((event.transaction, event.action.as_str(), event.backup()?)));
         Self { facts, said: said.collect(), good: BTreeMap::new(), found: Vec::new() }
     }
 
@@ -80,7 +83,8 @@ impl<'a> Replay<'a> {
             self.found.push(Violation::new(SEEN, text));
         }
         if !old.remove_at_once {
-            let text = format!("backup {} was removed in transaction {transaction} before that was decided", old.id);
+            let text =
+                format!("backup {} was removed in transaction {transaction} before that was decided", old.id);
             self.found.push(Violation::new(SEEN, text));
         }
         if let Some(good) = self.good.get_mut(&old.service_instance_id) {
@@ -96,10 +100,16 @@ impl<'a> Replay<'a> {
 
 /// Where no client deleted a good backup, the newest that ever were good must all be there: no order of events excuses it.
 fn newest_are_there(facts: &Facts) -> Vec<Violation> {
-    let deleted_by_clients: BTreeSet<i64> =
-        facts.events.iter().filter(|event| event.action == "delete_backup").filter_map(Event::backup).collect();
+    let deleted_by_clients: BTreeSet<i64> = facts
+        .events
+        .iter()
+        .filter(|event| event.action == "delete_backup")
+        .filter_map(Event::backup)
+        .collect();
     let mut ever_good: BTreeMap<i64, BTreeSet<i64>> = BTreeMap::new();
-    for row in facts.changes.iter().filter(|change| change.sort == Sort::Backup).filter_map(|c| c.new.as_ref()) {
+    for row in
+        facts.changes.iter().filter(|change| change.sort == Sort::Backup).filter_map(|c| c.new.as_ref())
+    {
         if row.status == "done" {
             ever_good.entry(row.service_instance_id).or_default().insert(row.id);
         }
@@ -111,7 +121,10 @@ fn newest_are_there(facts: &Facts) -> Vec<Violation> {
             continue;
         }
         for id in good.iter().rev().take(facts.min_backups).filter(|id| !is_there(id)) {
-            let text = format!("backup {id} of instance row {instance} is among the newest {} and not there", facts.min_backups);
+            let text = format!(
+                "backup {id} of instance row {instance} is among the newest {} and not there",
+                facts.min_backups
+            );
             found.push(Violation::new(FLOOR, text));
         }
     }
@@ -130,7 +143,11 @@ mod tests {
             let queued = Row { id, status: "queued".into(), service_instance_id: 1, ..Row::default() };
             let done = Row { status: "done".into(), ..queued.clone() };
             facts.changes.push(sane::change(id, None, Some(queued.clone())));
-            facts.changes.push(sane::change(id, Some(Row { status: "running".into(), ..queued }), Some(done.clone())));
+            facts.changes.push(sane::change(
+                id,
+                Some(Row { status: "running".into(), ..queued }),
+                Some(done.clone()),
+            ));
             if id > 1 {
                 facts.backups.push(done);
             }

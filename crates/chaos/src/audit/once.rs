@@ -20,7 +20,8 @@ pub(super) fn check(facts: &Facts) -> Vec<Violation> {
                 Line::Ended(sort, id) => drop(running.remove(&(*sort, id.as_str()))),
                 Line::Began(sort, id) => {
                     if !running.is_empty() {
-                        let text = format!("agent {position} began {} {id} beside {running:?}", sort.as_str());
+                        let text =
+                            format!("agent {position} began {} {id} beside {running:?}", sort.as_str());
                         found.push(Violation::new(ALONE, text));
                     }
                     running.insert((*sort, id));
@@ -30,12 +31,14 @@ pub(super) fn check(facts: &Facts) -> Vec<Violation> {
         }
     }
     for ((sort, id), agents) in begun.iter().filter(|(_, agents)| agents.len() > 1) {
-        found.push(Violation::new(ONCE, format!("{} {id} was begun by the agents {agents:?}", sort.as_str())));
+        found
+            .push(Violation::new(ONCE, format!("{} {id} was begun by the agents {agents:?}", sort.as_str())));
     }
     for sort in [Sort::Backup, Sort::Restore] {
         let done = facts.rows(sort).iter().filter(|row| row.status == "done");
         for row in done.filter(|row| !begun.contains_key(&(sort, row.name()))) {
-            let text = format!("{} {} ({}) is done, and no agent began it", sort.as_str(), row.id, row.name());
+            let text =
+                format!("{} {} ({}) is done, and no agent began it", sort.as_str(), row.id, row.name());
             found.push(Violation::new(BEGUN, text));
         }
     }

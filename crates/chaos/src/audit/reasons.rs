@@ -30,7 +30,13 @@ pub(super) fn check(facts: &Facts) -> Vec<Violation> {
         if old.status == "failed" || row.status != "failed" {
             continue;
         }
-        let failed = Failed { facts, sort: change.sort, row, since: born(facts, change.sort, row.id), until: change.seen };
+        let failed = Failed {
+            facts,
+            sort: change.sort,
+            row,
+            since: born(facts, change.sort, row.id),
+            until: change.seen,
+        };
         if let Err(why) = failed.explain() {
             let Failed { since, until, .. } = failed;
             let text = format!(
@@ -50,7 +56,8 @@ pub(super) fn check(facts: &Facts) -> Vec<Violation> {
 
 /// When the row was first seen.
 fn born(facts: &Facts, sort: Sort, id: i64) -> Millis {
-    let own = facts.changes.iter().filter(|c| c.sort == sort && c.new.as_ref().is_some_and(|row| row.id == id));
+    let own =
+        facts.changes.iter().filter(|c| c.sort == sort && c.new.as_ref().is_some_and(|row| row.id == id));
     own.map(|change| change.seen).min().unwrap_or_default()
 }
 
@@ -73,17 +80,20 @@ impl Failed<'_> {
             "cancelled" => explained(self.row.cancel_requested_at.is_some(), "nobody asked for it"),
             "store_error" => explained(self.was_hit(&[Kind::DiskFull], None), "the store had room"),
             "agent_unreachable" => explained(road(), "its agent could be reached all the time"),
-            "agent_rejected" => {
-                explained(at_agent(&[Kind::AgentError]) || clock_jumped(), "nobody refused, and no clock jumped")
-            }
+            "agent_rejected" => explained(
+                at_agent(&[Kind::AgentError]) || clock_jumped(),
+                "nobody refused, and no clock jumped",
+            ),
             "timed_out" => {
                 let lived = self.until.saturating_sub(self.since);
-                let is_slow = lived.saturating_add(SLACK) >= self.facts.timeout && (road() || self.was_held_up());
+                let is_slow =
+                    lived.saturating_add(SLACK) >= self.facts.timeout && (road() || self.was_held_up());
                 explained(is_slow || clock_jumped(), "no clock jumped, and nothing held it up for so long")
             }
-            "agent_lost_operation" => {
-                explained(!self.was_begun() && road(), "the agent had begun it, or its request was not held up")
-            }
+            "agent_lost_operation" => explained(
+                !self.was_begun() && road(),
+                "the agent had begun it, or its request was not held up",
+            ),
             _ => Err("no fault that is injected explains this".into()),
         }
     }
@@ -94,7 +104,10 @@ impl Failed<'_> {
 
     fn was_held_up(&self) -> bool {
         use Kind::{DiskFull, KillWorker, PauseWorker, PostgresFailover, PostgresPause, PostgresRestart};
-        self.was_hit(&[DiskFull, KillWorker, PauseWorker, PostgresFailover, PostgresPause, PostgresRestart], None)
+        self.was_hit(
+            &[DiskFull, KillWorker, PauseWorker, PostgresFailover, PostgresPause, PostgresRestart],
+            None,
+        )
     }
 
     fn was_begun(&self) -> bool {

@@ -67,7 +67,8 @@ fn jobs(facts: &Facts) -> Vec<Violation> {
 /// A key is remembered for 24 hours of the database's clock, so a jump of that clock may make it forgotten.
 fn doubled(facts: &Facts) -> Vec<Violation> {
     let mut ids: BTreeMap<&str, BTreeSet<i64>> = BTreeMap::new();
-    let rows = facts.changes.iter().filter(|change| change.sort == Sort::Backup).filter_map(|c| c.new.as_ref());
+    let rows =
+        facts.changes.iter().filter(|change| change.sort == Sort::Backup).filter_map(|c| c.new.as_ref());
     for row in rows {
         if let Some(key) = &row.idempotency_key {
             ids.entry(key).or_default().insert(row.id);

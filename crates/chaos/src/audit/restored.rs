@@ -9,7 +9,8 @@ pub(super) fn check(facts: &Facts) -> Vec<Violation> {
     let mut found = Vec::new();
     for request in &facts.requests {
         if let Some(wrong) = &request.wrong_content {
-            let text = format!("restore {} of {} from {:?}: {wrong}", request.id, request.guid, request.source);
+            let text =
+                format!("restore {} of {} from {:?}: {wrong}", request.id, request.guid, request.source);
             found.push(Violation::new(PROMISE, text));
         }
     }

@@ -69,6 +69,7 @@ pub(super) fn folder(facts: &mut Facts, id: i64) -> &mut Folder {
 
 /// A fault.
 pub(super) fn inflicted(kind: Kind, target: Target, begun: Millis, ended: Millis) -> Inflicted {
-    let fault = Fault { number: 1, at_ms: begun, kind, target, lasts_ms: ended - begun, parameter: Parameter::None };
+    let fault =
+        Fault { number: 1, at_ms: begun, kind, target, lasts_ms: ended - begun, parameter: Parameter::None };
     Inflicted { fault, begun, ended, requests: None }
 }

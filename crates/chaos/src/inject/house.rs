@@ -130,7 +130,9 @@ impl<'a> House<'a> {
         match target {
             Target::Api(number) => self.installation.apis_mut().nth(number),
             Target::Worker(number) => self.installation.workers.get_mut(number),
-            Target::Agent(number) => self.installation.agents_mut().get_mut(number).map(|agent| &mut agent.daemon),
+            Target::Agent(number) => {
+                self.installation.agents_mut().get_mut(number).map(|agent| &mut agent.daemon)
+            }
             Target::Database | Target::Store => None,
         }
         .with_context(|| format!("there is no {target}"))

@@ -58,7 +58,11 @@ impl Desk<'_> {
 
     fn ended(&self, fault: Fault, begun: Millis, requests: Option<u64>) {
         let ended = self.stopwatch.now();
-        self.note(&format!("{:>4}  healed{}", fault.number, requests.map(|n| format!(", met {n} requests")).unwrap_or_default()));
+        self.note(&format!(
+            "{:>4}  healed{}",
+            fault.number,
+            requests.map(|n| format!(", met {n} requests")).unwrap_or_default()
+        ));
         let mut record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
         record.faults.push(Inflicted { fault, begun, ended, requests });
     }
@@ -102,7 +106,8 @@ pub fn run(
         let desk = &desk;
         let database = scope.spawn(move || database::run(pair, &for_database, desk));
         let house = house::House::new(installation, roads, gates, disk).run(&for_house, desk);
-        let database = database.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the hand for the database panicked")));
+        let database =
+            database.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the hand for the database panicked")));
         house.and(database)
     })?;
     let mut record = desk.record.into_inner().unwrap_or_else(PoisonError::into_inner);

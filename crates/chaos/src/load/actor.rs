@@ -108,7 +108,8 @@ impl Actor {
 
     /// Whether the agent's journal has had nothing that runs for a while.
     async fn is_agent_quiet(&self) -> bool {
-        let until = self.control.stopwatch.now().saturating_add(u64::try_from(QUIET.as_millis()).unwrap_or(0));
+        let until =
+            self.control.stopwatch.now().saturating_add(u64::try_from(QUIET.as_millis()).unwrap_or(0));
         loop {
             let journal = self.journal.clone();
             let is_idle = spawn_blocking(move || super::is_idle(&journal)).await.unwrap_or(false);
@@ -121,9 +122,8 @@ impl Actor {
 
     async fn back_up(&mut self) {
         if self.dice.happens(60) {
-            let changed = self.with_data(|data, dice| data.change(dice)).await;
-            // A change that broke off leaves data that are written, though not which.
-            drop(changed);
+            // One that breaks off leaves other data, and the fingerprint is taken afterwards.
+            self.with_data(|data, dice| data.change(dice)).await;
         }
         let before = self.fingerprint().await;
         let mut places = Vec::new();
@@ -213,8 +213,10 @@ impl Actor {
     async fn restore(&mut self, is_own: bool) {
         let (position, data) = (self.position, self.data.clone());
         let own = data.get(position).cloned();
-        let is_alike = |other: usize| data.get(other).zip(own.as_ref()).is_some_and(|(one, two)| one.is_like(two));
-        let is_wanted = |other: usize| if is_own { other == position } else { other != position && is_alike(other) };
+        let is_alike =
+            |other: usize| data.get(other).zip(own.as_ref()).is_some_and(|(one, two)| one.is_like(two));
+        let is_wanted =
+            |other: usize| if is_own { other == position } else { other != position && is_alike(other) };
         let Some(source) = self.notes.pick_backup(&mut self.dice, is_wanted) else { return };
         let before = self.fingerprint().await;
         let Some(place) = self.request_restore(&source).await else { return };
@@ -230,7 +232,8 @@ impl Actor {
         if self.adopt_strays().await {
             return;
         }
-        let is_done = self.notes.get(place).is_some_and(|r| r.observed.last().is_some_and(|last| last == "done"));
+        let is_done =
+            self.notes.get(place).is_some_and(|r| r.observed.last().is_some_and(|last| last == "done"));
         let Some(found) = found else { return };
         if Some(&found) == source.content.as_ref() {
             self.is_data_known = true;
@@ -238,7 +241,10 @@ impl Actor {
             let wrong = format!("content {found} instead of {:?}", source.content);
             self.notes.change(place, |request| request.wrong_content = Some(wrong));
         } else if before.as_ref().is_some_and(|before| *before != found) {
-            let wrong = format!("it failed and left {found}, neither the old {before:?} nor the new {:?}", source.content);
+            let wrong = format!(
+                "it failed and left {found}, neither the old {before:?} nor the new {:?}",
+                source.content
+            );
             self.notes.change(place, |request| request.wrong_content = Some(wrong));
         }
     }
@@ -306,7 +312,8 @@ impl Actor {
 
     async fn undelete(&mut self) {
         let Some(Value::Array(list)) = self.client.get(&self.path("backups")).await else { return };
-        let marked = list.iter().filter(|backup| backup.get("status").is_some_and(|status| status == "deleted"));
+        let marked =
+            list.iter().filter(|backup| backup.get("status").is_some_and(|status| status == "deleted"));
         let marked: Vec<i64> = marked.filter_map(|backup| backup.get("id").and_then(Value::as_i64)).collect();
         if let Some(id) = self.dice.pick(&marked).copied() {
             self.client.call(Method::POST, &self.path(&format!("backups/{id}/undelete")), None).await;
@@ -314,6 +321,9 @@ impl Actor {
     }
 
     fn place_of(&self, wanted: &Request) -> Option<usize> {
-        self.notes.all().iter().position(|r| r.instance == wanted.instance && !r.is_restore && r.id == wanted.id)
+        self.notes
+            .all()
+            .iter()
+            .position(|r| r.instance == wanted.instance && !r.is_restore && r.id == wanted.id)
     }
 }

@@ -52,7 +52,8 @@ impl Client {
     /// # Errors
     /// When the HTTP library cannot be set up.
     pub fn new(urls: Vec<String>, user: &str, password: &str) -> anyhow::Result<Self> {
-        let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().context("no HTTP client")?;
+        let http =
+            reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().context("no HTTP client")?;
         Ok(Self {
             http,
             urls: Arc::new(urls),
@@ -81,7 +82,14 @@ impl Client {
         }
     }
 
-    async fn send(&self, method: &Method, path: &str, key: Option<&str>, body: Option<Value>, tries: usize) -> Reply {
+    async fn send(
+        &self,
+        method: &Method,
+        path: &str,
+        key: Option<&str>,
+        body: Option<Value>,
+        tries: usize,
+    ) -> Reply {
         self.meter.calls.fetch_add(1, Ordering::Relaxed);
         let first = self.next.fetch_add(1, Ordering::Relaxed);
         let mut last = Reply::Doubt("there is no daemon".into());

@@ -52,7 +52,10 @@ impl Data {
         match self {
             Self::Files { directory, bytes } => write_files(directory, *bytes, dice),
             Self::Postgres { server, rows } => {
-                if server.psql("postgres", &format!("SELECT 1 FROM pg_database WHERE datname = '{DATABASE}'"))?.is_empty() {
+                if server
+                    .psql("postgres", &format!("SELECT 1 FROM pg_database WHERE datname = '{DATABASE}'"))?
+                    .is_empty()
+                {
                     server.create_database(DATABASE)?;
                 }
                 let (salt, rows) = (dice.throw(), dice.between(rows / 2, *rows));
@@ -79,7 +82,8 @@ impl Data {
             }
             Self::Postgres { server, .. } => {
                 let salt = dice.throw();
-                let sql = format!("UPDATE orders SET payload = md5('{salt}' || id) WHERE id % 7 = {}", salt % 7);
+                let sql =
+                    format!("UPDATE orders SET payload = md5('{salt}' || id) WHERE id % 7 = {}", salt % 7);
                 server.psql(DATABASE, &sql).map(drop)
             }
         }
@@ -134,7 +138,8 @@ fn noise(bytes: u64, dice: &mut Dice) -> Vec<u8> {
 }
 
 fn hash_directory(root: &Path, directory: &Path, hash: &mut Sha256) -> anyhow::Result<()> {
-    let mut paths = fs::read_dir(directory)?.map(|entry| Ok(entry?.path())).collect::<anyhow::Result<Vec<_>>>()?;
+    let mut paths =
+        fs::read_dir(directory)?.map(|entry| Ok(entry?.path())).collect::<anyhow::Result<Vec<_>>>()?;
     paths.sort();
     for path in paths {
         let found = path.symlink_metadata()?;

@@ -186,7 +186,13 @@ pub struct Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (at, lasts) = (seconds(self.at_ms), seconds(self.lasts_ms));
-        write!(f, "{:>4}  {at:>8} s  for {lasts:>5} s  {:<18}  {}", self.number, self.kind.to_string(), self.target)?;
+        write!(
+            f,
+            "{:>4}  {at:>8} s  for {lasts:>5} s  {:<18}  {}",
+            self.number,
+            self.kind.to_string(),
+            self.target
+        )?;
         match self.parameter {
             Parameter::None => Ok(()),
             Parameter::HeldBackMs(ms) => write!(f, ", by {} s", seconds(ms)),

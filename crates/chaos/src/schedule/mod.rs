@@ -98,12 +98,11 @@ fn draw_target(
 fn candidates(kind: Kind, parties: Parties) -> Vec<Target> {
     use Kind::*;
     match kind {
-        KillApi | PauseApi | ApiDropBefore | ApiDropAfter | ApiDuplicate | ApiDelay | ApiHalfAnswer | ApiError => {
-            (0..parties.apis).map(Target::Api).collect()
-        }
+        KillApi | PauseApi | ApiDropBefore | ApiDropAfter | ApiDuplicate | ApiDelay | ApiHalfAnswer
+        | ApiError => (0..parties.apis).map(Target::Api).collect(),
         KillWorker | PauseWorker | ClockWorker => (0..parties.workers).map(Target::Worker).collect(),
-        KillAgent | PauseAgent | ClockAgent | AgentRefuses | AgentDropBefore | AgentDropAfter | AgentDuplicate
-        | AgentLateCopy | AgentDelay | AgentHalfAnswer | AgentRubbish | AgentError => {
+        KillAgent | PauseAgent | ClockAgent | AgentRefuses | AgentDropBefore | AgentDropAfter
+        | AgentDuplicate | AgentLateCopy | AgentDelay | AgentHalfAnswer | AgentRubbish | AgentError => {
             (0..parties.agents).map(Target::Agent).collect()
         }
         PostgresRestart | PostgresPause | PostgresFailover | ClockDatabase => vec![Target::Database],
@@ -206,7 +205,8 @@ mod tests {
         let planned = plan(7, 1000, PARTIES);
         let mean = planned.last().unwrap().at_ms / 1000;
         assert!((1000..=1500).contains(&mean), "{mean} ms");
-        let overlaps = planned.windows(2).filter(|pair| pair[1].at_ms < pair[0].at_ms + pair[0].lasts_ms).count();
+        let overlaps =
+            planned.windows(2).filter(|pair| pair[1].at_ms < pair[0].at_ms + pair[0].lasts_ms).count();
         assert!(overlaps > 500, "{overlaps}");
     }
 }

@@ -47,7 +47,7 @@ pub struct World {
     /// What the store is on.
     pub disk: Disk,
     // Removed when everybody who works in it has gone.
-    directory: TempDir,
+    _directory: TempDir,
 }
 
 impl World {
@@ -64,8 +64,10 @@ impl World {
         let data = make_data(shape, &directory, seed)?;
         let disk = Disk::of(&directory.path().join("store"))?;
         let mut plan = shape.plan(&database_url).store_directory(disk.directory());
-        let (mut files, mut postgres) =
-            (BrokerPlan::static_inventory("files", "files"), BrokerPlan::static_inventory("postgres", "postgresql"));
+        let (mut files, mut postgres) = (
+            BrokerPlan::static_inventory("files", "files"),
+            BrokerPlan::static_inventory("postgres", "postgresql"),
+        );
         let (mut roads, mut guids) = (Vec::new(), Vec::new());
         for (number, data) in (1..).zip(&data) {
             let (name, guid) = (format!("agent-{number:02}"), format!("instance-{number:02}"));
@@ -91,7 +93,8 @@ impl World {
         for url in installation.http_urls() {
             gates.push(FaultProxy::start(url.trim_start_matches("http://").parse()?)?);
         }
-        let world = Self { installation, roads, gates, guids, data, pair, database_url, disk, directory };
+        let world =
+            Self { installation, roads, gates, guids, data, pair, database_url, disk, _directory: directory };
         world.wait_for_instances()?;
         Ok(world)
     }
@@ -138,13 +141,17 @@ fn make_data(shape: &Shape, directory: &TempDir, seed: u64) -> anyhow::Result<Ve
     let mut data = Vec::new();
     for position in 0..shape.agents {
         let one = if position < shape.postgres_agents {
-            Data::Postgres { server: Arc::new(Server::start().context("a data service does not start")?), rows: 4_000 }
+            Data::Postgres {
+                server: Arc::new(Server::start().context("a data service does not start")?),
+                rows: 4_000,
+            }
         } else {
             let path = directory.path().join(format!("data-{position:02}")).join("data");
             std::fs::create_dir_all(&path)?;
             Data::Files { directory: path, bytes: shape.bytes(position) }
         };
-        one.rewrite(&mut Dice::of(seed, u64::try_from(position)?)).context("a data service cannot be filled")?;
+        one.rewrite(&mut Dice::of(seed, u64::try_from(position)?))
+            .context("a data service cannot be filled")?;
         data.push(one);
     }
     Ok(data)

@@ -78,8 +78,7 @@ impl Shape {
         let ms = |ms: Millis| format!("{ms}ms");
         let plan = Plan::new(database_url);
         let plan = if self.has_clocks { plan.clocks() } else { plan };
-        plan
-            .apis(self.apis)
+        plan.apis(self.apis)
             .processes_per_group(self.processes_per_group)
             .worker_groups(&GROUPS)
             .setting("min_backups_per_instance", self.min_backups)
