@@ -11,6 +11,7 @@ use crate::sql::seconds;
 use crate::{Error, NewJob};
 
 pub use cron::{check, next_after};
+pub(crate) use fire::database_now;
 pub use fire::fire_due;
 
 /// A job to be enqueued whenever a cron expression matches.
