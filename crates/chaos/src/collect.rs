@@ -42,13 +42,13 @@ pub fn collect(world: &World, session: &mut Session, facts: &mut Facts) -> anyho
 }
 
 fn rows<T: DeserializeOwned>(session: &mut Session, sql: &str) -> anyhow::Result<Vec<T>> {
-    let lines = session.ask(sql)?;
+    let lines = session.ask_patiently(sql)?;
     lines.iter().map(|line| serde_json::from_str(line).with_context(|| line.clone())).collect()
 }
 
 fn instances(world: &World, session: &mut Session) -> anyhow::Result<Vec<Instance>> {
     let mut numbers = BTreeMap::new();
-    for line in session.ask("SELECT guid, id FROM service_instances")? {
+    for line in session.ask_patiently("SELECT guid, id FROM service_instances")? {
         let (guid, row) = line.split_once('|').context("two columns were asked for")?;
         numbers.insert(guid.to_owned(), row.parse()?);
     }

@@ -14,6 +14,7 @@ pub mod audit;
 pub mod clock;
 pub mod collect;
 pub mod dice;
+pub mod disk;
 pub mod facts;
 pub mod history;
 pub mod inject;

@@ -13,7 +13,7 @@ use crate::dice::Dice;
 use crate::facts::{Facts, Millis};
 use crate::history::{self, History};
 use crate::load::{Actor, Client, Control, Notes};
-use crate::report::{Adoption, Availability, Report};
+use crate::report::{Adoption, Availability, Report, Spread};
 use crate::schedule::Fault;
 use crate::session::Session;
 use crate::world::{Shape, World};
@@ -95,7 +95,12 @@ fn in_world(
     settle(&mut session, TIDYING)?;
 
     tell("auditing …");
-    let adoption = Adoption::of(&history.adoption_times(), run.shape.lease.saturating_add(run.shape.poll));
+    let times = history.adoption_times();
+    let adoption = Adoption {
+        all: Spread::of(&times.all),
+        orphans: Spread::of(&times.orphans),
+        lease_and_poll_ms: run.shape.lease.saturating_add(run.shape.poll),
+    };
     let (changes, events) = history.finish(&mut session, stopwatch)?;
     let mut facts = Facts {
         min_backups: run.shape.min_backups,
@@ -170,7 +175,9 @@ fn fire_schedules(mut session: Session, is_over: &AtomicBool) {
 
 fn fire(session: &mut Session, name: &str) -> anyhow::Result<()> {
     session
-        .ask(&format!("UPDATE schedules SET next_run_at = now() - interval '1 second' WHERE name = '{name}'"))
+        .ask_patiently(&format!(
+            "UPDATE schedules SET next_run_at = now() - interval '1 second' WHERE name = '{name}'"
+        ))
         .map(drop)
 }
 
@@ -178,7 +185,7 @@ fn fire(session: &mut Session, name: &str) -> anyhow::Result<()> {
 fn settle(session: &mut Session, patience: Duration) -> anyhow::Result<()> {
     let begin = Instant::now();
     while begin.elapsed() < patience {
-        let left = session.ask(
+        let left = session.ask_patiently(
             "SELECT (SELECT count(*) FROM backups WHERE status IN ('queued', 'running'))
                     + (SELECT count(*) FROM restores WHERE status IN ('queued', 'running'))
                     + (SELECT count(*) FROM jobs) + (SELECT count(*) FROM schedules WHERE next_run_at < now())",
@@ -187,7 +194,7 @@ fn settle(session: &mut Session, patience: Duration) -> anyhow::Result<()> {
             return Ok(());
         }
         // A deletion that failed while its agent was away waits for minutes, and that is right; a run has not the time.
-        session.ask(
+        session.ask_patiently(
             "UPDATE jobs SET run_at = now() WHERE kind = 'delete_backups' AND state = 'scheduled'
              AND run_at < now() + interval '11 minutes'",
         )?;

@@ -4,9 +4,11 @@
 use std::io::{BufRead, BufReader, PipeReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
+const PATIENCE: Duration = Duration::from_secs(30);
 const END: &str = "--- end of answer ---";
 
 /// A client of one database.
@@ -54,6 +56,20 @@ impl Session {
                 return Ok(lines);
             }
             lines.push(line.to_owned());
+        }
+    }
+
+    /// Asks until there is an answer, for half a minute: a connection made before a failover is found to be lost only now.
+    ///
+    /// # Errors
+    /// The last one.
+    pub fn ask_patiently(&mut self, sql: &str) -> anyhow::Result<Vec<String>> {
+        let begin = Instant::now();
+        loop {
+            match self.ask(sql) {
+                Err(_) if begin.elapsed() < PATIENCE => std::thread::sleep(Duration::from_millis(300)),
+                result => return result,
+            }
         }
     }
 

@@ -52,6 +52,31 @@ fn a_daemon_that_ignores_sigterm_is_an_error_and_ends_nevertheless() {
 }
 
 #[test]
+fn a_paused_daemon_does_nothing_until_it_goes_on_and_can_be_killed_and_asked_to_stop() {
+    let state = |daemon: &Daemon| {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", daemon.pid().unwrap())).unwrap();
+        stat.rsplit_once(") ").unwrap().1.chars().next().unwrap()
+    };
+    let logs = tempfile::tempdir().unwrap();
+    let mut daemon = shell("trap 'echo bye; exit 0' TERM; echo ready; while :; do :; done", logs.path());
+    assert!(daemon.pause().is_err());
+    daemon.start().unwrap();
+    daemon.wait_for_log("ready", PATIENCE).unwrap();
+    daemon.pause().unwrap();
+    daemon.wait_until("stopped", PATIENCE, |daemon| state(daemon) == 'T').unwrap();
+    daemon.resume().unwrap();
+    daemon.wait_until("going on", PATIENCE, |daemon| state(daemon) == 'R').unwrap();
+    daemon.pause().unwrap();
+    assert!(daemon.is_paused());
+    assert!(daemon.terminate(PATIENCE).unwrap().success());
+    assert!(daemon.log().contains("bye"));
+    daemon.start().unwrap();
+    daemon.pause().unwrap();
+    daemon.kill().unwrap();
+    assert!(!daemon.is_paused() && daemon.pid().is_none());
+}
+
+#[test]
 fn keys_and_configuration_are_readable_by_their_owner_only() {
     let directory = tempfile::tempdir().unwrap();
     let certificates = Certificates::generate(directory.path()).unwrap();

@@ -5,9 +5,10 @@ use std::fs::{File, TryLockError};
 use std::path::Path;
 
 use anyhow::Context;
+use nix::mount::{MntFlags, umount2};
 use tempfile::TempDir;
 
-use crate::process::kill_those_in;
+use crate::process::kill_stopped_in;
 
 const LOCK: &str = "owner.lock";
 
@@ -44,6 +45,17 @@ impl OwnedDirectory {
     }
 }
 
+/// Unmounts every file system below the directory; one still in use goes with its last user. Best effort.
+pub fn unmount_in(directory: &Path) {
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    for place in mounts.lines().filter_map(|line| line.split(' ').nth(1)).map(Path::new) {
+        if place.starts_with(directory) {
+            // Fails without the permission, and then it was not mounted by us.
+            umount2(place, MntFlags::MNT_DETACH).unwrap_or_default();
+        }
+    }
+}
+
 /// Removes what killed owners left behind; best effort.
 fn sweep(parent: &Path, prefix: &str) {
     let Ok(entries) = std::fs::read_dir(parent) else { return };
@@ -55,7 +67,8 @@ fn sweep(parent: &Path, prefix: &str) {
         match lock.try_lock() {
             Ok(()) => {
                 // A server that was paused when its owner died is still there, and deaf to everything else.
-                kill_those_in(&entry.path());
+                kill_stopped_in(&entry.path());
+                unmount_in(&entry.path());
                 drop(std::fs::remove_dir_all(entry.path()));
             }
             Err(TryLockError::WouldBlock | TryLockError::Error(_)) => {}

@@ -19,6 +19,6 @@ mod tree;
 mod user;
 
 pub use binaries::Binaries;
-pub use directory::OwnedDirectory;
+pub use directory::{OwnedDirectory, unmount_in};
 pub use options::Options;
 pub use server::Server;

@@ -137,9 +137,9 @@ pub(crate) fn state_of(process: u32) -> Option<char> {
     stat_of(process).map(|stat| stat.0)
 }
 
-/// Kills every process that works in this directory or below it.
-pub(crate) fn kill_those_in(directory: &Path) {
-    for id in all_ids() {
+/// Kills every stopped process that works in this directory or below it.
+pub(crate) fn kill_stopped_in(directory: &Path) {
+    for id in all_ids().filter(|id| state_of(*id) == Some('T')) {
         if std::fs::read_link(format!("/proc/{id}/cwd")).is_ok_and(|place| place.starts_with(directory)) {
             // Fails when it ended meanwhile, or is another user's.
             send(id, Signal::SIGKILL).unwrap_or_default();

@@ -87,6 +87,7 @@ pub(crate) fn database_micros(conn: &mut PgConnection) -> Result<i64, Error> {
         #[diesel(sql_type = BigInt)]
         micros: i64,
     }
-    let clock = diesel::sql_query("select (extract(epoch from clock_timestamp()) * 1000000)::bigint as micros");
+    let clock =
+        diesel::sql_query("select (extract(epoch from clock_timestamp()) * 1000000)::bigint as micros");
     Ok(clock.get_result::<Clock>(conn)?.micros)
 }

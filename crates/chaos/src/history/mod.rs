@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::Context;
 use serde::Deserialize;
 
-pub use adoption::Adoption;
+pub use adoption::{Adoption, Times, Watching};
 
 use crate::clock::Stopwatch;
 use crate::facts::{Change, Event, Millis, Row, Sort};
@@ -71,13 +71,13 @@ impl History {
     }
 
     /// A worker is killed at this moment.
-    pub fn worker_killed(&self, at: Millis) {
-        lock(&self.shared.adoption).killed(at);
+    pub fn worker_killed(&self, at: Millis, process: u32) {
+        lock(&self.shared.adoption).killed(at, process);
     }
 
-    /// How long it took until operations were watched again, in ascending order.
+    /// How long it took until operations were watched again.
     #[must_use]
-    pub fn adoption_times(&self) -> Vec<Millis> {
+    pub fn adoption_times(&self) -> Times {
         lock(&self.shared.adoption).times()
     }
 
@@ -91,6 +91,7 @@ impl History {
         stopwatch: Stopwatch,
     ) -> anyhow::Result<(Vec<Change>, Vec<Event>)> {
         self.stop();
+        session.ask_patiently("SELECT 1")?;
         self.shared.take(session, 0, stopwatch.now())?;
         let events = session.ask("SELECT event || jsonb_build_object('transaction', transaction) FROM chaos_events ORDER BY number")?;
         let events = events.iter().map(|line| serde_json::from_str(line)).collect::<Result<_, _>>()?;
@@ -144,9 +145,9 @@ impl Shared {
         let seen = self.take(session, numbers.all_up_to, stopwatch.now())?;
         numbers.saw(seen.into_iter(), stopwatch.now());
         let lines = session
-            .ask("SELECT arguments->>'operation', arguments->>'id', claim FROM jobs WHERE kind = 'check_operation'")?;
-        let claims: HashMap<(Sort, i64), i64> = lines.iter().filter_map(|line| claim(line)).collect();
-        lock(&self.adoption).look(stopwatch.now(), claims);
+            .ask("SELECT arguments->>'operation', arguments->>'id', claim, claimed_by FROM jobs WHERE kind = 'check_operation'")?;
+        let jobs: HashMap<(Sort, i64), Watching> = lines.iter().filter_map(|line| watching(line)).collect();
+        lock(&self.adoption).look(stopwatch.now(), jobs);
         Ok(())
     }
 
@@ -166,14 +167,17 @@ impl Shared {
     }
 }
 
-fn claim(line: &str) -> Option<((Sort, i64), i64)> {
+/// A holder is named `host/process/group/…`.
+fn watching(line: &str) -> Option<((Sort, i64), Watching)> {
     let mut columns = line.split('|');
     let sort = match columns.next()? {
         "backup" => Sort::Backup,
         "restore" => Sort::Restore,
         _ => return None,
     };
-    Some(((sort, columns.next()?.parse().ok()?), columns.next()?.parse().ok()?))
+    let (id, claim) = (columns.next()?.parse().ok()?, columns.next()?.parse().ok()?);
+    let held_by = columns.next().and_then(|holder| holder.split('/').nth(1)?.parse().ok());
+    Some(((sort, id), Watching { claim, held_by }))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -198,8 +202,11 @@ mod tests {
     }
 
     #[test]
-    fn claims_are_read() {
-        assert_eq!(claim("restore|7|12"), Some(((Sort::Restore, 7), 12)));
-        assert_eq!(claim("something|7|12"), None);
+    fn watching_jobs_are_read() {
+        let held = Watching { claim: 12, held_by: Some(4711) };
+        assert_eq!(watching("restore|7|12|host/4711/group-1/ab12"), Some(((Sort::Restore, 7), held)));
+        let waiting = Watching { claim: 12, held_by: None };
+        assert_eq!(watching("backup|7|12|"), Some(((Sort::Backup, 7), waiting)));
+        assert_eq!(watching("something|7|12|"), None);
     }
 }

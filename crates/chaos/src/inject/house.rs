@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Context;
 use local_installation::{Daemon, Installation};
 
-use super::{Desk, kills_watchers, mischief, wait_until};
+use super::{Desk, mischief, wait_until};
+use crate::disk::SmallDisk;
 use crate::facts::Millis;
 use crate::proxy::{FaultProxy, Times};
 use crate::schedule::{Fault, Kind, Parameter, Target};
-use crate::world::Disk;
 
 /// How often it looks whether a process has ended by itself.
 const ROUND_MS: Millis = 500;
@@ -18,7 +18,7 @@ pub(super) struct House<'a> {
     installation: &'a mut Installation,
     roads: &'a [FaultProxy],
     gates: &'a [FaultProxy],
-    disk: &'a Disk,
+    disk: Option<&'a SmallDisk>,
     /// Those that are down because we killed them.
     killed: BTreeSet<Target>,
     /// When each running fault began, and how many requests its proxy had met by then.
@@ -30,7 +30,7 @@ impl<'a> House<'a> {
         installation: &'a mut Installation,
         roads: &'a [FaultProxy],
         gates: &'a [FaultProxy],
-        disk: &'a Disk,
+        disk: Option<&'a SmallDisk>,
     ) -> Self {
         Self { installation, roads, gates, disk, killed: BTreeSet::new(), begun: BTreeMap::new() }
     }
@@ -66,18 +66,22 @@ impl<'a> House<'a> {
         self.begun.insert(fault.number, (begun, met));
         match (fault.kind, fault.parameter) {
             (Kind::KillApi | Kind::KillWorker | Kind::KillAgent, _) => {
-                if kills_watchers(fault.kind) {
-                    desk.history.worker_killed(begun);
-                }
                 self.killed.insert(fault.target);
                 let daemon = self.daemon(fault.target)?;
-                if daemon.is_running()? { daemon.kill() } else { Ok(()) }
+                let process = daemon.pid();
+                if daemon.is_running()? {
+                    daemon.kill()?;
+                }
+                if let Some(process) = process.filter(|_| fault.kind == Kind::KillWorker) {
+                    desk.history.worker_killed(begun, process);
+                }
+                Ok(())
             }
             (Kind::PauseApi | Kind::PauseWorker | Kind::PauseAgent, _) => self.daemon(fault.target)?.pause(),
             (Kind::ClockWorker | Kind::ClockAgent, Parameter::JumpSeconds(jump)) => {
                 self.daemon(fault.target)?.set_clock(jump)
             }
-            (Kind::DiskFull, _) => self.disk.fill(),
+            (Kind::DiskFull, _) => self.disk.map_or(Ok(()), SmallDisk::fill),
             _ => {
                 let mischief = mischief::of(fault).context("no proxy can do this")?;
                 let proxy = self.proxy(fault).context("there is no such proxy")?;
@@ -100,7 +104,7 @@ impl<'a> House<'a> {
             }
             Kind::PauseApi | Kind::PauseWorker | Kind::PauseAgent => self.daemon(fault.target)?.resume()?,
             Kind::ClockWorker | Kind::ClockAgent => self.daemon(fault.target)?.set_clock(0)?,
-            Kind::DiskFull => self.disk.free()?,
+            Kind::DiskFull => self.disk.map_or(Ok(()), SmallDisk::drain)?,
             _ => self.proxy(fault).context("there is no such proxy")?.heal(),
         }
         desk.ended(*fault, begun, requests);

@@ -18,7 +18,7 @@ use anyhow::Context;
 use crate::clock::Stopwatch;
 use crate::facts::{Inflicted, Millis};
 use crate::history::History;
-use crate::schedule::{Fault, Kind, Target};
+use crate::schedule::{Fault, Target};
 use crate::world::World;
 
 const LOOK: Duration = Duration::from_millis(20);
@@ -105,7 +105,7 @@ pub fn run(
     std::thread::scope(|scope| {
         let desk = &desk;
         let database = scope.spawn(move || database::run(pair, &for_database, desk));
-        let house = house::House::new(installation, roads, gates, disk).run(&for_house, desk);
+        let house = house::House::new(installation, roads, gates, disk.as_ref()).run(&for_house, desk);
         let database =
             database.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the hand for the database panicked")));
         house.and(database)
@@ -120,9 +120,4 @@ fn wait_until(stopwatch: Stopwatch, moment: Millis) {
     while stopwatch.now() < moment {
         std::thread::sleep(LOOK);
     }
-}
-
-/// Kinds after which operations must find a new watcher.
-fn kills_watchers(kind: Kind) -> bool {
-    kind == Kind::KillWorker
 }

@@ -1,11 +1,10 @@
 //! Everything that is broken: the manager's pair of databases, two APIs, eight worker processes, twenty agents, two of them
 //! beside real PostgreSQL servers, and a proxy in front of each agent and each API. Nothing here breaks anything.
 
-mod disk;
 mod shape;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,13 +12,12 @@ use anyhow::Context;
 use local_installation::{AgentPlan, BrokerPlan, Installation};
 use private_postgres::pair::Pair;
 use private_postgres::process::free_port;
-use private_postgres::{Binaries, Options, Server};
-use tempfile::TempDir;
+use private_postgres::{Binaries, Options, OwnedDirectory, Server};
 
-pub use disk::Disk;
 pub use shape::Shape;
 
 use crate::dice::Dice;
+use crate::disk::SmallDisk;
 use crate::load::{Client, Data};
 use crate::proxy::FaultProxy;
 use crate::session::Session;
@@ -44,10 +42,10 @@ pub struct World {
     pub pair: Pair,
     /// Its address, whichever of the two servers is the primary.
     pub database_url: String,
-    /// What the store is on.
-    pub disk: Disk,
+    /// What the store is on, where we may mount something.
+    pub disk: Option<SmallDisk>,
     // Removed when everybody who works in it has gone.
-    _directory: TempDir,
+    _directory: OwnedDirectory,
 }
 
 impl World {
@@ -56,14 +54,17 @@ impl World {
     /// # Errors
     /// When something does not come up; the error says what.
     pub fn start(shape: &Shape, seed: u64) -> anyhow::Result<Self> {
-        let directory = tempfile::Builder::new().prefix("backup-chaos.").tempdir()?;
+        let directory = OwnedDirectory::create(&std::env::temp_dir(), "backup-chaos.")?;
         let options = if shape.has_clocks { Options::default().clock() } else { Options::default() };
         let pair = Pair::start(options).context("the manager's databases do not start")?;
         pair.create_database(DATABASE)?;
         let database_url = pair.url(DATABASE);
-        let data = make_data(shape, &directory, seed)?;
-        let disk = Disk::of(&directory.path().join("store"))?;
-        let mut plan = shape.plan(&database_url).store_directory(disk.directory());
+        let data = make_data(shape, directory.path(), seed)?;
+        let disk = SmallDisk::mount(shape.disk_bytes)?;
+        let mut plan = shape.plan(&database_url);
+        if let Some(disk) = &disk {
+            plan = plan.store_directory(disk.path());
+        }
         let (mut files, mut postgres) = (
             BrokerPlan::static_inventory("files", "files"),
             BrokerPlan::static_inventory("postgres", "postgresql"),
@@ -137,7 +138,7 @@ impl World {
 }
 
 /// Two PostgreSQL servers and many directories, filled.
-fn make_data(shape: &Shape, directory: &TempDir, seed: u64) -> anyhow::Result<Vec<Data>> {
+fn make_data(shape: &Shape, directory: &Path, seed: u64) -> anyhow::Result<Vec<Data>> {
     let mut data = Vec::new();
     for position in 0..shape.agents {
         let one = if position < shape.postgres_agents {
@@ -146,7 +147,7 @@ fn make_data(shape: &Shape, directory: &TempDir, seed: u64) -> anyhow::Result<Ve
                 rows: 4_000,
             }
         } else {
-            let path = directory.path().join(format!("data-{position:02}")).join("data");
+            let path = directory.join(format!("data-{position:02}")).join("data");
             std::fs::create_dir_all(&path)?;
             Data::Files { directory: path, bytes: shape.bytes(position) }
         };

@@ -26,6 +26,8 @@ pub struct Shape {
     pub timeout: Millis,
     /// `min_backups_per_instance`.
     pub min_backups: usize,
+    /// Size of the store's disk.
+    pub disk_bytes: u64,
     /// Whether processes have wall clocks that can be moved; without `libfaketime` they have not.
     pub has_clocks: bool,
 }
@@ -41,6 +43,7 @@ impl Default for Shape {
             poll: 300,
             timeout: 60_000,
             min_backups: 2,
+            disk_bytes: 2048 * MEGABYTE,
             has_clocks: true,
         }
     }

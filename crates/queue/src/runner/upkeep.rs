@@ -134,7 +134,10 @@ impl Engine {
             })
             .await?;
         if recovered > 0 {
-            tracing::warn!(recovered, "the database's clock was ahead and has gone back; what waited for it is due");
+            tracing::warn!(
+                recovered,
+                "the database's clock was ahead and has gone back; what waited for it is due"
+            );
         }
         Ok(recovered)
     }

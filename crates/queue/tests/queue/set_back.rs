@@ -6,7 +6,7 @@ use std::time::Duration;
 use backup_queue::rescue::rescue;
 use backup_queue::set_back::recover;
 use backup_queue::settle::finish;
-use backup_queue::{Outcome, declare_schedules};
+use backup_queue::{Outcome, Schedule, declare_schedules};
 use tokio_util::sync::CancellationToken;
 
 use crate::runner::{next, reporting};
@@ -24,7 +24,9 @@ fn what_was_put_off_by_a_clock_that_was_ahead_is_due_when_it_is_right_again() {
         let job = take_letter(conn);
         finish(conn, &job, Ok(Outcome::Snooze(Duration::from_secs(3600))), &no_wait()).unwrap();
         if text == "snoozed in the future" {
-            conn.batch_execute_all(&format!("update jobs set run_at = run_at + {DAY}, put_off_at = put_off_at + {DAY}"));
+            conn.batch_execute_all(&format!(
+                "update jobs set run_at = run_at + {DAY}, put_off_at = put_off_at + {DAY}"
+            ));
         }
     }
     add(conn, &letter("delayed in the future").delay(Duration::from_secs(5)));
@@ -33,7 +35,9 @@ fn what_was_put_off_by_a_clock_that_was_ahead_is_due_when_it_is_right_again() {
     ));
     assert_eq!(recover(conn, LEASE).unwrap(), 2);
     assert_eq!(recover(conn, LEASE).unwrap(), 0);
-    let ready = conn.text("select string_agg(arguments->>'text', ', ' order by id) as value from jobs where state = 'ready'");
+    let ready = conn.text(
+        "select string_agg(arguments->>'text', ', ' order by id) as value from jobs where state = 'ready'",
+    );
     assert_eq!(ready.unwrap(), "snoozed in the future, delayed in the future");
 }
 
@@ -56,8 +60,16 @@ fn a_lease_from_the_future_is_cut_to_its_length() {
 fn a_schedule_that_fired_in_the_future_fires_again() {
     let database = Database::create();
     let conn = &mut database.connection();
-    declare_schedules(conn, &[schedule("*/5 * * * *")]).unwrap();
-    conn.batch_execute_all(&format!("update schedules set last_run_at = now() + {DAY}, next_run_at = next_run_at + {DAY}"));
+    let often = Schedule {
+        name: "often".into(),
+        cron: "*/5 * * * *".into(),
+        time_zone: "UTC".into(),
+        job: letter("often"),
+    };
+    declare_schedules(conn, &[often]).unwrap();
+    conn.batch_execute_all(&format!(
+        "update schedules set last_run_at = now() + {DAY}, next_run_at = next_run_at + {DAY}"
+    ));
     assert_eq!(recover(conn, LEASE).unwrap(), 1);
     let ahead = conn.number("select extract(epoch from next_run_at - now())::bigint as value from schedules");
     assert!((0..=300).contains(&ahead), "{ahead}");
@@ -69,7 +81,9 @@ async fn a_runner_notices_that_the_clock_went_back() {
     let database = Database::create();
     let conn = &mut database.connection();
     add(conn, &letter("a").delay(Duration::from_secs(5)));
-    conn.batch_execute_all(&format!("update jobs set run_at = run_at + {DAY}, put_off_at = put_off_at + {DAY}"));
+    conn.batch_execute_all(&format!(
+        "update jobs set run_at = run_at + {DAY}, put_off_at = put_off_at + {DAY}"
+    ));
     let (registry, mut ran) = reporting();
     let runner = database.runner(registry, |_| ());
     let shutdown = CancellationToken::new();
