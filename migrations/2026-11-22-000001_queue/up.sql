@@ -26,6 +26,8 @@ create table jobs (
     claimed_at       timestamptz,
     lease_expires_at timestamptz,
     last_error       text,
+    -- While it runs, somebody wanted it to run at once: it will, as soon as this run has ended without ending the job.
+    is_woken         boolean not null default false,
     constraint jobs_running_is_held check (
         (state = 'running') = (claimed_by is not null and claimed_at is not null and lease_expires_at is not null)
         and (state = 'running' or (claimed_by is null and claimed_at is null and lease_expires_at is null))

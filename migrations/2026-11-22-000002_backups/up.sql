@@ -92,6 +92,8 @@ CREATE TABLE backups (
     removal_error         text,
     -- set in the transaction that removes the row, after the store confirmed that the objects are gone
     objects_gone_at       timestamptz,
+    -- it was found complete in its store, made under a database that was lost; such a row starts as done
+    adopted_at            timestamptz,
     triggered_at          timestamptz NOT NULL DEFAULT now(),
     started_at            timestamptz,
     finished_at           timestamptz,
@@ -144,6 +146,84 @@ CREATE TABLE running_operations (
     row_id              bigint NOT NULL,
     since               timestamptz NOT NULL DEFAULT now()
 );
+
+-- A search for backups in the stores that have no row here. It goes on behind its position after an interruption.
+CREATE TABLE catalogue_rebuilds (
+    id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    -- none: all that are configured
+    store           text,
+    is_dry_run      boolean NOT NULL,
+    status          text NOT NULL DEFAULT 'queued' CHECK (status IN ('queued', 'running', 'done', 'failed')),
+    requested_by    text NOT NULL,
+    requested_at    timestamptz NOT NULL DEFAULT now(),
+    started_at      timestamptz,
+    finished_at     timestamptz,
+    -- the store that is being looked through, and the last folder of an instance that was
+    position_store  text,
+    position_folder text,
+    folders_total   bigint NOT NULL DEFAULT 0,
+    folders_done    bigint NOT NULL DEFAULT 0,
+    -- backups that had a row already
+    known           bigint NOT NULL DEFAULT 0,
+    msg             text
+);
+
+CREATE TABLE catalogue_findings (
+    id                    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    rebuild_id            bigint NOT NULL REFERENCES catalogue_rebuilds ON DELETE CASCADE,
+    outcome               text NOT NULL,
+    store                 text NOT NULL,
+    path                  text NOT NULL,
+    backup_id             text NOT NULL,
+    service_instance_guid text,
+    detail                text,
+    UNIQUE (rebuild_id, store, path)
+);
+CREATE INDEX catalogue_findings_of_rebuild ON catalogue_findings (rebuild_id, id);
+
+-- A comparison of the database with the stores and the agents' journals. It goes on behind its position after an
+-- interruption.
+CREATE TABLE reconciliations (
+    id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    -- the scheduled job that made it; none when somebody asked for it
+    job_id          bigint UNIQUE,
+    requested_by    text NOT NULL,
+    is_repair       boolean NOT NULL,
+    is_deep         boolean NOT NULL,
+    -- none: all
+    instance_guid   text,
+    status          text NOT NULL DEFAULT 'queued' CHECK (status IN ('queued', 'running', 'done', 'failed')),
+    phase           text NOT NULL DEFAULT 'instances' CHECK (phase IN ('instances', 'folders', 'bytes')),
+    position        text NOT NULL DEFAULT '',
+    instances_total bigint NOT NULL DEFAULT 0,
+    instances_done  bigint NOT NULL DEFAULT 0,
+    -- differences by kind, those beyond the ones that are kept included
+    counts          jsonb NOT NULL DEFAULT '{}',
+    not_compared    bigint NOT NULL DEFAULT 0,
+    notes           bigint NOT NULL DEFAULT 0,
+    msg             text,
+    requested_at    timestamptz NOT NULL DEFAULT now(),
+    started_at      timestamptz,
+    finished_at     timestamptz
+);
+-- the last complete one of everything, for the metrics
+CREATE INDEX reconciliations_complete ON reconciliations (id) WHERE status = 'done' AND instance_guid IS NULL;
+
+CREATE TABLE reconciliation_findings (
+    id                bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    reconciliation_id bigint NOT NULL REFERENCES reconciliations ON DELETE CASCADE,
+    class             text NOT NULL CHECK (class IN ('difference', 'not_compared', 'note')),
+    kind              text NOT NULL,
+    subject           text NOT NULL,
+    instance_guid     text,
+    details           text NOT NULL,
+    repair            text,
+    proposal          text,
+    -- what became of the repair, when one was asked for
+    outcome           text,
+    UNIQUE (reconciliation_id, kind, subject)
+);
+CREATE INDEX reconciliation_findings_in_order ON reconciliation_findings (reconciliation_id, id);
 
 CREATE TABLE audit_events (
     id                    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -202,6 +282,12 @@ END $$;
 
 CREATE FUNCTION check_first_status() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    IF TG_TABLE_NAME = 'backups' THEN
+        -- One that was found in its store has all its moves behind it.
+        IF NEW.adopted_at IS NOT NULL AND NEW.status = 'done' THEN
+            RETURN NEW;
+        END IF;
+    END IF;
     IF NEW.status <> 'queued' THEN
         RAISE EXCEPTION 'a % starts as queued, not as %', rtrim(TG_TABLE_NAME, 's'), NEW.status
             USING ERRCODE = 'check_violation', CONSTRAINT = 'status_move';

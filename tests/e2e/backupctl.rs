@@ -56,3 +56,29 @@ async fn exit_codes_tell_programs_what_happened() {
     let id = house.value("SELECT max(id) FROM backups");
     assert_eq!(code(&["restores", "create", "i-1", &id]), Some(4), "a failed backup cannot be restored");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancellation_that_could_not_be_confirmed_is_a_visible_end() {
+    let mut pretender = Pretender::new();
+    let quickly = |plan| pretender.plan(plan, &["i-1"]).setting("jobs.backup_agent.cancel_wait", "1s");
+    let house = House::start(quickly, 1).await;
+    pretender.agent.plan(Plan::running());
+    let id = house.api.request_backup("i-1").await.unwrap();
+    let path = format!("/instances/i-1/backups/{id}");
+    house.api.wait(&path, |backup| backup["status"] == "running").await.unwrap();
+    pretender.agent.down();
+    let id_text = id.to_string();
+    let cancelled = backupctl(&house, &["backups", "cancel", "i-1", &id_text]);
+    assert_eq!(cancelled.status.code(), Some(0), "{cancelled:?}");
+    let ended = house.api.ended_backup("i-1", id).await.unwrap();
+    assert_eq!(
+        (&ended["status"], &ended["reason_code"]),
+        (&Value::from("failed"), &Value::from("cancelled"))
+    );
+    assert!(ended["msg"].as_str().unwrap().contains("could not be confirmed"), "{ended}");
+    let shown = backupctl(&house, &["backups", "show", "i-1", &id_text]);
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(shown.contains("cancelled") && shown.contains("could not be confirmed"), "{shown}");
+    let again = backupctl(&house, &["backups", "cancel", "i-1", &id_text]);
+    assert_eq!(again.status.code(), Some(4), "it has ended: {again:?}");
+}

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use backup_testkit::Plan;
+use backup_testkit::{AgentFault, Answer, Plan};
 use backup_tests::Client;
 use local_installation::{AgentPlan, BrokerPlan, Installation};
 use private_postgres::{Options, Server};
@@ -43,6 +43,43 @@ async fn a_backup_survives_the_death_of_every_worker() {
     }
     assert_eq!(house.api.ended_backup("i-1", id).await.unwrap()["status"], "done");
     assert_eq!(pretender.agent.operations().len(), 1);
+}
+
+/// Kills every worker while the agent holds its answer to the first request to start, and starts them again.
+async fn killed_while_the_agent_is_asked(fault: AgentFault, begun: usize) {
+    let pretender = Pretender::new();
+    let mut house = House::start(|plan| pretender.plan(plan, &["i-1"]), 1).await;
+    pretender.agent.fail_start(fault);
+    let id = house.api.request_backup("i-1").await.unwrap();
+    let asked = || pretender.agent.requests().into_iter().filter(|request| request.method == "PUT");
+    while asked().count() == 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    for worker in &mut house.installation.workers {
+        worker.kill().unwrap();
+    }
+    assert_eq!(pretender.agent.operations().len(), begun);
+    let fixed = "SELECT status || ' ' || dispatch_epoch || ' ' || may_be_at_agent FROM backups";
+    assert_eq!(house.value(fixed), "queued 1 true");
+    for worker in &mut house.installation.workers {
+        worker.start().unwrap();
+    }
+    assert_eq!(house.api.ended_backup("i-1", id).await.unwrap()["status"], "done", "{}", house.logs());
+    assert_eq!(pretender.agent.operations().len(), 1);
+    let epochs: Vec<_> = asked().map(|request| request.json()["epoch"].as_i64().unwrap()).collect();
+    assert_eq!(epochs, [1, 2]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_killed_before_the_agent_acted_on_its_request_loses_nothing() {
+    let nothing = Answer::Slow(Duration::from_secs(60), Box::new(Answer::Disconnect));
+    killed_while_the_agent_is_asked(AgentFault::Instead(nothing), 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_killed_between_the_agents_answer_and_its_record_repeats_nothing() {
+    let nothing = Answer::Slow(Duration::from_secs(60), Box::new(Answer::Disconnect));
+    killed_while_the_agent_is_asked(AgentFault::After(nothing), 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -84,6 +84,7 @@ pub(crate) fn quick(database_url: &str) -> Plan {
         // A moved clock shall make none of these due; tests fire them.
         .setting("full_backup_repeat", "0 0 29 2 *")
         .setting("delete_backup_repeat", "0 0 29 2 *")
+        .setting("reconcile_repeat", "0 0 29 2 *")
         .setting("jobs.watcher.interval", "300ms")
         .setting("jobs.poll_interval", "300ms")
         .setting("jobs.lease", "3s")
@@ -116,6 +117,11 @@ impl Pretender {
     pub(crate) fn broker(&self, name: &str) -> BrokerPlan {
         let (user, password) = self.agent.credential();
         BrokerPlan::static_inventory(name, "postgresql").agent_credential(&user, &password)
+    }
+
+    /// The store's directory.
+    pub(crate) fn directory(&self) -> &std::path::Path {
+        self.store.path()
     }
 
     /// The manager uses this agent's store.

@@ -6,8 +6,10 @@ mod house;
 
 mod backupctl;
 mod brokers;
+mod catalogue;
 mod crashes;
 mod data_services;
 mod deletion;
+mod reconciling;
 mod starting;
 mod watching;

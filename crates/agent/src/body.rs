@@ -1,6 +1,8 @@
-//! Request bodies: JSON of bounded size; a mistake is reported with the field it is in.
+//! Request bodies and queries: of bounded size; a mistake is reported with the field it is in.
 
-use actix_web::web::{Bytes, Payload};
+use actix_web::HttpRequest;
+use actix_web::web::{Bytes, Payload, Query};
+use backup_protocol::StopOrder;
 use serde::de::DeserializeOwned;
 
 use crate::error::Error;
@@ -27,4 +29,14 @@ pub(crate) async fn read<T: DeserializeOwned>(payload: Payload) -> Result<T, Err
         };
         Refused::bad(&field, reason).into()
     })
+}
+
+/// Reads the query of a `DELETE`; parameters it does not know are ignored.
+pub(crate) fn stop_order(request: &HttpRequest) -> Result<StopOrder, Error> {
+    match Query::<StopOrder>::from_query(request.query_string()) {
+        Ok(order) => Ok(order.into_inner()),
+        Err(_) => {
+            Err(Refused::bad("query", "epoch must be a whole number, unless_begun true or false").into())
+        }
+    }
 }

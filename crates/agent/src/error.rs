@@ -64,6 +64,10 @@ impl ResponseError for Error {
             Self::Refused(Refused::OperationRunning(id)) => Some(id.clone()),
             _ => None,
         };
+        let newest_epoch = match self {
+            Self::Refused(Refused::StaleEpoch { known, .. }) => Some(*known),
+            _ => None,
+        };
         let mut answer = HttpResponse::build(self.status_code());
         match self {
             Self::Refused(Refused::Busy(_)) => drop(answer.insert_header((RETRY_AFTER, RETRY_AFTER_SECONDS))),
@@ -72,6 +76,11 @@ impl ResponseError for Error {
             }
             _ => {}
         }
-        answer.json(Refusal { error: self.word().to_owned(), description: self.to_string(), running_id })
+        answer.json(Refusal {
+            error: self.word().to_owned(),
+            description: self.to_string(),
+            running_id,
+            newest_epoch,
+        })
     }
 }

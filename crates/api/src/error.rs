@@ -172,7 +172,12 @@ impl From<Error> for ApiError {
 /// The word of each error of the core. No `_`: a new error has to be thought about here.
 fn word(error: &Error) -> Word {
     match error {
-        Error::InstanceNotFound(_) | Error::BackupNotFound(_) | Error::RestoreNotFound(_) => Word::NotFound,
+        Error::InstanceNotFound(_)
+        | Error::BackupNotFound(_)
+        | Error::RestoreNotFound(_)
+        | Error::RebuildNotFound(_)
+        | Error::ReconciliationNotFound(_)
+        | Error::NoReconciliation => Word::NotFound,
         Error::InstanceDeleted(_) => Word::Gone,
         Error::BackupInUse => Word::Locked,
         Error::BackupUnfinished(_) => Word::BackupInProgress,

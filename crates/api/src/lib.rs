@@ -7,6 +7,7 @@ mod body;
 mod connections;
 mod error;
 mod handlers;
+mod metrics;
 mod middleware;
 pub mod openapi;
 mod path;

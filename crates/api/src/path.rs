@@ -4,7 +4,7 @@ use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, web};
-use backup_core::domain::identifiers::{BackupId, RestoreId, ServiceInstanceGuid};
+use backup_core::domain::identifiers::{BackupId, RebuildId, RestoreId, ServiceInstanceGuid};
 use serde::Deserialize;
 
 use crate::error::ApiError;
@@ -24,6 +24,11 @@ pub(crate) struct OfBackup {
 pub(crate) struct OfRestore {
     pub(crate) guid: ServiceInstanceGuid,
     pub(crate) id: RestoreId,
+}
+
+/// `/v2/catalogue/rebuilds/{id}/…`
+pub(crate) struct OfRebuild {
+    pub(crate) id: RebuildId,
 }
 
 /// How routes name the instance in their path.
@@ -64,6 +69,16 @@ impl FromRequest for OfRestore {
         ready(parts(request).and_then(|parts| {
             Ok(Self { guid: guid(&parts.instance_id)?, id: RestoreId(number("restore", &parts.id)?) })
         }))
+    }
+}
+
+impl FromRequest for OfRebuild {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
+        let id = request.match_info().get("id").unwrap_or_default();
+        ready(number("rebuild", id).map(|id| Self { id: RebuildId(id) }))
     }
 }
 

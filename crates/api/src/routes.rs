@@ -9,7 +9,7 @@ use actix_web::{FromRequest, Handler, Responder, Route, guard, web};
 
 use crate::auth::{self, Audience};
 use crate::error::ApiError;
-use crate::handlers::{backup_agent, docs, health, instances, openapi, service_instances, v1, v2};
+use crate::handlers::{backup_agent, docs, health, instances, metrics, openapi, service_instances, v1, v2};
 use crate::openapi::{Description, operations as describe};
 use crate::patience;
 
@@ -38,8 +38,18 @@ pub fn of_the_fleet() -> Vec<Endpoint> {
         at("/backup_agent/backup").post(backup_agent::backup::create, describe::backup_agent::backup),
         at("/backup_agent/restores").post(backup_agent::restores::create, describe::backup_agent::restores),
         at("/v2/audit").get(v2::audit::list, describe::v2::audit),
+        at("/v2/catalogue/rebuild").post(v2::catalogue::rebuild::create, describe::catalogue::rebuild),
+        at("/v2/catalogue/rebuilds/{id}").get(v2::catalogue::rebuilds::show, describe::catalogue::show),
+        at("/v2/catalogue/rebuilds/{id}/findings")
+            .get(v2::catalogue::rebuilds::findings::list, describe::catalogue::findings),
         at("/v2/queues").get(v2::queues::list, describe::v2::queues),
         at("/v2/queues/jobs").get(v2::queues::jobs::list, describe::v2::jobs),
+        at("/metrics").get(metrics::show, describe::v2::metrics),
+        at("/v2/reconciliations").post(v2::reconciliations::create, describe::v2::request_reconciliation),
+        // Before the numbers, which it would be taken for.
+        at("/v2/reconciliations/latest")
+            .get(v2::reconciliations::latest::show, describe::v2::latest_reconciliation),
+        at("/v2/reconciliations/{id}").get(v2::reconciliations::show, describe::v2::reconciliation),
         at("/v2/retention").get(v2::retention::list, describe::v2::retention),
     ]
 }

@@ -47,7 +47,7 @@ words! {
     Forbidden: FORBIDDEN, "An auditor may only read.";
     /// The backup is not `downloadable`.
     NotDownloadable: FORBIDDEN, "The backup 3 is not downloadable.";
-    /// The instance, the backup or the restore does not exist.
+    /// The instance, the backup, the restore or the rebuild does not exist.
     NotFound: NOT_FOUND, "The instance 7c9e6679-7425-40de-944b-e07fc1f90ae7 was not found.";
     /// The path exists, but not with this method; `Allow` has those it has.
     MethodNotAllowed: METHOD_NOT_ALLOWED, "The path does not support this method.";

@@ -18,12 +18,21 @@ const LINE_EVERY: Duration = Duration::from_secs(30);
 /// Without a new byte for so long, a rate and the time left would be inventions.
 const STANDSTILL: Duration = Duration::from_secs(10);
 
+/// What progress is counted in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unit {
+    Bytes,
+    Folders,
+}
+
 /// What is waited for.
 pub(crate) struct Operation<'a> {
     /// For people, for example `Backup 7`.
     pub(crate) name: String,
     /// What it does while it runs and no bytes are processed, if that has a name.
     pub(crate) before_bytes: Option<&'static str>,
+    /// What it is counted in.
+    pub(crate) unit: Unit,
     /// Its URL.
     pub(crate) path: Vec<&'a str>,
     /// The command that shows it later.
@@ -70,7 +79,7 @@ async fn poll(
         match client.get(&operation.path, &[]).await {
             Ok(answer) => {
                 away_since = None;
-                let progress = progress(&answer)?;
+                let progress = progress(&answer, operation.unit)?;
                 display.show(&progress)?;
                 match progress.status.as_str() {
                     "queued" | "running" => {}
@@ -91,8 +100,17 @@ async fn poll(
     }
 }
 
-fn progress(answer: &Value) -> Result<Progress, Error> {
-    serde_json::from_value(answer.clone()).map_err(|error| Error::Answer(error.to_string()))
+fn progress(answer: &Value, unit: Unit) -> Result<Progress, Error> {
+    let answered: Progress =
+        serde_json::from_value(answer.clone()).map_err(|error| Error::Answer(error.to_string()))?;
+    Ok(match unit {
+        Unit::Bytes => answered,
+        Unit::Folders => Progress {
+            bytes_processed: answered.folders_done,
+            total_bytes_estimate: answered.folders_total,
+            ..answered
+        },
+    })
 }
 
 fn ended_badly(operation: &Operation<'_>, progress: &Progress) -> String {
@@ -105,6 +123,7 @@ fn ended_badly(operation: &Operation<'_>, progress: &Progress) -> String {
 struct Display<'a> {
     screen: &'a mut Screen,
     name: String,
+    unit: Unit,
     before_bytes: Option<&'static str>,
     bar: Option<Bar>,
     last: Option<(String, u64, Instant)>,
@@ -113,9 +132,9 @@ struct Display<'a> {
 
 impl<'a> Display<'a> {
     fn new(screen: &'a mut Screen, operation: &Operation<'_>) -> Self {
-        let bar = screen.has_live_terminal().then(Bar::new);
+        let bar = screen.has_live_terminal().then(|| Bar::new(operation.unit));
         let (name, before_bytes) = (operation.name.clone(), operation.before_bytes);
-        Self { screen, name, before_bytes, bar, last: None, is_away: false }
+        Self { screen, name, unit: operation.unit, before_bytes, bar, last: None, is_away: false }
     }
 
     fn show(&mut self, progress: &Progress) -> Result<(), Error> {
@@ -148,7 +167,7 @@ impl<'a> Display<'a> {
         };
         if is_news {
             self.last = Some((progress.status.clone(), tenths, Instant::now()));
-            self.screen.remark(&line(&self.name, self.before_bytes, progress))?;
+            self.screen.remark(&line(&self.name, self.unit, self.before_bytes, progress))?;
         }
         Ok(())
     }
@@ -157,16 +176,17 @@ impl<'a> Display<'a> {
 /// The bar of a terminal.
 struct Bar {
     bar: ProgressBar,
+    unit: Unit,
     /// Bytes of the latest answer, and when they last grew.
     latest: (u64, Option<Instant>),
     was_moving: bool,
 }
 
 impl Bar {
-    fn new() -> Self {
+    fn new(unit: Unit) -> Self {
         let bar = ProgressBar::new_spinner();
         bar.enable_steady_tick(Duration::from_millis(200));
-        Self { bar, latest: (0, None), was_moving: false }
+        Self { bar, unit, latest: (0, None), was_moving: false }
     }
 
     fn draw(&mut self, name: &str, doing: &str, progress: &Progress) {
@@ -188,7 +208,7 @@ impl Bar {
         }
         self.was_moving = is_moving;
         // The bar ticks by itself: its new look must not show the numbers of before.
-        if let Ok(style) = ProgressStyle::with_template(template(done, total, is_moving)) {
+        if let Ok(style) = ProgressStyle::with_template(template(self.unit, done, total, is_moving)) {
             self.bar.set_style(style.progress_chars("=> "));
         }
     }
@@ -200,8 +220,9 @@ impl Drop for Bar {
     }
 }
 
-fn template(done: u64, total: Option<u64>, is_moving: bool) -> &'static str {
+fn template(unit: Unit, done: u64, total: Option<u64>, is_moving: bool) -> &'static str {
     match (done, total, is_moving) {
+        (1.., Some(_), _) if unit == Unit::Folders => "{prefix} {msg} [{wide_bar}] {pos}/{len} folders",
         (0, ..) => "{spinner} {prefix} {msg} {elapsed}",
         (_, Some(_), true) => {
             "{prefix} {msg} [{wide_bar}] {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}"
@@ -228,8 +249,11 @@ fn tenths(progress: &Progress) -> u64 {
     part.map_or(0, |(done, total)| done.saturating_mul(10) / total)
 }
 
-fn line(name: &str, before_bytes: Option<&str>, progress: &Progress) -> String {
+fn line(name: &str, unit: Unit, before_bytes: Option<&str>, progress: &Progress) -> String {
     let so_far = match progress.bytes_processed.filter(|done| *done > 0) {
+        Some(done) if unit == Unit::Folders => {
+            format!(", {done} of {} folders", progress.total_bytes_estimate.unwrap_or(done))
+        }
         Some(done) => format!(", {}", amount(done, progress.total_bytes_estimate)),
         None => String::new(),
     };
@@ -258,21 +282,24 @@ mod tests {
             (progress("running", Some(1024), Some(2048)), "Backup 7 running, 1.00 KiB of about 2.00 KiB"),
         ];
         for (progress, text) in table {
-            assert_eq!(line("Backup 7", None, &progress), text);
+            assert_eq!(line("Backup 7", Unit::Bytes, None, &progress), text);
         }
-        let checking = line("Restore 3", Some("checking"), &progress("running", Some(0), Some(9)));
+        let checking =
+            line("Restore 3", Unit::Bytes, Some("checking"), &progress("running", Some(0), Some(9)));
         assert_eq!(checking, "Restore 3 running, checking");
-        let queued = line("Restore 3", Some("checking"), &progress("queued", None, Some(9)));
+        let queued = line("Restore 3", Unit::Bytes, Some("checking"), &progress("queued", None, Some(9)));
         assert_eq!(queued, "Restore 3 queued");
+        let folders = line("Rebuild 1", Unit::Folders, None, &progress("running", Some(3), Some(9)));
+        assert_eq!(folders, "Rebuild 1 running, 3 of 9 folders");
     }
 
     #[test]
     fn a_rate_and_the_time_left_are_shown_only_while_bytes_move() {
         for (done, total, is_moving) in [(0, Some(9), true), (0, None, false), (5, Some(9), false)] {
-            let template = template(done, total, is_moving);
+            let template = template(Unit::Bytes, done, total, is_moving);
             assert!(!template.contains("eta") && !template.contains("per_sec"), "{template}");
         }
-        assert!(template(5, Some(9), true).contains("{eta}"));
+        assert!(template(Unit::Bytes, 5, Some(9), true).contains("{eta}"));
     }
 
     #[test]

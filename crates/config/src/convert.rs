@@ -43,6 +43,7 @@ impl Settings {
             full_backup_repeat: self.full_backup_repeat.clone(),
             delete_backup_repeat: self.delete_backup_repeat.clone(),
             update_instance_state_repeat: self.update_instance_state_repeat.clone(),
+            reconcile_repeat: self.reconcile_cron().cloned(),
             time_zone: self.time_zone.clone(),
         }
     }

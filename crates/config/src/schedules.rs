@@ -6,13 +6,19 @@ use crate::bounds::Bounds;
 use crate::settings::Settings;
 
 impl Settings {
+    /// When the ledgers are compared, unless that is switched off.
+    pub(crate) fn reconcile_cron(&self) -> Option<&String> {
+        self.reconcile_repeat.as_ref().filter(|cron| !cron.trim().is_empty())
+    }
+
     pub(crate) fn check_schedules(&self, bounds: &mut Bounds) {
         let schedules = [
             ("full_backup_repeat", &self.full_backup_repeat),
             ("delete_backup_repeat", &self.delete_backup_repeat),
             ("update_instance_state_repeat", &self.update_instance_state_repeat),
         ];
-        for (key, cron) in schedules {
+        let reconcile = self.reconcile_cron().map(|cron| ("reconcile_repeat", cron));
+        for (key, cron) in schedules.into_iter().chain(reconcile) {
             let allowed = "cron with five fields (minute hour day month weekday), for example 30 1 * * *";
             bounds.require(is_cron(cron), key, &format!("{cron:?}"), allowed);
         }

@@ -28,6 +28,9 @@ pub struct Settings {
     /// When the service brokers are asked.
     #[serde(default = "update_instance_state_repeat")]
     pub update_instance_state_repeat: String,
+    /// When the database is compared with the stores and the agents' journals; none or empty: only when somebody asks.
+    #[serde(default = "reconcile_repeat")]
+    pub reconcile_repeat: Option<String>,
     /// IANA name of the schedules' time zone.
     #[serde(default = "time_zone")]
     pub time_zone: String,
@@ -106,6 +109,11 @@ fn delete_backup_repeat() -> String {
 
 fn update_instance_state_repeat() -> String {
     "*/5 * * * *".to_owned()
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "serde takes the type of the field")]
+fn reconcile_repeat() -> Option<String> {
+    Some("0 4 * * *".to_owned())
 }
 
 fn time_zone() -> String {

@@ -6,7 +6,7 @@ use diesel::result::{DatabaseErrorKind, Error as Diesel};
 use crate::clients::agent::AgentError;
 use crate::clients::broker::BrokerError;
 use crate::domain::cipher::CipherError;
-use crate::domain::identifiers::{BackupId, RestoreId};
+use crate::domain::identifiers::{BackupId, RebuildId, ReconciliationId, RestoreId};
 
 /// Everything that can go wrong in an action. Display is one clause without its source.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +23,15 @@ pub enum Error {
     /// The instance has no restore of this number.
     #[error("the restore {0} was not found")]
     RestoreNotFound(RestoreId),
+    /// There was no rebuild of the catalogue of this number, or it is forgotten.
+    #[error("the rebuild {0} was not found")]
+    RebuildNotFound(RebuildId),
+    /// There was no reconciliation of this number, or it is forgotten.
+    #[error("the reconciliation {0} was not found")]
+    ReconciliationNotFound(ReconciliationId),
+    /// There was no reconciliation yet.
+    #[error("no reconciliation has been asked for yet")]
+    NoReconciliation,
     /// A restore of the backup is queued or running.
     #[error("the backup is used by a restore")]
     BackupInUse,
@@ -143,6 +152,9 @@ impl Error {
             | Self::InstanceDeleted(_)
             | Self::BackupNotFound(_)
             | Self::RestoreNotFound(_)
+            | Self::RebuildNotFound(_)
+            | Self::ReconciliationNotFound(_)
+            | Self::NoReconciliation
             | Self::BackupInUse
             | Self::BackupUnfinished(_)
             | Self::RestoreInProgress

@@ -7,7 +7,7 @@ use backup_queue::{NewJob, Schedule};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::domain::identifiers::ServiceInstanceId;
+use crate::domain::identifiers::{RebuildId, ReconciliationId, ServiceInstanceId};
 use crate::domain::operation::OperationKind;
 use crate::manager::Policy;
 
@@ -43,6 +43,8 @@ const PRIORITY_WATCH: i16 = 25;
 const PRIORITY_ON_DEMAND: i16 = 50;
 /// The schedule asked for it.
 const PRIORITY_SCHEDULED: i16 = 100;
+/// Nobody waits who could not wait longer.
+const PRIORITY_BACKGROUND: i16 = 200;
 /// Attempts of jobs that only read, decide and record: enough to ride out an outage of hours.
 const PATIENT: i32 = 50;
 
@@ -98,6 +100,21 @@ pub struct UpdateInstanceStateArguments {
     pub broker: Option<String>,
 }
 
+/// Arguments of `rebuild_catalogue`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RebuildCatalogueArguments {
+    /// The rebuild's number.
+    pub id: RebuildId,
+}
+
+/// Arguments of `reconcile`; the schedule's job makes a reconciliation of its own.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ReconcileArguments {
+    /// The reconciliation's number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<ReconciliationId>,
+}
+
 /// Kind of [`backup_all`].
 pub const KIND_BACKUP_ALL: &str = "backup_all";
 /// Kind of [`start_operation`].
@@ -110,6 +127,11 @@ pub const KIND_INITIALIZE_BACKUP_DELETION: &str = "initialize_backup_deletion";
 pub const KIND_DELETE_BACKUPS: &str = "delete_backups";
 /// Kind of [`update_instance_state`].
 pub const KIND_UPDATE_INSTANCE_STATE: &str = "update_instance_state";
+/// Kind of [`rebuild_catalogue`].
+pub const KIND_REBUILD_CATALOGUE: &str = "rebuild_catalogue";
+
+/// Kind of [`reconcile`].
+pub const KIND_RECONCILE: &str = "reconcile";
 
 /// Backs up all eligible instances; one at a time is enough.
 pub fn backup_all() -> NewJob {
@@ -171,6 +193,24 @@ pub fn update_instance_state(broker: Option<&str>) -> NewJob {
         .max_attempts(2)
 }
 
+/// Looks for backups without a row. On the queue that learns what exists, behind the synchronisation of brokers.
+pub fn rebuild_catalogue(id: RebuildId) -> NewJob {
+    NewJob::new(UPDATE_INSTANCE_STATE, KIND_REBUILD_CATALOGUE, to_value(&RebuildCatalogueArguments { id }))
+        .priority(PRIORITY_BACKGROUND)
+        .unique_key(format!("rebuild-catalogue-{id}"))
+        .max_attempts(PATIENT)
+}
+
+/// Compares the ledgers: for the schedule, or as somebody has asked. On the queue that looks at the world outside, behind
+/// everything else there.
+pub fn reconcile(id: Option<ReconciliationId>) -> NewJob {
+    let key = id.map_or_else(|| "reconcile-scheduled".to_owned(), |id| format!("reconcile-{id}"));
+    NewJob::new(UPDATE_INSTANCE_STATE, KIND_RECONCILE, to_value(&ReconcileArguments { id }))
+        .priority(PRIORITY_BACKGROUND)
+        .unique_key(key)
+        .max_attempts(PATIENT)
+}
+
 /// Unique key of [`start_operation`], with which a waiting operation is woken.
 pub fn start_key(kind: OperationKind, id: i64) -> String {
     format!("start-{}-{id}", kind.as_str())
@@ -190,7 +230,9 @@ pub struct ScheduleSettings {
     pub delete_backup_repeat: String,
     /// When the brokers are asked.
     pub update_instance_state_repeat: String,
-    /// IANA name of the time zone of all three.
+    /// When the ledgers are compared; none: only when somebody asks.
+    pub reconcile_repeat: Option<String>,
+    /// IANA name of the time zone of all.
     pub time_zone: String,
 }
 
@@ -202,7 +244,9 @@ pub fn schedules(settings: &ScheduleSettings) -> Vec<Schedule> {
         time_zone: settings.time_zone.clone(),
         job,
     };
-    vec![
+    let reconcile =
+        settings.reconcile_repeat.as_ref().map(|cron| schedule("reconcile", cron, reconcile(None)));
+    let always = vec![
         schedule("full_backup", &settings.full_backup_repeat, backup_all()),
         schedule(
             "delete_backup_mark",
@@ -215,7 +259,8 @@ pub fn schedules(settings: &ScheduleSettings) -> Vec<Schedule> {
             &settings.update_instance_state_repeat,
             update_instance_state(None),
         ),
-    ]
+    ];
+    always.into_iter().chain(reconcile).collect()
 }
 
 fn operation_arguments(kind: OperationKind, id: i64) -> Value {

@@ -173,6 +173,11 @@ impl Manager {
             .ok_or_else(|| Error::NotConfigured { what: "store", name: name.to_owned() })
     }
 
+    /// The names of the configured stores, in any order.
+    pub fn store_names(&self) -> Vec<String> {
+        self.settings.stores.keys().cloned().collect()
+    }
+
     /// The settings behind an `Arc`, for work on other threads.
     pub(crate) fn settings(&self) -> Arc<Settings> {
         Arc::clone(&self.settings)

@@ -1,5 +1,6 @@
 //! `metadata.json`, the object written last: a backup without a complete one is not a backup. It holds what is needed to
-//! find, check and undo the backup without any manager; it never holds a key.
+//! find, check and undo the backup without any manager. It never holds a key in the clear: the one in
+//! [`Metadata::key_envelope`] is sealed.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,10 @@ pub struct Metadata {
     pub filter_plugins: Vec<String>,
     /// The manager's name of the encryption key.
     pub key_id: String,
+    /// The key and what else the manager's catalogue says of the backup, sealed under the operator's keys; absent when
+    /// the agent did not copy it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_envelope: Option<String>,
     /// When the agent began.
     pub started_at: DateTime<Utc>,
     /// When the last part was stored.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
@@ -26,6 +27,8 @@ pub struct Object {
     pub path: String,
     /// Stored bytes.
     pub size: u64,
+    /// When it was stored, by the store's clock.
+    pub modified_at: DateTime<Utc>,
 }
 
 /// What the library knows of a provider.
@@ -160,10 +163,33 @@ impl Store {
             .await
             .map_err(|e| self.failed("list", folder, e))?
             .into_iter()
-            .map(|meta| Object { path: meta.location.to_string(), size: meta.size })
+            .map(|meta| Object {
+                path: meta.location.to_string(),
+                size: meta.size,
+                modified_at: meta.last_modified,
+            })
             .collect();
         objects.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(objects)
+    }
+
+    /// The names of the folders directly below a folder, in their order. Objects are not looked at, so that this costs
+    /// one name per folder however much is in them.
+    ///
+    /// # Errors
+    /// A folder that does not exist has none; that is not an error.
+    pub async fn folders(&self, folder: &str) -> Result<Vec<String>, StoreError> {
+        let location = self.location("list", folder)?;
+        let list = |inner: Provider| async move { inner.list_with_delimiter(Some(&location)).await };
+        let found = match self.call(list).await {
+            Ok(found) => found.common_prefixes,
+            Err(object_store::Error::NotFound { .. }) => Vec::new(),
+            Err(error) => return Err(self.failed("list", folder, error)),
+        };
+        let mut names: Vec<String> =
+            found.iter().filter_map(|path| Some(path.parts().next_back()?.as_ref().to_owned())).collect();
+        names.sort_unstable();
+        Ok(names)
     }
 
     /// Deletes one object. One that is already absent counts as deleted.

@@ -13,6 +13,8 @@ use crate::debian;
 /// Runs a program under a preloaded library without preloading it into what runs before it (`setpriv`, as another user).
 const ENV: &str = "/usr/bin/env";
 
+const MISSING: &str = "libfaketime.so.1 is not there; on Debian: sudo apt-get install faketime";
+
 /// The file of one clock.
 #[derive(Debug, Clone)]
 pub struct Clock {
@@ -27,10 +29,15 @@ impl Clock {
         find_library().is_some()
     }
 
-    /// Installs the library if it is missing and we are root on Debian; tells whether it is there afterwards.
-    pub fn install() -> bool {
-        Self::is_available()
-            || debian::can_install() && debian::install(&["faketime"]).is_ok() && Self::is_available()
+    /// Installs the library if it is missing and we are root on Debian.
+    ///
+    /// # Errors
+    /// When it is not there afterwards; the message says what to do.
+    pub fn install() -> anyhow::Result<()> {
+        if !Self::is_available() && debian::can_install() {
+            debian::install(&["faketime"])?;
+        }
+        find_library().map(drop).context(MISSING)
     }
 
     /// A clock that goes right, with this file, which the program must be able to read.
@@ -38,8 +45,7 @@ impl Clock {
     /// # Errors
     /// When the library is missing (see [`Clock::is_available`]) or the file cannot be written.
     pub fn create(file: &Path) -> anyhow::Result<Self> {
-        let library =
-            find_library().context("libfaketime.so.1 is not there (on Debian: apt-get install faketime)")?;
+        let library = find_library().context(MISSING)?;
         let clock = Self { library, file: file.to_owned() };
         clock.set(0)?;
         Ok(clock)

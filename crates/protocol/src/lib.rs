@@ -95,6 +95,10 @@ pub struct Encryption {
     pub key: String,
     /// The manager's name of the key, written into the metadata so that an operator can find it again.
     pub key_id: String,
+    /// Sealed by the manager for itself: with it and the operator's keys, a manager that lost its database can restore
+    /// the backup. The agent copies it into the metadata as it is, and does not look inside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_envelope: Option<String>,
 }
 
 impl std::fmt::Debug for Encryption {
@@ -194,11 +198,64 @@ pub struct Part {
     pub sha256: String,
 }
 
+/// Answer of `GET /v1/operations`: a page of the agent's journal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OperationList {
+    /// The operations behind the cursor, in the order of cursors.
+    pub operations: Vec<ListedOperation>,
+    /// The cursor for the next page; none at the end.
+    #[serde(default)]
+    pub next: Option<String>,
+}
+
+/// One operation of an agent's journal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ListedOperation {
+    /// Backup or restore; their ids do not clash.
+    pub kind: ListedKind,
+    /// The backup id or the restore id.
+    pub id: String,
+    /// Newest epoch the agent has seen for it; 0 when it was cancelled before it was ever started.
+    pub epoch: i64,
+    /// Where it stands.
+    pub state: OperationState,
+    /// When the agent began.
+    pub started_at: DateTime<Utc>,
+    /// When it ended; none while `running`.
+    #[serde(default)]
+    pub finished_at: Option<DateTime<Utc>>,
+    /// What it left in the store is still to be removed.
+    #[serde(default)]
+    pub cleanup_pending: bool,
+    /// Where its objects are, as long as the agent answers for them.
+    #[serde(default)]
+    pub objects: Option<ListedObjects>,
+}
+
+/// What an operation of a journal is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ListedKind {
+    /// Known below `/v1/backups`.
+    Backup,
+    /// Known below `/v1/restores`.
+    Restore,
+}
+
+/// Where the objects of a backup are: below `<object_prefix>/<id>/` of a store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedObjects {
+    /// Name of the store.
+    pub store: String,
+    /// See [`StartBackup::object_prefix`].
+    pub object_prefix: String,
+}
+
 /// Why an operation failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OperationError {
     /// Stable, machine-readable: `data_service_error`, `store_error`, `interrupted`, `timed_out`,
-    /// `checksum_mismatch`, `decryption_failed`, `bad_request`, `internal`.
+    /// `checksum_mismatch`, `decryption_failed`, `bad_request`, `internal`; of a cancelled operation [`NEVER_BEGUN`].
     pub code: String,
     /// For a person; secrets are redacted by the agent.
     pub message: String,
@@ -214,4 +271,22 @@ pub struct Refusal {
     /// With `OperationRunning`: the id of the operation that runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub running_id: Option<String>,
+    /// With `StaleEpoch`: the newest epoch the agent has seen for this operation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest_epoch: Option<i64>,
 }
+
+/// Query of `DELETE` on `/v1/backups/{id}` and `/v1/restores/{id}`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StopOrder {
+    /// Speaks for all dispatches up to this one, and is refused when the agent has seen a newer one. None, as from
+    /// clients that know nothing of epochs, speaks for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<i64>,
+    /// Only see to it that it never begins; leave alone what has begun.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unless_begun: bool,
+}
+
+/// `code` of the error of an operation that was stopped before it had begun, and never will.
+pub const NEVER_BEGUN: &str = "never_begun";

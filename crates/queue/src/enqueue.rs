@@ -62,16 +62,21 @@ pub fn enqueue_many(conn: &mut PgConnection, jobs: &[NewJob]) -> Result<usize, E
     Ok(insert(conn, &sorted)?.len())
 }
 
-/// Makes the unstarted job with this unique key due now; `false` if there is none (a running job does not count).
-/// Proven by `run_now_makes_a_waiting_job_due`.
+/// Makes the unfinished job with this unique key due now; `false` if there is none. One that is being run at this moment
+/// may have looked already at what has changed: if it is to run again at all, it does so at once, however long its
+/// handler wanted it to wait.
+/// Proven by `run_now_makes_a_waiting_job_due` and `a_running_job_that_is_woken_runs_again_at_once`.
 ///
 /// # Errors
 /// [`Error::Database`] from the statement.
 pub fn run_now(conn: &mut PgConnection, unique_key: &str) -> Result<bool, Error> {
     let moved = diesel::sql_query(
         "with moved as (
-             update jobs set state = 'ready', run_at = least(run_at, now())
-             where unique_key = $1 and state in ('ready', 'scheduled')
+             update jobs
+             set state = case when state = 'running' then state else 'ready' end,
+                 run_at = least(run_at, now()),
+                 is_woken = state = 'running'
+             where unique_key = $1
              returning id
          )
          select pg_notify($2, '')::text from moved",

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use crate::{ClaimedJob, JobError, Outcome};
+use crate::{Backoff, ClaimedJob, JobError, Outcome};
 
 type Running = Pin<Box<dyn Future<Output = Result<Outcome, JobError>> + Send>>;
 type Handler = Arc<dyn Fn(ClaimedJob) -> Running + Send + Sync>;
@@ -15,6 +15,7 @@ type Handler = Arc<dyn Fn(ClaimedJob) -> Running + Send + Sync>;
 #[derive(Clone, Default)]
 pub struct Registry {
     handlers: HashMap<String, Handler>,
+    backoffs: HashMap<String, Backoff>,
 }
 
 impl Registry {
@@ -32,6 +33,17 @@ impl Registry {
     {
         self.handlers.insert(kind.into(), Arc::new(move |job| Box::pin(handler(job))));
         self
+    }
+
+    /// Lets failed attempts of this kind wait by a back-off of their own, not by the runner's.
+    pub fn backoff(&mut self, kind: impl Into<String>, backoff: Backoff) -> &mut Self {
+        self.backoffs.insert(kind.into(), backoff);
+        self
+    }
+
+    /// The back-off of a kind, if it has its own.
+    pub(crate) fn backoff_of(&self, kind: &str) -> Option<Backoff> {
+        self.backoffs.get(kind).copied()
     }
 
     /// The kinds that can be run, sorted.

@@ -124,7 +124,8 @@ const STATEMENT: &str = "
         select * from unnest($1, $2, $3, $4, $5) as given (id, claim, outcome, message, wait)
     ),
     held as materialized (
-        select jobs.*, outcome, message, wait, clock_timestamp() as finished_at,
+        select jobs.*, outcome, message, case when is_woken then 0 else wait end as wait,
+               clock_timestamp() as finished_at,
                outcome in ('done', 'discarded', 'failed') as is_over,
                outcome in ('snoozed', 'handed back') as is_free
         from jobs join verdict using (id, claim)
@@ -154,7 +155,7 @@ const STATEMENT: &str = "
             put_off_at = held.finished_at,
             attempt = jobs.attempt - case when held.is_free then 1 else 0 end,
             last_error = coalesce(held.message, jobs.last_error),
-            claimed_by = null, claimed_at = null, lease_expires_at = null
+            claimed_by = null, claimed_at = null, lease_expires_at = null, is_woken = false
         from held where jobs.id = held.id and not held.is_over
         returning jobs.state
     ),
@@ -175,7 +176,7 @@ mod tests {
 
     #[test]
     fn an_answer_becomes_a_ruling_by_the_attempts_left() {
-        let backoff = Backoff { first: Duration::ZERO, cap: Duration::ZERO };
+        let backoff = Backoff { first: Duration::ZERO, cap: Duration::ZERO, factor: 2 };
         let rule = |answer, attempt| Ruling::of(answer, attempt, 3, &backoff);
         assert_eq!(rule(Ok(Outcome::Done), 1), Ruling::Done);
         assert_eq!(rule(Ok(Outcome::Snooze(Duration::MAX)), 3), Ruling::Snoozed(Duration::MAX));

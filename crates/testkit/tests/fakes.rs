@@ -146,3 +146,32 @@ async fn a_broker_lists_in_pages_wants_credentials_and_fails_where_told() {
     );
     assert_eq!(broker.requests().len(), 4);
 }
+
+/// As `the_journal_is_listed_page_by_page_without_keys` of the reference agent.
+#[tokio::test]
+async fn the_fake_agents_journal_is_listed_page_by_page() {
+    let store = tempfile::tempdir().unwrap();
+    let agent = FakeAgent::start(store.path()).unwrap();
+    agent.plan(Plan::done());
+    for id in ["b-2", "b-1"] {
+        put(&agent, id, &start_backup(1)).await.unwrap();
+        ask(&agent, id).await.unwrap();
+    }
+    let list = async |query: &str| {
+        let url = format!("{}/v1/operations?{query}", agent.url());
+        client().get(url).basic_auth("agent", Some("secret")).send().await.unwrap()
+    };
+    let first: Value = list("limit=1").await.json().await.unwrap();
+    assert_eq!((&first["operations"][0]["id"], &first["next"]), (&json!("b-1"), &json!("backup-b-1")));
+    let second: Value = list("limit=1&after=backup-b-1").await.json().await.unwrap();
+    assert_eq!((&second["operations"][0]["id"], &second["next"]), (&json!("b-2"), &Value::Null));
+    assert_eq!(
+        second["operations"][0]["objects"],
+        json!({"store": "local", "object_prefix": "backups/guid-1"})
+    );
+    for wrong in ["limit=0", "limit=1001", "limit=x", "after=", "after=dream-1"] {
+        assert_eq!(list(wrong).await.status(), StatusCode::BAD_REQUEST, "{wrong}");
+    }
+    agent.without_journal();
+    assert_eq!(list("").await.status(), StatusCode::NOT_FOUND);
+}

@@ -1,16 +1,18 @@
-//! What a machine with only Rust lacks: a C compiler, PostgreSQL's client library and server programs; and, for one test, a
-//! Python that can make virtual environments.
+//! What a machine with only Rust lacks: a C compiler, PostgreSQL's client library and server programs; for one test, a
+//! Python that can make virtual environments; and for some, a library that moves the clocks of programs.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
 
 use anyhow::bail;
+use private_postgres::clock::Clock;
 use private_postgres::{Binaries, debian};
 
 use crate::run::is_there;
 use crate::schemathesis;
 
-/// Makes sure that everything is there: installs what is missing when we are root on Debian.
+/// Makes sure that everything is there: installs what is missing when we are root on Debian. Tells when clocks cannot be moved
+/// for want of `libfaketime`: what does that is skipped then.
 ///
 /// # Errors
 /// Naming what to install, when we cannot.
@@ -22,7 +24,11 @@ pub fn prepare() -> anyhow::Result<()> {
             packages.extend(["python3", "python3-venv"]);
         }
         packages
-    })
+    })?;
+    if let Err(error) = Clock::install() {
+        println!("SKIPPED, in tests and chaos runs: clocks that jump. {error:#}");
+    }
+    Ok(())
 }
 
 /// Makes sure that everything for benchmarks is there as well: `wrk` loads the API. (`pgbench` comes with PostgreSQL.)

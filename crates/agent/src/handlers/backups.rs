@@ -1,7 +1,7 @@
 //! `/v1/backups/{backup_id}`.
 
-use actix_web::HttpResponse;
 use actix_web::web::{Data, Path, Payload};
+use actix_web::{HttpRequest, HttpResponse};
 
 use crate::body;
 use crate::error::Error;
@@ -22,6 +22,10 @@ pub(crate) async fn get(operations: Data<Operations>, id: Path<String>) -> Resul
 }
 
 /// Cancels a backup.
-pub(crate) async fn delete(operations: Data<Operations>, id: Path<String>) -> Result<HttpResponse, Error> {
-    super::cancel(&operations, Kind::Backup, id.into_inner()).await
+pub(crate) async fn delete(
+    operations: Data<Operations>,
+    id: Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Error> {
+    super::cancel(&operations, Kind::Backup, id.into_inner(), body::stop_order(&request)?).await
 }

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::operations::Operations;
 use crate::session::LimitedSession;
 
-const CAPABILITIES: [&str; 4] = ["backup", "restore", "cancel", "rate_limit"];
+const CAPABILITIES: [&str; 5] = ["backup", "restore", "cancel", "rate_limit", "list_operations"];
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The scratch directory, whose free space is reported.

@@ -2,12 +2,14 @@
 
 pub(crate) mod backups;
 pub(crate) mod info;
+pub(crate) mod operations;
 pub(crate) mod restores;
 
 use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::web;
+use backup_protocol::StopOrder;
 
 use crate::error::Error;
 use crate::operations::{Kind, Operations, Refused, Start};
@@ -31,9 +33,14 @@ async fn status(operations: &Operations, kind: Kind, id: String) -> Result<HttpR
     Ok(HttpResponse::Ok().json(status))
 }
 
-async fn cancel(operations: &Operations, kind: Kind, id: String) -> Result<HttpResponse, Error> {
+async fn cancel(
+    operations: &Operations,
+    kind: Kind,
+    id: String,
+    order: StopOrder,
+) -> Result<HttpResponse, Error> {
     let (there, id_there) = (operations.clone(), id.clone());
-    let ended = blocking(move || there.cancel(kind, &id_there)).await?;
+    let ended = blocking(move || there.cancel(kind, &id_there, order)).await?;
     if let Some(mut ended) = ended {
         // Late or not, the answer says how it stands.
         let _ = tokio::time::timeout(WAIT_FOR_END, ended.wait_for(|ended| *ended)).await;

@@ -1,7 +1,7 @@
 //! The decisions on a request to start or to cancel an operation, and on what a restart makes of one. Pure, so that the
 //! model in `crates/model` walks through the very decisions the agent makes.
 
-use backup_protocol::OperationState;
+use backup_protocol::{OperationState, StopOrder};
 
 use super::entry::Kind;
 
@@ -58,23 +58,34 @@ pub fn admit<'a>(known: Option<i64>, asked: i64, kind: Kind, floor: Floor<'a>) -
     }
 }
 
-/// What becomes of a request to cancel.
+/// What becomes of an order to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cancellation {
     /// Stop it, then record that it was cancelled.
     Stop,
-    /// It has ended; tell how.
+    /// It has ended, or is to be left alone if it has begun: tell how it stands.
     Nothing,
-    /// Never heard of it: record it as cancelled, under epoch 0, so that a late request to start does nothing.
-    Remember,
+    /// Never heard of it: record it as cancelled, under this epoch, so that no request to start it does anything,
+    /// whichever epoch that has.
+    Remember {
+        /// That of the order.
+        epoch: i64,
+    },
+    /// The order speaks for older dispatches than the newest seen.
+    Stale {
+        /// The newest seen.
+        known: i64,
+    },
 }
 
-/// Decides on a request to cancel.
-pub fn cancel(is_known: bool, is_running: bool) -> Cancellation {
-    match (is_known, is_running) {
-        (_, true) => Cancellation::Stop,
-        (true, false) => Cancellation::Nothing,
-        (false, false) => Cancellation::Remember,
+/// Decides on an order to stop. `known` is the newest epoch seen of the operation; none when it was never heard of.
+/// An order without an epoch is never stale.
+pub fn cancel(known: Option<i64>, is_running: bool, order: StopOrder) -> Cancellation {
+    match (known, order.epoch) {
+        (None, asked) => Cancellation::Remember { epoch: asked.unwrap_or(0) },
+        (Some(known), Some(asked)) if asked < known => Cancellation::Stale { known },
+        (Some(_), _) if is_running && !order.unless_begun => Cancellation::Stop,
+        (Some(_), _) => Cancellation::Nothing,
     }
 }
 
@@ -122,10 +133,41 @@ mod tests {
     }
 
     #[test]
-    fn cancelling_stops_what_runs_and_remembers_what_never_began() {
-        assert_eq!(cancel(true, true), Cancellation::Stop);
-        assert_eq!(cancel(true, false), Cancellation::Nothing);
-        assert_eq!(cancel(false, false), Cancellation::Remember);
+    fn every_order_to_stop_has_its_cancellation() {
+        use Cancellation::{Nothing, Remember, Stale, Stop};
+        // Known epoch, running, epoch of the order, only if it has not begun; cancellation.
+        let cases = [
+            (None, false, None, false, Remember { epoch: 0 }),
+            (None, false, Some(3), false, Remember { epoch: 3 }),
+            (None, false, Some(3), true, Remember { epoch: 3 }),
+            (Some(3), true, None, false, Stop),
+            (Some(3), true, Some(3), false, Stop),
+            (Some(3), true, Some(4), false, Stop),
+            (Some(3), true, Some(2), false, Stale { known: 3 }),
+            (Some(3), true, Some(3), true, Nothing),
+            (Some(3), false, Some(3), false, Nothing),
+            (Some(3), false, None, false, Nothing),
+            (Some(3), false, Some(2), true, Stale { known: 3 }),
+        ];
+        for (known, is_running, epoch, unless_begun, expected) in cases {
+            let order = StopOrder { epoch, unless_begun };
+            assert_eq!(cancel(known, is_running, order), expected, "{known:?} {is_running} {order:?}");
+        }
+    }
+
+    /// An order that was remembered stands against every later request to start: none of them begins anything.
+    #[test]
+    fn what_was_stopped_before_it_began_never_begins() {
+        let floor = Floor { is_closing: false, running: &[], limit: 1 };
+        for ordered in [0, 3] {
+            for asked in 0..6 {
+                let admission = admit(Some(ordered), asked, Kind::Backup, floor);
+                assert!(
+                    matches!(admission, Admission::Repeat { .. } | Admission::Stale { .. }),
+                    "{ordered} {asked}"
+                );
+            }
+        }
     }
 
     #[test]

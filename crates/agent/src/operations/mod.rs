@@ -6,6 +6,7 @@ mod claim;
 mod cleanup;
 mod entry;
 mod journal;
+mod list;
 mod perform;
 mod refusal;
 mod registry;
@@ -16,6 +17,7 @@ mod tests;
 
 pub use entry::Kind;
 pub use journal::JournalError;
+pub(crate) use list::Page;
 pub(crate) use refusal::Refused;
 pub(crate) use registry::{Operations, Settings};
 pub(crate) use start::Start;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use backup_objects::{BackupFolder, Store};
-use backup_protocol::{OperationState, OperationStatus};
+use backup_protocol::{NEVER_BEGUN, OperationError, OperationState, OperationStatus, StopOrder};
 use chrono::Utc;
 use tokio::sync::watch;
 
@@ -140,22 +140,36 @@ impl Operations {
     /// The second value resolves when a running one has ended.
     ///
     /// # Errors
-    /// When the id is not one, or the disk does not work.
-    pub(crate) fn cancel(&self, kind: Kind, id: &str) -> Result<Option<Ended>, Refused> {
+    /// When the id is not one, a newer dispatch is known, or the disk does not work.
+    pub(crate) fn cancel(&self, kind: Kind, id: &str, order: StopOrder) -> Result<Option<Ended>, Refused> {
         check_id(id)?;
         let key = (kind, id.to_owned());
         let mut state = self.state();
-        match cancel(state.entries.contains_key(&key), state.running.contains_key(&key)) {
+        let known = state.entries.get(&key).map(|entry| entry.status.epoch);
+        let cancellation = cancel(known, state.running.contains_key(&key), order);
+        // Remembered first: what an older dispatch asks for after this is stale.
+        if !matches!(cancellation, Cancellation::Stale { .. })
+            && let (Some(known), Some(asked)) = (known, order.epoch)
+            && asked > known
+        {
+            self.remember_epoch(&mut state, &key, asked)?;
+        }
+        match cancellation {
             Cancellation::Stop => {
                 let running = state.running.get(&key);
                 running.inspect(|running| running.session.stop(Stop::Cancelled));
                 return Ok(running.map(|running| running.ended.clone()));
             }
             Cancellation::Nothing => {}
-            Cancellation::Remember => {
+            Cancellation::Stale { known } => {
+                return Err(Refused::StaleEpoch { asked: order.epoch.unwrap_or(0), known });
+            }
+            Cancellation::Remember { epoch } => {
                 let now = Utc::now();
-                let mut entry = Entry::begin(kind, id, 0, now);
-                entry.end(OperationState::Cancelled, None, now);
+                let mut entry = Entry::begin(kind, id, epoch, now);
+                let message = "it was stopped before it had begun".to_owned();
+                let error = OperationError { code: NEVER_BEGUN.to_owned(), message };
+                entry.end(OperationState::Cancelled, Some(error), now);
                 self.inner.journal.save(&entry)?;
                 state.entries.insert(key, entry);
             }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backup_objects::{BackupFolder, Store};
-use backup_protocol::{OperationState, OperationStatus};
+use backup_protocol::{OperationState, OperationStatus, StopOrder};
 use object_store::memory::InMemory;
 use object_store::throttle::{ThrottleConfig, ThrottledStore};
 use serde_json::json;
@@ -146,7 +146,7 @@ async fn a_backup_can_be_cancelled_when_the_last_part_hangs_and_is_cleaned_up() 
     tokio::time::sleep(Duration::from_secs(100)).await;
     assert_eq!(world.operations.status(Kind::Backup, "b").unwrap().state, OperationState::Running);
     assert_eq!(world.names().await, ["p/b/owner"]);
-    world.operations.cancel(Kind::Backup, "b").unwrap();
+    world.operations.cancel(Kind::Backup, "b", StopOrder::default()).unwrap();
     assert_eq!(world.ended(Kind::Backup, "b").await.state, OperationState::Cancelled);
     assert!(world.names().await.is_empty());
 }
@@ -189,7 +189,7 @@ async fn a_folder_that_changes_its_owner_during_the_backup_is_not_cleaned_up() {
     world.store.delete_prefix(folder.path()).await.unwrap();
     world.throttled.config_mut(|config| *config = ThrottleConfig::default());
     world.store.claim(&folder, "somebody else").await.unwrap();
-    world.operations.cancel(Kind::Backup, "b").unwrap();
+    world.operations.cancel(Kind::Backup, "b", StopOrder::default()).unwrap();
     assert_eq!(world.ended(Kind::Backup, "b").await.state, OperationState::Cancelled);
     assert_eq!(world.names().await, ["p/b/owner"]);
     assert!(!world.is_pending());
@@ -202,6 +202,6 @@ async fn a_restore_that_waits_for_the_removal_of_leftovers_can_be_cancelled() {
     world.start_restore();
     tokio::time::sleep(Duration::from_secs(100)).await;
     assert_eq!(world.operations.status(Kind::Restore, "r").unwrap().state, OperationState::Running);
-    world.operations.cancel(Kind::Restore, "r").unwrap();
+    world.operations.cancel(Kind::Restore, "r", StopOrder::default()).unwrap();
     assert_eq!(world.ended(Kind::Restore, "r").await.state, OperationState::Cancelled);
 }

@@ -53,6 +53,7 @@ pub(crate) async fn run(run: Run, order: BackupOrder) -> Result<Metadata, Failur
         plain_size,
         filter_plugins: FILTERS.map(str::to_owned).to_vec(),
         key_id: order.encryption.key_id,
+        key_envelope: order.encryption.key_envelope,
         started_at: order.started_at,
         finished_at: Utc::now(),
         driver,

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 
 use crate::harness::{Agent, Client, Site, merged};
 
-const PATHS: [(&str, &str); 8] = [
+const PATHS: [(&str, &str); 9] = [
+    ("GET", "/v1/operations"),
     ("GET", "/v1/info"),
     ("PUT", "/v1/backups/a"),
     ("GET", "/v1/backups/a"),

@@ -101,6 +101,40 @@ async fn cancelling_stops_at_once_and_removes_partial_objects() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_order_to_stop_with_an_older_epoch_is_refused_and_one_without_is_not() {
+    let site = site_with_data();
+    let agent = Agent::start(&site).await;
+    assert_eq!(agent.put("/v1/backups/b", merged(slow(), json!({"epoch": 5}))).await.status, 202);
+    let stale = agent.delete("/v1/backups/b?epoch=4").await;
+    assert_eq!((stale.refusal(), &stale.body["newest_epoch"]), ((409, "StaleEpoch"), &json!(5)));
+    assert_eq!(agent.get("/v1/backups/b").await.operation().state, OperationState::Running);
+    let spared = agent.delete("/v1/backups/b?epoch=6&unless_begun=true").await.operation();
+    assert_eq!((spared.state, spared.epoch), (OperationState::Running, 6), "it has begun");
+    let stale = agent.put("/v1/backups/b", merged(slow(), json!({"epoch": 5}))).await;
+    assert_eq!((stale.refusal(), &stale.body["newest_epoch"]), ((409, "StaleEpoch"), &json!(6)));
+    assert_eq!(agent.delete("/v1/backups/b?epoch=six").await.refusal(), (400, "BadRequest"));
+    let stopped = agent.delete("/v1/backups/b").await.operation();
+    assert_eq!((stopped.state, stopped.error), (OperationState::Cancelled, None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_stopped_before_it_began_is_never_begun_whatever_the_epoch() {
+    let site = site_with_data();
+    let agent = Agent::start(&site).await;
+    let remembered = agent.delete("/v1/backups/b?epoch=3&unless_begun=true").await.operation();
+    assert_eq!((remembered.state, remembered.epoch), (OperationState::Cancelled, 3));
+    assert_eq!(remembered.error.unwrap().code, "never_begun");
+    agent.stop().await;
+    let agent = Agent::start(&site).await;
+    for (epoch, status) in [(2, 409), (3, 200), (4, 200)] {
+        let late = agent.put("/v1/backups/b", merged(slow(), json!({"epoch": epoch}))).await;
+        assert_eq!(late.status, status, "{epoch}");
+    }
+    assert_eq!(agent.get("/v1/backups/b").await.operation().state, OperationState::Cancelled);
+    assert!(site.stored().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_deadline_is_kept_by_the_agent() {
     let site = site_with_data();
     let agent = Agent::start(&site).await;
@@ -156,4 +190,39 @@ async fn the_journal_never_holds_a_key_and_belongs_to_one_agent() {
     let second = backup_agent::serve(serde_json::from_value(site.config.clone()).unwrap()).await;
     assert!(second.err().unwrap().to_string().contains("in use by another agent"));
     tokio::time::sleep(Duration::from_millis(1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_journal_is_listed_page_by_page_without_keys() {
+    let site = Site::files();
+    let agent = Agent::start(&site).await;
+    let empty = agent.get("/v1/operations").await;
+    assert_eq!((empty.status, empty.body), (200, json!({"operations": [], "next": null})));
+    let backup = agent.backup("b-1").await;
+    agent.backup("b-2").await;
+    agent.restore("a-restore", &backup).await;
+    agent.delete("/v1/backups/never-begun").await;
+    let mut seen = Vec::new();
+    let mut path = "/v1/operations?limit=1".to_owned();
+    loop {
+        let page = agent.get(&path).await.body;
+        assert!(!page.to_string().contains("battery"), "{page}");
+        for operation in page["operations"].as_array().unwrap() {
+            let words = ["kind", "id", "state"].map(|field| operation[field].as_str().unwrap().to_owned());
+            assert!(
+                operation["finished_at"].is_string() && operation["cleanup_pending"] == false,
+                "{operation}"
+            );
+            seen.push(words.join(" "));
+        }
+        let Some(next) = page["next"].as_str() else { break };
+        path = format!("/v1/operations?limit=1&after={next}");
+    }
+    let expected =
+        ["backup b-1 done", "backup b-2 done", "backup never-begun cancelled", "restore a-restore done"];
+    assert_eq!(seen, expected);
+    for wrong in ["limit=0", "limit=1001", "limit=x", "after=", "after=dream-1"] {
+        let answer = agent.get(&format!("/v1/operations?{wrong}")).await;
+        assert_eq!(answer.refusal(), (400, "BadRequest"), "{wrong}");
+    }
 }

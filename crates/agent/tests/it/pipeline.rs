@@ -44,6 +44,7 @@ async fn parts_hashes_and_metadata_agree_and_public_tools_undo_it() {
     let metadata = Metadata::parse(&bytes).unwrap();
     assert_eq!((metadata.parts, metadata.key_id.as_str()), (backup.parts, "key-1"));
     assert_eq!(metadata.plain_size, backup.bytes_read);
+    assert_eq!(metadata.key_envelope.as_deref(), Some("1.sealed.by-the-manager"));
     assert!(!String::from_utf8(bytes).unwrap().contains(KEY));
 
     let identity = age::scrypt::Identity::new(KEY.to_owned().into());

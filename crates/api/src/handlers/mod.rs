@@ -5,6 +5,7 @@ pub(crate) mod docs;
 pub(crate) mod health;
 pub(crate) mod instances;
 pub(crate) mod json_array;
+pub(crate) mod metrics;
 pub(crate) mod openapi;
 pub(crate) mod query;
 pub(crate) mod service_instances;

@@ -124,6 +124,11 @@ pub(super) fn secret(description: &str) -> Object {
     text(description).format(Some(SchemaFormat::KnownFormat(Password))).write_only(true).build()
 }
 
+/// The name of something in the configuration.
+pub(super) fn name(description: &str) -> Object {
+    text(description).build()
+}
+
 /// The GUID of an instance; one that no instance can have is that of no instance.
 pub(super) fn guid(description: &str) -> Object {
     text(description).build()

@@ -17,6 +17,10 @@ pub(super) fn of_path(path: &str) -> Vec<Ref> {
     }
     if path.contains("/restores/{id}") {
         found.push("RestoreId");
+    } else if path.contains("/rebuilds/{id}") {
+        found.push("RebuildId");
+    } else if path.contains("/reconciliations/{id}") {
+        found.push("ReconciliationId");
     } else if path.contains("{id}") {
         found.push("BackupId");
     }
@@ -24,7 +28,7 @@ pub(super) fn of_path(path: &str) -> Vec<Ref> {
 }
 
 /// The components that [`of_path`] refers to.
-pub(super) fn components() -> [(&'static str, Parameter); 3] {
+pub(super) fn components() -> [(&'static str, Parameter); 5] {
     let number = |of: &str| {
         let text = format!("The number of the {of}.");
         in_path("id", &text, id(), json!(1))
@@ -35,7 +39,13 @@ pub(super) fn components() -> [(&'static str, Parameter); 3] {
         guid_schema().into(),
         json!(EXAMPLE_GUID),
     );
-    [("InstanceId", guid), ("BackupId", number("backup")), ("RestoreId", number("restore"))]
+    [
+        ("InstanceId", guid),
+        ("BackupId", number("backup")),
+        ("RestoreId", number("restore")),
+        ("RebuildId", number("rebuild")),
+        ("ReconciliationId", number("reconciliation")),
+    ]
 }
 
 fn guid_schema() -> ObjectBuilder {

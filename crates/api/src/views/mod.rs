@@ -2,11 +2,13 @@
 
 pub(crate) mod audit;
 pub(crate) mod backup;
+pub(crate) mod catalogue;
 pub(crate) mod health;
 pub(crate) mod instance;
 pub(crate) mod instance_config;
 pub(crate) mod message;
 pub(crate) mod queue;
+pub(crate) mod reconciliation;
 pub(crate) mod restore;
 pub(crate) mod retention;
 pub(crate) mod schema;

@@ -3,6 +3,8 @@
 
 use backup_core::domain::audit::AuditAction;
 use backup_core::domain::backup::BackupStatus;
+use backup_core::domain::catalogue::{FindingOutcome, RebuildStatus};
+use backup_core::domain::reconciliation::Class;
 use backup_core::domain::restore::RestoreStatus;
 use backup_core::domain::retention::RetentionAction;
 use backup_core::jobs::QUEUES;
@@ -71,6 +73,16 @@ pub(crate) fn audit_action() -> Schema {
     words(&AuditAction::ALL.iter().map(|action| action.as_str()).collect::<Vec<_>>())
 }
 
+/// Where a rebuild of the catalogue stands.
+pub(crate) fn rebuild_status() -> Schema {
+    words(&RebuildStatus::ALL.map(RebuildStatus::as_str))
+}
+
+/// What became of a folder without a row.
+pub(crate) fn finding_outcome() -> Schema {
+    words(&FindingOutcome::ALL.iter().map(|outcome| outcome.as_str()).collect::<Vec<_>>())
+}
+
 /// The queues.
 pub(crate) fn queue() -> Schema {
     words(&QUEUES)
@@ -79,6 +91,16 @@ pub(crate) fn queue() -> Schema {
 /// Where a job stands.
 pub(crate) fn job_state() -> Schema {
     words(&JobState::ALL.map(JobState::as_str))
+}
+
+/// How a long piece of the operator's work stands.
+pub(crate) fn run_status() -> Schema {
+    words(&["queued", "running", "done", "failed"])
+}
+
+/// What sort of thing a reconciliation says.
+pub(crate) fn finding_class() -> Schema {
+    words(&Class::ALL.map(Class::as_str))
 }
 
 /// The one word of a healthy part.

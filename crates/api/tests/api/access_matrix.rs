@@ -75,7 +75,7 @@ impl World {
     fn written(&self) -> String {
         let sql = "SELECT concat_ws(' ', (SELECT count(*) FROM backups), (SELECT count(*) FROM restores), \
                    (SELECT count(*) FROM jobs), (SELECT count(*) FROM audit_events), \
-                   (SELECT count(*) FROM encryption_keys), (SELECT max(updated_at) FROM service_instances), \
+                   (SELECT count(*) FROM encryption_keys), (SELECT count(*) FROM reconciliations), (SELECT max(updated_at) FROM service_instances), \
                    (SELECT max(updated_at) FROM backups), (SELECT count(cancel_requested_at) FROM backups), \
                    (SELECT count(cancel_requested_at) FROM restores))";
         self.app.database.value(sql).unwrap().unwrap()
@@ -83,7 +83,20 @@ impl World {
 
     /// A backup and a restore that have one number each, so that every path exists.
     fn fill(&self, instance: &SeededInstance, path: &str) -> String {
+        if path.contains("/reconciliations/") {
+            let sql =
+                "INSERT INTO reconciliations (requested_by, is_repair, is_deep) VALUES ('eve', false, false)";
+            self.app.database.execute(sql).unwrap();
+            let id = self.app.database.value("SELECT max(id) FROM reconciliations").unwrap().unwrap();
+            return path.replace("{id}", &id);
+        }
         let backup = self.app.database.seed_backup(instance, "done", 1).unwrap();
+        if path.contains("/rebuilds/{id}") {
+            let sql = "INSERT INTO catalogue_rebuilds (is_dry_run, requested_by) VALUES (true, 'admin')";
+            self.app.database.execute(sql).unwrap();
+            let id = self.app.database.value("SELECT max(id) FROM catalogue_rebuilds").unwrap().unwrap();
+            return path.replace("{id}", &id);
+        }
         let id = match path.contains("/restores/{id}") {
             false => backup.id.to_string(),
             true => {

@@ -5,5 +5,6 @@ mod objects;
 
 pub use client::ApiClient;
 pub use objects::{
-    AuditEvent, Backup, Instance, InstanceConfig, Job, Progress, Queue, Restore, RetentionRow,
+    AuditEvent, Backup, Instance, InstanceConfig, Job, Progress, Queue, Rebuild, RebuildFinding,
+    Reconciliation, Restore, RetentionRow,
 };

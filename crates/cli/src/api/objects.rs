@@ -81,6 +81,10 @@ pub struct Progress {
     pub bytes_processed: Option<u64>,
     /// Bytes expected.
     pub total_bytes_estimate: Option<u64>,
+    /// Of a rebuild, in place of bytes.
+    pub folders_done: Option<u64>,
+    /// Of a rebuild, in place of bytes.
+    pub folders_total: Option<u64>,
     /// Why it failed, for programs.
     pub reason_code: Option<String>,
     /// Why it failed, for people.
@@ -217,4 +221,104 @@ pub struct RetentionRow {
     pub action: String,
     /// Why.
     pub reason: String,
+}
+
+/// A rebuild of the catalogue.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Rebuild {
+    /// Number.
+    pub id: i64,
+    /// One store, or all.
+    pub store: Option<String>,
+    /// Adopts nothing.
+    pub dry_run: bool,
+    /// Where it stands.
+    pub status: String,
+    /// Requested.
+    pub requested_at: Option<String>,
+    /// A worker began.
+    pub started_at: Option<String>,
+    /// It ended.
+    pub finished_at: Option<String>,
+    /// Folders of instances.
+    pub folders_total: i64,
+    /// Those that were looked through.
+    pub folders_done: i64,
+    /// Backups that had a row.
+    pub known: i64,
+    /// How often what was found.
+    pub outcomes: std::collections::BTreeMap<String, i64>,
+    /// Why it waits or was given up.
+    pub msg: Option<String>,
+}
+
+/// A folder without a row.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct RebuildFinding {
+    /// Number.
+    pub id: i64,
+    /// What became of it.
+    pub outcome: String,
+    /// Name of the store.
+    pub store: String,
+    /// Last piece of the folder.
+    pub backup_id: String,
+    /// GUID of the instance.
+    pub instance_id: Option<String>,
+    /// For a person.
+    pub detail: Option<String>,
+}
+
+/// A comparison of the ledgers.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Reconciliation {
+    /// Number.
+    pub id: i64,
+    /// `queued`, `running`, `done` or `failed`.
+    pub status: String,
+    /// What it works on.
+    pub phase: String,
+    /// Instances there are.
+    pub instances_total: i64,
+    /// Instances it is done with.
+    pub instances_done: i64,
+    /// Differences in all.
+    pub differences: i64,
+    /// Agents and stores that could not be asked.
+    pub not_compared: i64,
+    /// Agents without a journal.
+    pub notes: i64,
+    /// Differences by kind.
+    pub counts: std::collections::BTreeMap<String, i64>,
+    /// Why it failed, or has to try again.
+    pub msg: Option<String>,
+    /// When it ended.
+    pub finished_at: Option<String>,
+    /// A page of what it has found.
+    pub findings: Vec<Finding>,
+    /// The next page.
+    pub next_after: Option<i64>,
+}
+
+/// Something a reconciliation says.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Finding {
+    /// `difference`, `not_compared` or `note`.
+    pub class: String,
+    /// What sort.
+    pub kind: String,
+    /// What it is about.
+    pub subject: String,
+    /// GUID of the instance.
+    pub instance_id: Option<String>,
+    /// What exactly.
+    pub details: String,
+    /// What would remove it.
+    pub proposal: Option<String>,
+    /// What became of the repair.
+    pub outcome: Option<String>,
 }

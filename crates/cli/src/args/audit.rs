@@ -13,12 +13,16 @@ Examples:
 
 Actions:
   request_backup, request_backup_all, request_restore, cancel_backup, cancel_restore,
-  delete_backup, undelete_backup, download_backup, configure_instance
+  delete_backup, undelete_backup, download_backup, configure_instance,
+  rebuild_catalogue, request_reconciliation
                    a user has asked for it
   mark_backup      retention marked a backup; it can be undeleted for a while
   remove_backup    a backup is gone, from the store and from the list
   clean_up_backup  what a failed backup had left in the store is gone
+  repair_difference
+                   what a reconciliation with repairs has done
   delete_instance  a service broker said that an instance is deleted
+  adopt_backup     a backup that was found in its store got a row
 
 The actor is the name of a user, or worker for what the manager did by itself.
 The request's id, which the manager's log has too, is shown where there is room

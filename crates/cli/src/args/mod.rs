@@ -2,8 +2,10 @@
 
 mod audit;
 mod backups;
+mod catalogue;
 mod instances;
 mod queues;
+mod reconcile;
 mod restores;
 
 use std::path::PathBuf;
@@ -12,8 +14,10 @@ use clap::{Args, Parser, Subcommand};
 
 pub use audit::AuditArgs;
 pub use backups::{BackupsCommand, DownloadArgs};
+pub use catalogue::{CatalogueCommand, RebuildArgs};
 pub use instances::{ConfigChanges, ConfigCommand, InstancesCommand};
 pub use queues::{JobState, QueuesArgs, QueuesCommand};
+pub use reconcile::ReconcileArgs;
 pub use restores::RestoresCommand;
 
 use crate::output::Format;
@@ -86,6 +90,11 @@ pub enum Command {
     Retention(RetentionArgs),
     /// Shows who did what to which instance, from where, newest first
     Audit(AuditArgs),
+    /// Backups that lie in the stores and are not in the database
+    #[command(subcommand)]
+    Catalogue(CatalogueCommand),
+    /// Compares the database with the stores and the agents, and reports every difference
+    Reconcile(ReconcileArgs),
     /// Starts a backup of all service instances now
     BackupAll,
     /// Asks whether the manager is healthy
@@ -161,6 +170,12 @@ mod tests {
             "backupctl audit",
             "backupctl audit --instance g --actor olga --action delete_backup --since 2h --before 2026-02-01 --limit 5",
             "backupctl audit --token-file f -o json",
+            "backupctl catalogue rebuild --store main --dry-run --wait --wait-timeout 2h",
+            "backupctl catalogue show 1 -o json",
+            "backupctl reconcile",
+            "backupctl reconcile --dry-run --wait --instance g --deep",
+            "backupctl reconcile --repair --no-wait",
+            "backupctl reconcile --show latest -o json",
             "backupctl backup-all",
             "backupctl health -o json",
             "backupctl hash-password --password-file f",
@@ -179,6 +194,8 @@ mod tests {
             "backupctl instances config set g",
             "backupctl --password secret health",
             "backupctl queues jobs --state lost",
+            "backupctl reconcile --repair --dry-run",
+            "backupctl reconcile --show 3 --repair",
             "backupctl audit --since yesterday",
             "backupctl audit --limit 0",
             "backupctl audit --token-file f --password-file g",

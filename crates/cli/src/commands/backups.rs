@@ -11,7 +11,7 @@ use crate::args::{BackupsCommand, WaitArgs};
 use crate::error::Error;
 use crate::output::{Screen, Table, amount, bytes, one_line, since, span, time_or_dash};
 use crate::prompt::{self, Confirmed};
-use crate::wait::{self, Operation};
+use crate::wait::{self, Operation, Unit};
 
 /// A request whose answer was lost is sent again, under the same idempotency key, this often.
 const SENDS: u32 = 3;
@@ -84,6 +84,7 @@ async fn create(
     let operation = Operation {
         name: format!("Backup {id}"),
         before_bytes: None,
+        unit: Unit::Bytes,
         path: vec!["instances", instance, "backups", &id],
         show: show_command,
     };

@@ -2,11 +2,13 @@
 
 mod audit;
 mod backups;
+mod catalogue;
 mod download;
 mod hash_password;
 mod instances;
 mod operator;
 mod queues;
+mod reconcile;
 mod restores;
 
 use serde::de::DeserializeOwned;
@@ -32,6 +34,8 @@ pub async fn run(cli: Cli, screen: &mut Screen) -> Result<(), Error> {
         Command::Queues(args) => queues::run(&client()?, screen, args).await,
         Command::Retention(args) => operator::retention(&client()?, screen, args).await,
         Command::Audit(args) => audit::run(&client()?, screen, args).await,
+        Command::Catalogue(command) => catalogue::run(&client()?, screen, command).await,
+        Command::Reconcile(args) => reconcile::run(&client()?, screen, args).await,
         Command::BackupAll => operator::backup_all(&client()?, screen).await,
     }
 }

@@ -9,7 +9,7 @@ use crate::args::{RestoresCommand, WaitArgs};
 use crate::error::Error;
 use crate::output::{Screen, Table, amount, one_line, since, span, time_or_dash};
 use crate::prompt::{self, Confirmed};
-use crate::wait::{self, Operation};
+use crate::wait::{self, Operation, Unit};
 
 /// What a restore does before it loads anything: the agent reads the stored bytes once and compares the checksum.
 const BEFORE_BYTES: &str = "checking the stored bytes";
@@ -62,6 +62,7 @@ async fn follow(
     let operation = Operation {
         name: format!("Restore {id}"),
         before_bytes: Some(BEFORE_BYTES),
+        unit: Unit::Bytes,
         path: vec!["instances", instance, "restores", &id],
         show: show_command,
     };

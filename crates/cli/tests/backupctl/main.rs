@@ -6,4 +6,5 @@ mod download;
 mod errors;
 mod fake;
 mod reading;
+mod reconcile;
 mod waiting;

@@ -177,3 +177,38 @@ fn an_empty_list_of_jobs_names_the_filter_and_a_refusal_is_quoted() {
     assert_eq!(ended.code, 2);
     assert!(ended.err.contains("There is no queue x."), "{}", ended.err);
 }
+
+#[test]
+fn a_rebuild_is_waited_for_and_shows_what_it_found() {
+    let rebuild = |status: &str, done: u64| {
+        let body = json!({"id": 4, "store": null, "dry_run": false, "status": status, "folders_done": done, "folders_total": 2,
+                          "known": 3, "outcomes": {"adopted": 1, "incomplete": 1}, "msg": null});
+        Answer::new(200, body)
+    };
+    let findings = json!([
+        {"id": 1, "outcome": "adopted", "store": "main", "path": "p/a", "backup_id": "a-1", "instance_id": "g-1", "detail": "backup 9"},
+        {"id": 2, "outcome": "incomplete", "store": "main", "path": "p/b", "backup_id": "b-1", "instance_id": null,
+         "detail": "it has no metadata.json"},
+    ]);
+    let fake = Fake::start(&[
+        ("POST /v2/catalogue/rebuild", vec![Answer::new(202, json!({"id": 4, "message": "m"}))]),
+        (
+            "GET /v2/catalogue/rebuilds/4",
+            vec![rebuild("queued", 0), rebuild("running", 1), rebuild("done", 2)],
+        ),
+        ("GET /v2/catalogue/rebuilds/4/findings?after_id=0&limit=200", vec![Answer::new(200, &findings)]),
+        ("GET /v2/catalogue/rebuilds/4/findings?after_id=0&limit=1000", vec![Answer::new(200, &findings)]),
+    ]);
+    let ended = fake.run("catalogue rebuild --store main --wait --wait-interval 1ms");
+    assert_eq!(ended.code, 0, "{}", ended.err);
+    assert!(ended.err.contains("Rebuild 4 running, 1 of 2 folders"), "{}", ended.err);
+    for text in ["it has no metadata.json", "backup 9", "1 adopted, 1 incomplete", "2 of 2"] {
+        assert!(ended.out.contains(text), "{text}: {}", ended.out);
+    }
+    assert_eq!(
+        serde_json::from_str::<Value>(&fake.requests()[0].body).unwrap(),
+        json!({"dry_run": false, "store": "main"})
+    );
+    let shown: Value = serde_json::from_str(&fake.run("catalogue show 4 -o json").out).unwrap();
+    assert_eq!((&shown["findings"], &shown["known"]), (&findings, &json!(3)));
+}

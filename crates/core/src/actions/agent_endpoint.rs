@@ -1,5 +1,6 @@
 //! How to reach the agent beside an instance.
 
+use backup_protocol::StopOrder;
 use url::Url;
 
 use crate::clients::agent::{AgentClient, AgentEndpoint};
@@ -50,7 +51,11 @@ pub(super) async fn confirm_stopped(manager: &Manager, backup: &Backup) -> Resul
         Some(agent) => {
             let agent = agent?;
             let status =
-                agent.client.cancel(&agent.endpoint, OperationKind::Backup, &backup.backup_id).await?;
+                // All its dispatches: nobody wants any of them any more.
+                agent
+                    .client
+                    .cancel(&agent.endpoint, OperationKind::Backup, &backup.backup_id, StopOrder::default())
+                    .await?;
             match status.map(|status| status.state) {
                 Some(backup_protocol::OperationState::Running) => Err(Error::InstanceBusy),
                 _ => Ok(()),

@@ -3,17 +3,21 @@
 use std::time::Duration;
 
 use backup_objects::{BackupFolder, Metadata};
-use backup_protocol::OperationStatus;
+use backup_protocol::{OperationStatus, StopOrder};
 use backup_queue::{ClaimedJob, Lease, Outcome};
 use chrono::{DateTime, Utc};
 use tracing::Instrument;
 
 use super::agent_endpoint::{Agent, agent_of};
 use super::finish;
+use crate::clients::agent::AgentError;
 use crate::domain::backup::Backup;
 use crate::domain::completion;
+use crate::domain::dispatch;
 use crate::domain::identifiers::{BackupId, RestoreId};
-use crate::domain::operation::{Answer, Failure, Operation, OperationKind, Verdict, judge};
+use crate::domain::operation::{
+    Answer, Circumstances, Failure, Operation, OperationKind, Verdict, after_forbidding, judge,
+};
 use crate::domain::reason::ReasonCode;
 use crate::error::chain;
 use crate::manager::Manager;
@@ -41,15 +45,24 @@ pub async fn check_operation(
 }
 
 async fn act(manager: &Manager, job: &ClaimedJob, watched: Watched) -> Result<Outcome> {
-    let Watched { operation, agent, now } = watched;
-    let answer = ask(&operation, &agent).await;
-    let progress = match &answer {
-        Answer::Status(status) => Some(status.clone()),
-        Answer::Unknown | Answer::None(_) => None,
+    let Watched { operation, agent, around } = watched;
+    let heard = ask(&operation, &agent).await;
+    let verdict = judge(&operation, heard.answer.clone(), around);
+    if let Some(newest) = heard.newest_epoch {
+        catch_up(manager, &job.lease, &operation, newest).await?;
+    }
+    let (progress, verdict) = match (verdict, &agent) {
+        (Verdict::Forbid, Ok(agent)) => {
+            let answer = forbid(manager, &job.lease, agent, &operation).await?;
+            (progress(&answer), after_forbidding(&operation, answer, around))
+        }
+        (verdict, _) => (progress(&heard.answer), verdict),
     };
-    match judge(&operation, answer, now, to_chrono(manager.policy().cancel_wait)) {
+    match verdict {
+        // Only an agent that could be asked can say that it does not know it.
+        Verdict::Forbid => wait(manager, &job.lease, &operation, None, None).await,
         Verdict::Wait(note) => wait(manager, &job.lease, &operation, progress, note).await,
-        Verdict::Complete(status) => complete(manager, &job.lease, operation, status, now).await,
+        Verdict::Complete(status) => complete(manager, &job.lease, operation, status, around.now).await,
         Verdict::Fail { failure, tell_agent } => {
             if tell_agent && let Ok(agent) = &agent {
                 tell(manager, &job.lease, agent, &operation).await?;
@@ -59,26 +72,61 @@ async fn act(manager: &Manager, job: &ClaimedJob, watched: Watched) -> Result<Ou
     }
 }
 
+fn progress(answer: &Answer) -> Option<OperationStatus> {
+    match answer {
+        Answer::Status(status) => Some(status.clone()),
+        Answer::Unknown | Answer::None(_) => None,
+    }
+}
+
 /// Tells the agent to stop. A worker that was overtaken while it waited for the answer must not stop what its successor
 /// has found to be well, so the lease is looked at first.
 async fn tell(manager: &Manager, lease: &Lease, agent: &Agent, operation: &Operation) -> Result<()> {
-    let lease = lease.clone();
-    manager.database.transaction(move |conn| Ok(lease.confirm(conn)?)).await?;
-    if let Err(error) = agent.client.cancel(&agent.endpoint, operation.kind, &operation.name).await {
+    confirm(manager, lease).await?;
+    let order = StopOrder { epoch: Some(operation.epoch), unless_begun: false };
+    if let Err(error) = agent.client.cancel(&agent.endpoint, operation.kind, &operation.name, order).await {
         tracing::warn!("the agent could not be told to stop: {}", chain(&error));
     }
     Ok(())
+}
+
+/// Tells an agent that does not know the operation never to begin it. That does no harm to what has begun meanwhile,
+/// also when it arrives late.
+async fn forbid(manager: &Manager, lease: &Lease, agent: &Agent, operation: &Operation) -> Result<Answer> {
+    confirm(manager, lease).await?;
+    let order = StopOrder { epoch: Some(operation.epoch), unless_begun: true };
+    let answer = agent.client.cancel(&agent.endpoint, operation.kind, &operation.name, order).await;
+    Ok(Heard::from(answer).answer)
+}
+
+async fn confirm(manager: &Manager, lease: &Lease) -> Result<()> {
+    let lease = lease.clone();
+    manager.database.transaction(move |conn| Ok(lease.confirm(conn)?)).await
+}
+
+/// The agent refuses orders to stop as too old: the database was set back, and is brought on.
+async fn catch_up(manager: &Manager, lease: &Lease, operation: &Operation, newest: i64) -> Result<()> {
+    let Some(newest) = dispatch::catch_up(operation, newest) else { return Ok(()) };
+    let (lease, kind, id) = (lease.clone(), operation.kind, operation.row);
+    manager
+        .database
+        .transaction(move |conn| {
+            lease.confirm(conn)?;
+            operations::update_epoch(conn, kind, id, newest)
+        })
+        .await
 }
 
 struct Watched {
     operation: Operation,
     /// An error when its address or its broker's configuration is gone.
     agent: Result<Agent>,
-    now: DateTime<Utc>,
+    around: Circumstances,
 }
 
 async fn look(manager: &Manager, lease: &Lease, kind: OperationKind, id: i64) -> Result<Option<Watched>> {
     let (settings, lease) = (manager.settings(), lease.clone());
+    let cancel_wait = to_chrono(manager.policy().cancel_wait);
     manager
         .database
         .transaction(move |conn| {
@@ -88,26 +136,47 @@ async fn look(manager: &Manager, lease: &Lease, kind: OperationKind, id: i64) ->
                 return Ok(None);
             };
             let instance = service_instances::get_by_id(conn, operation.instance)?;
-            Ok(Some(Watched { operation, agent: agent_of(&settings, &instance), now: store::now(conn)? }))
+            let is_instance_deleted = instance.deleted_at.is_some();
+            let around = Circumstances { now: store::now(conn)?, cancel_wait, is_instance_deleted };
+            Ok(Some(Watched { operation, agent: agent_of(&settings, &instance), around }))
         })
         .await
 }
 
+/// What came back from a question.
+struct Heard {
+    answer: Answer,
+    /// The agent has seen newer dispatches than the database knows of.
+    newest_epoch: Option<i64>,
+}
+
+impl From<std::result::Result<Option<OperationStatus>, AgentError>> for Heard {
+    fn from(answer: std::result::Result<Option<OperationStatus>, AgentError>) -> Self {
+        let newest_epoch = match &answer {
+            Err(AgentError::StaleEpoch { newest }) => *newest,
+            _ => None,
+        };
+        let answer = match answer {
+            Ok(Some(status)) => Answer::Status(status),
+            Ok(None) => Answer::Unknown,
+            Err(error) => Answer::None(chain(&error)),
+        };
+        Self { answer, newest_epoch }
+    }
+}
+
 /// A wish to cancel is sent with every question until the operation has ended; that is idempotent at the agent.
-async fn ask(operation: &Operation, agent: &Result<Agent>) -> Answer {
+async fn ask(operation: &Operation, agent: &Result<Agent>) -> Heard {
     let agent = match agent {
         Ok(agent) => agent,
-        Err(error) => return Answer::None(error.chain()),
+        Err(error) => return Heard { answer: Answer::None(error.chain()), newest_epoch: None },
     };
-    let answer = if operation.cancel_requested_at.is_some() {
-        agent.client.cancel(&agent.endpoint, operation.kind, &operation.name).await
+    let (kind, name) = (operation.kind, operation.name.as_str());
+    if operation.cancel_requested_at.is_some() {
+        let order = StopOrder { epoch: Some(operation.epoch), unless_begun: false };
+        agent.client.cancel(&agent.endpoint, kind, name, order).await.into()
     } else {
-        agent.client.status(&agent.endpoint, operation.kind, &operation.name).await
-    };
-    match answer {
-        Ok(Some(status)) => Answer::Status(status),
-        Ok(None) => Answer::Unknown,
-        Err(error) => Answer::None(chain(&error)),
+        agent.client.status(&agent.endpoint, kind, name).await.into()
     }
 }
 

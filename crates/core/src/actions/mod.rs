@@ -4,6 +4,7 @@
 mod agent_endpoint;
 mod finish;
 
+pub mod adopt_backup;
 pub mod adopt_operations;
 pub mod back_up_all;
 pub mod cancel_operation;
@@ -14,9 +15,14 @@ pub mod delete_backups;
 pub mod download_backup;
 pub mod inspect;
 pub mod list_audit_events;
+pub mod measure;
 pub mod plan_deletions;
+pub mod rebuild_catalogue;
+pub mod reconcile;
 pub mod request_backup;
 pub mod request_backup_all;
+pub mod request_rebuild;
+pub mod request_reconciliation;
 pub mod request_restore;
 pub mod start_operation;
 pub mod synchronise_instances;

@@ -13,8 +13,9 @@ use crate::manager::{Manager, Settings};
 use crate::store::{audit_events, backups, encryption_keys, service_instances};
 use crate::{Error, Result, jobs};
 
-/// All objects of the manager lie below this folder of a store.
-const STORE_PREFIX: &str = "backups";
+/// All objects of the manager lie below this folder of a store: a folder per instance, named like its `backup_guid`, in
+/// it one per backup.
+pub(super) const STORE_PREFIX: &str = "backups";
 
 /// The outcome of a request.
 #[derive(Debug, Clone, Copy)]

@@ -10,16 +10,18 @@ use backup_protocol::{
     StartRestore,
 };
 use backup_queue::{ClaimedJob, Outcome};
-use diesel::PgConnection;
+use diesel::{Connection, PgConnection};
 use secrecy::ExposeSecret;
 use tracing::Instrument;
 
 use super::agent_endpoint::{Agent, agent_of};
 use super::finish;
 use crate::clients::agent::AgentError;
+use crate::domain::backup::Backup;
 use crate::domain::dispatch::{self, Conclusion, Facts, Next, Room, StartAnswer, Step};
 use crate::domain::identifiers::{BackupId, RestoreId};
 use crate::domain::instance::ServiceInstance;
+use crate::domain::key_envelope::KeyEnvelope;
 use crate::domain::operation::{Failure, Operation, OperationKind};
 use crate::error::chain;
 use crate::manager::{Manager, Settings};
@@ -67,8 +69,10 @@ async fn send(manager: &Manager, job: &ClaimedJob, dispatch: Dispatch) -> Result
     let is_last_attempt = job.attempt >= job.max_attempts;
     let (conclusion, next) = dispatch::after(operation, meaning(&answer), is_last_attempt);
     let is_accepted = conclusion == Some(Conclusion::Accepted);
-    if let Some(conclusion) = conclusion {
-        conclude(manager, job, &dispatch, conclusion).await?;
+    if let Some(conclusion) = conclusion
+        && !conclude(manager, job, &dispatch, conclusion).await?
+    {
+        return Ok(Outcome::Snooze(TURN_WAIT));
     }
     if is_accepted {
         tracing::info!("the agent accepted the operation");
@@ -86,7 +90,7 @@ fn meaning(answer: &std::result::Result<OperationStatus, AgentError>) -> StartAn
         Ok(_) => StartAnswer::Accepted,
         Err(AgentError::Busy { retry_after }) => StartAnswer::Busy { retry_after: *retry_after },
         Err(AgentError::OtherOperationRunning { .. }) => StartAnswer::OtherOperationRunning,
-        Err(AgentError::StaleEpoch) => StartAnswer::StaleEpoch,
+        Err(AgentError::StaleEpoch { newest }) => StartAnswer::StaleEpoch { newest: *newest },
         Err(error @ AgentError::Rejected { .. }) => StartAnswer::Rejected(chain(error)),
         Err(error) if error.is_undelivered() => StartAnswer::Undelivered(chain(error)),
         Err(error) => StartAnswer::Lost(chain(error)),
@@ -196,22 +200,23 @@ fn settle(conn: &mut PgConnection, operation: &Operation, step: Step) -> Result<
             backup_queue::enqueue(conn, &watcher)?;
         }
         Step::Withdraw(failure) => finish::fail(conn, operation, &failure)?,
-        Step::LeaveToWatcher(why) => match watch(conn, operation, Some(&why)) {
-            Err(Error::InstanceBusy) => return Ok(Prepared::WaitFor(TURN_WAIT)),
-            watched => watched?,
-        },
+        Step::LeaveToWatcher(why) => {
+            if !watch(conn, operation, Some(&why))? {
+                return Ok(Prepared::WaitFor(TURN_WAIT));
+            }
+        }
         Step::Settled | Step::Wait(_) | Step::Send => {}
     }
     Ok(Prepared::Settled)
 }
 
-/// Records it, unless the operation has moved on meanwhile.
+/// Records it, unless the operation has moved on meanwhile; false when another operation of the instance runs.
 async fn conclude(
     manager: &Manager,
     job: &ClaimedJob,
     dispatch: &Dispatch,
     conclusion: Conclusion,
-) -> Result<()> {
+) -> Result<bool> {
     let (lease, operation) = (job.lease.clone(), dispatch.operation.clone());
     manager
         .database
@@ -219,30 +224,39 @@ async fn conclude(
             lease.confirm(conn)?;
             let (kind, id) = (operation.kind, operation.row);
             if operations::lock(conn, kind, id)?.is_none_or(|now| now.status != "queued") {
-                return Ok(());
+                return Ok(true);
             }
             match conclusion {
-                Conclusion::Accepted => watch(conn, &operation, None),
-                Conclusion::Unknown(why) => watch(conn, &operation, Some(&why)),
+                Conclusion::Accepted => return watch(conn, &operation, None),
+                Conclusion::Unknown(why) => return watch(conn, &operation, Some(&why)),
+                Conclusion::CatchUp(newest) => operations::update_epoch(conn, kind, id, newest)?,
                 Conclusion::NotDelivered { why, is_nowhere } => {
                     let note = format!("will be tried again: {why}");
                     operations::update_progress(conn, kind, id, None, Some(&note))?;
-                    if is_nowhere { operations::update_not_at_agent(conn, kind, id) } else { Ok(()) }
+                    if is_nowhere {
+                        operations::update_not_at_agent(conn, kind, id)?;
+                    }
                 }
-                Conclusion::Failed(failure) => finish::fail(conn, &operation, &failure),
+                Conclusion::Failed(failure) => finish::fail(conn, &operation, &failure)?,
             }
+            Ok(true)
         })
         .await
 }
 
-/// `running`, and a watcher that asks soon.
-fn watch(conn: &mut PgConnection, operation: &Operation, note: Option<&str>) -> Result<()> {
-    operations::update_running(conn, operation.kind, operation.row)?;
+/// `running`, and a watcher that asks soon; false when another operation of the instance runs, and nothing is written.
+fn watch(conn: &mut PgConnection, operation: &Operation, note: Option<&str>) -> Result<bool> {
+    // A refused statement would leave the whole transaction unusable; this one it takes back alone.
+    let moved = conn.transaction(|conn| operations::update_running(conn, operation.kind, operation.row));
+    match moved {
+        Err(Error::InstanceBusy) => return Ok(false),
+        moved => moved?,
+    }
     if note.is_some() {
         operations::update_progress(conn, operation.kind, operation.row, None, note)?;
     }
     backup_queue::enqueue(conn, &jobs::check_operation(operation.kind, operation.row, FIRST_CHECK))?;
-    Ok(())
+    Ok(true)
 }
 
 /// The body of the request; epoch and deadline are filled in when they are fixed.
@@ -266,9 +280,14 @@ fn request(
         scheme: EncryptionScheme::Age,
         key: key.expose_secret().to_owned(),
         key_id: backup.encryption_key.to_string(),
+        key_envelope: None,
     };
     Ok(match operation.kind {
         OperationKind::Backup => Request::Backup(StartBackup {
+            encryption: Encryption {
+                key_envelope: Some(envelope(conn, settings, &backup, &owner, &encryption.key)?),
+                ..encryption
+            },
             epoch: operation.epoch,
             store: backup.store,
             object_prefix: backup.object_prefix,
@@ -277,7 +296,6 @@ fn request(
                 data_service: target.data_service.clone(),
                 plan_guid: target.plan_guid.clone(),
             },
-            encryption,
             compression: Compression {
                 scheme: CompressionScheme::Zstd,
                 level: settings.policy.compression_level,
@@ -298,4 +316,22 @@ fn request(
             deadline: operation.triggered_at,
         }),
     })
+}
+
+/// What a manager that lost its database will need, sealed; the agent writes it beside the backup.
+fn envelope(
+    conn: &mut PgConnection,
+    settings: &Settings,
+    backup: &Backup,
+    owner: &ServiceInstance,
+    key: &str,
+) -> Result<String> {
+    let envelope = KeyEnvelope {
+        key: key.into(),
+        is_own_key: encryption_keys::is_own(conn, backup.encryption_key)?,
+        is_scheduled: backup.is_scheduled,
+        triggered_at: backup.triggered_at,
+        instance: owner.into(),
+    };
+    Ok(envelope.seal(&settings.key_ring, &owner.guid, &backup.backup_id)?)
 }

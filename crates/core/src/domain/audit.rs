@@ -53,8 +53,16 @@ audit_actions! {
     DownloadBackup = "download_backup",
     /// An owner's configuration of an instance was changed.
     ConfigureInstance = "configure_instance",
+    /// A comparison of the ledgers was asked for; with repairs or without.
+    RequestReconciliation = "request_reconciliation",
+    /// A difference that a reconciliation had found was repaired.
+    RepairDifference = "repair_difference",
     /// A service broker said that an instance is deleted.
     DeleteInstance = "delete_instance",
+    /// A search for backups without a row was asked for.
+    RebuildCatalogue = "rebuild_catalogue",
+    /// A backup that was found in its store got a row.
+    AdoptBackup = "adopt_backup",
 }
 
 impl AuditAction {

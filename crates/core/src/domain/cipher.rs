@@ -1,4 +1,5 @@
-//! Encrypts what must not stand in the database in the clear: the instances' encryption keys (spec 1.8).
+//! Encrypts what must not stand in the database in the clear: the instances' encryption keys (spec 1.8). What is sealed
+//! for the bucket is in [`key_envelope`](super::key_envelope), under keys derived apart.
 //! AES-256-GCM under the operator's keys, of which the first encrypts and all decrypt, so that they can be rotated.
 //! Knows no tables; the store binds each ciphertext to its row through the additional data.
 
@@ -20,6 +21,8 @@ const VERSION: u8 = 1;
 const NONCE_LENGTH: usize = 12;
 /// Separates this use of the operator's key text from any other.
 const DERIVATION_CONTEXT: &[u8] = b"a9s-backup-manager database column v1";
+/// Derives the keys that seal envelopes, which leave the database.
+const ENVELOPE_CONTEXT: &[u8] = b"a9s-backup-manager key envelope v1";
 
 /// Why a column cannot be encrypted or decrypted. Says nothing about the content.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -47,6 +50,7 @@ pub enum CipherError {
 struct ColumnKey {
     id: String,
     key: SecretBox<[u8; 32]>,
+    envelope_key: SecretBox<[u8; 32]>,
 }
 
 /// The operator's keys, in the order of the configuration; cheap to clone, prints no key.
@@ -69,8 +73,8 @@ impl KeyRing {
             if ring.iter().any(|known| known.id == id) {
                 return Err(CipherError::DuplicateKey(id));
             }
-            let key = derive(&text);
-            ring.push(ColumnKey { id, key });
+            let (key, envelope_key) = (derive(&text, DERIVATION_CONTEXT), derive(&text, ENVELOPE_CONTEXT));
+            ring.push(ColumnKey { id, key, envelope_key });
         }
         if ring.is_empty() { Err(CipherError::NoKeys) } else { Ok(Self { keys: ring.into() }) }
     }
@@ -84,34 +88,47 @@ impl KeyRing {
     /// Encrypts a text for the row that `row` names (the bytes of the instance's GUID); returns the key's id and the ciphertext.
     pub fn encrypt(&self, plain: &SecretString, row: &[u8]) -> Result<(String, Vec<u8>), CipherError> {
         let key = self.keys.first().ok_or(CipherError::NoKeys)?;
-        let mut nonce = [0_u8; NONCE_LENGTH];
-        rand::rng().fill(&mut nonce);
-        let payload = Payload { msg: plain.expose_secret().as_bytes(), aad: &additional_data(row) };
-        let sealed =
-            aes(key).encrypt(Nonce::from_slice(&nonce), payload).map_err(|_| CipherError::Refused)?;
+        let sealed = seal(&key.key, plain.expose_secret().as_bytes(), &additional_data(row))?;
         let mut bytes = vec![VERSION];
-        bytes.extend_from_slice(&nonce);
         bytes.extend_from_slice(&sealed);
         Ok((key.id.clone(), bytes))
     }
 
     /// Decrypts what [`KeyRing::encrypt`] made under the key `key_id` for the same row.
     pub fn decrypt(&self, key_id: &str, bytes: &[u8], row: &[u8]) -> Result<SecretString, CipherError> {
-        let key = self
-            .keys
-            .iter()
-            .find(|key| key.id == key_id)
-            .ok_or_else(|| CipherError::UnknownKey(key_id.to_owned()))?;
-        let (version, rest) = bytes.split_first().ok_or(CipherError::UnknownFormat)?;
-        let (nonce, sealed) = rest.split_at_checked(NONCE_LENGTH).ok_or(CipherError::UnknownFormat)?;
+        let key = self.find(key_id)?;
+        let (version, sealed) = bytes.split_first().ok_or(CipherError::UnknownFormat)?;
         if *version != VERSION {
             return Err(CipherError::UnknownFormat);
         }
-        let payload = Payload { msg: sealed, aad: &additional_data(row) };
-        let plain = aes(key).decrypt(Nonce::from_slice(nonce), payload).map_err(|_| CipherError::Refused)?;
-        let plain = Zeroizing::new(plain);
+        let plain = open(&key.key, sealed, &additional_data(row))?;
         let text = std::str::from_utf8(&plain).map_err(|_| CipherError::Refused)?;
         Ok(SecretString::from(text))
+    }
+
+    /// Seals bytes for outside of the database, bound to `context`; returns the key's id and nonce, ciphertext and tag.
+    pub(super) fn seal_envelope(
+        &self,
+        plain: &[u8],
+        context: &[u8],
+    ) -> Result<(String, Vec<u8>), CipherError> {
+        let key = self.keys.first().ok_or(CipherError::NoKeys)?;
+        Ok((key.id.clone(), seal(&key.envelope_key, plain, context)?))
+    }
+
+    /// Opens what [`KeyRing::seal_envelope`] made for the same context.
+    pub(super) fn open_envelope(
+        &self,
+        key_id: &str,
+        sealed: &[u8],
+        context: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, CipherError> {
+        open(&self.find(key_id)?.envelope_key, sealed, context)
+    }
+
+    fn find(&self, key_id: &str) -> Result<&ColumnKey, CipherError> {
+        let found = self.keys.iter().find(|key| key.id == key_id);
+        found.ok_or_else(|| CipherError::UnknownKey(key_id.to_owned()))
     }
 }
 
@@ -129,16 +146,30 @@ pub fn generate_instance_key() -> SecretString {
     SecretString::from(URL_SAFE_NO_PAD.encode(*bytes))
 }
 
-fn derive(text: &SecretString) -> SecretBox<[u8; 32]> {
+fn derive(text: &SecretString, context: &[u8]) -> SecretBox<[u8; 32]> {
     let hkdf = Hkdf::<Sha256>::new(None, text.expose_secret().as_bytes());
     SecretBox::init_with_mut(|key: &mut [u8; 32]| {
         // Fails only above 8160 bytes of output.
-        let _ = hkdf.expand(DERIVATION_CONTEXT, key);
+        let _ = hkdf.expand(context, key);
     })
 }
 
-fn aes(key: &ColumnKey) -> Aes256Gcm {
-    Aes256Gcm::new(key.key.expose_secret().into())
+/// Nonce, ciphertext and tag.
+fn seal(key: &SecretBox<[u8; 32]>, plain: &[u8], aad: &[u8]) -> Result<Vec<u8>, CipherError> {
+    let mut nonce = [0_u8; NONCE_LENGTH];
+    rand::rng().fill(&mut nonce);
+    let payload = Payload { msg: plain, aad };
+    let sealed = Aes256Gcm::new(key.expose_secret().into()).encrypt(Nonce::from_slice(&nonce), payload);
+    let mut bytes = nonce.to_vec();
+    bytes.extend_from_slice(&sealed.map_err(|_| CipherError::Refused)?);
+    Ok(bytes)
+}
+
+fn open(key: &SecretBox<[u8; 32]>, sealed: &[u8], aad: &[u8]) -> Result<Zeroizing<Vec<u8>>, CipherError> {
+    let (nonce, sealed) = sealed.split_at_checked(NONCE_LENGTH).ok_or(CipherError::UnknownFormat)?;
+    let payload = Payload { msg: sealed, aad };
+    let plain = Aes256Gcm::new(key.expose_secret().into()).decrypt(Nonce::from_slice(nonce), payload);
+    plain.map(Zeroizing::new).map_err(|_| CipherError::Refused)
 }
 
 /// Binds a ciphertext to its format and its row.

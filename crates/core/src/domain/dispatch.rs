@@ -12,6 +12,9 @@ use super::reason::ReasonCode;
 const BUSY_WAIT: Duration = Duration::from_secs(10);
 /// However short a busy agent wants it: others of its group shall have their turn.
 const SHORTEST_BUSY_WAIT: Duration = Duration::from_secs(1);
+/// An agent that knows newer epochs is believed as many as no operation is ever dispatched: without a bound, a broken one
+/// could use up all numbers.
+const LARGEST_JUMP: i64 = 1_000_000;
 
 /// Whether there is room for one more operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -100,7 +103,10 @@ pub enum StartAnswer {
     /// The agent works on another operation.
     OtherOperationRunning,
     /// The agent has seen a newer dispatch.
-    StaleEpoch,
+    StaleEpoch {
+        /// The newest it says it has seen.
+        newest: Option<i64>,
+    },
     /// The request was refused for good; the text has the words.
     Rejected(String),
     /// No connection stood, so this request has not reached the agent.
@@ -116,6 +122,8 @@ pub enum Conclusion {
     Accepted,
     /// The agent may have it; the text says why nobody knows: `running`, and the watcher finds out.
     Unknown(String),
+    /// The agent has seen this epoch: the next dispatch goes beyond it.
+    CatchUp(i64),
     /// It will be tried again; the text says why.
     NotDelivered {
         /// Shown to people meanwhile.
@@ -148,13 +156,21 @@ pub fn after(
     let is_nowhere = !operation.may_be_at_agent;
     match answer {
         StartAnswer::Accepted => (Some(Conclusion::Accepted), Next::Done),
+        // A copy of the request may arrive when the agent is no longer busy; so it may be at the agent from now on.
         StartAnswer::Busy { retry_after } => {
-            let conclusion = Conclusion::NotDelivered { why: "the agent is busy".into(), is_nowhere };
+            let conclusion = Conclusion::NotDelivered { why: "the agent is busy".into(), is_nowhere: false };
             (Some(conclusion), Next::Snooze(retry_after.unwrap_or(BUSY_WAIT).max(SHORTEST_BUSY_WAIT)))
         }
-        // A stale epoch means that a newer dispatch is on its way, or that the database was set back: the next epoch
-        // is higher in both cases.
-        StartAnswer::OtherOperationRunning | StartAnswer::StaleEpoch => (None, Next::Snooze(BUSY_WAIT)),
+        StartAnswer::OtherOperationRunning => (None, Next::Snooze(BUSY_WAIT)),
+        // Whoever still holds the lease has sent the newest dispatch, so the database was set back to an older state.
+        StartAnswer::StaleEpoch { newest } => match newest.map(|newest| catch_up(operation, newest)) {
+            None => (None, Next::Snooze(BUSY_WAIT)),
+            Some(Some(newest)) => (Some(Conclusion::CatchUp(newest)), Next::Snooze(SHORTEST_BUSY_WAIT)),
+            Some(None) => {
+                let why = "the agent names a newest epoch that is impossible".to_owned();
+                after(operation, StartAnswer::Lost(why), is_last_attempt)
+            }
+        },
         // An earlier request may have been accepted before the credential, or something between, changed its mind.
         StartAnswer::Rejected(why) if !is_nowhere => (Some(Conclusion::Unknown(why)), Next::Done),
         StartAnswer::Rejected(why) => {
@@ -170,6 +186,12 @@ pub fn after(
             true => (Some(Conclusion::Unknown(why)), Next::Done),
         },
     }
+}
+
+/// The epoch to go on from when the agent says that it has seen `newest`; none when that is no news, or cannot be.
+pub fn catch_up(operation: &Operation, newest: i64) -> Option<i64> {
+    let jump = newest.checked_sub(operation.epoch)?;
+    (1..=LARGEST_JUMP).contains(&jump).then_some(newest)
 }
 
 #[cfg(test)]
@@ -248,6 +270,7 @@ mod tests {
             None => "nothing",
             Some(Conclusion::Accepted) => "accepted",
             Some(Conclusion::Unknown(_)) => "unknown",
+            Some(Conclusion::CatchUp(_)) => "catch up",
             Some(Conclusion::NotDelivered { is_nowhere: true, .. }) => "nowhere",
             Some(Conclusion::NotDelivered { is_nowhere: false, .. }) => "not delivered",
             Some(Conclusion::Failed(failure)) => failure.reason.as_str(),
@@ -267,10 +290,15 @@ mod tests {
         let cases = [
             (Accepted, false, false, ("accepted", "done")),
             (Accepted, true, true, ("accepted", "done")),
-            (Busy { retry_after: None }, false, true, ("nowhere", "snooze")),
+            (Busy { retry_after: None }, false, true, ("not delivered", "snooze")),
             (Busy { retry_after: None }, true, true, ("not delivered", "snooze")),
             (OtherOperationRunning, false, true, ("nothing", "snooze")),
-            (StaleEpoch, true, true, ("nothing", "snooze")),
+            (StaleEpoch { newest: None }, true, true, ("nothing", "snooze")),
+            (StaleEpoch { newest: Some(7) }, true, true, ("catch up", "snooze")),
+            (StaleEpoch { newest: Some(7) }, false, false, ("catch up", "snooze")),
+            (StaleEpoch { newest: Some(0) }, true, false, ("nothing", "retry")),
+            (StaleEpoch { newest: Some(i64::MAX) }, true, false, ("nothing", "retry")),
+            (StaleEpoch { newest: Some(i64::MIN) }, true, true, ("unknown", "done")),
             (StartAnswer::Rejected(why()), false, false, ("agent_rejected", "done")),
             (StartAnswer::Rejected(why()), true, false, ("unknown", "done")),
             (StartAnswer::Undelivered(why()), false, false, ("nowhere", "retry")),
@@ -284,6 +312,17 @@ mod tests {
         for (answer, may_be, is_last, expected) in cases {
             let found = after(&operation("queued", may_be, Some(100), None), answer.clone(), is_last);
             assert_eq!(concluded(&found), expected, "{answer:?} {may_be} {is_last}");
+        }
+    }
+
+    #[test]
+    fn an_agent_is_believed_a_bounded_jump_of_epochs() {
+        let operation = operation("queued", true, Some(100), None);
+        assert_eq!(catch_up(&operation, 1), None, "known already");
+        assert_eq!(catch_up(&operation, 2), Some(2));
+        assert_eq!(catch_up(&operation, 1 + LARGEST_JUMP), Some(1 + LARGEST_JUMP));
+        for impossible in [2 + LARGEST_JUMP, i64::MAX, i64::MIN, -1, 0] {
+            assert_eq!(catch_up(&operation, impossible), None, "{impossible}");
         }
     }
 
@@ -304,7 +343,7 @@ mod tests {
             prop::option::of(0_u64..100)
                 .prop_map(|wait| StartAnswer::Busy { retry_after: wait.map(Duration::from_secs) }),
             Just(StartAnswer::OtherOperationRunning),
-            Just(StartAnswer::StaleEpoch),
+            prop::option::of(any::<i64>()).prop_map(|newest| StartAnswer::StaleEpoch { newest }),
             Just(StartAnswer::Rejected("no".into())),
             Just(StartAnswer::Undelivered("no route".into())),
             Just(StartAnswer::Lost("reset".into())),

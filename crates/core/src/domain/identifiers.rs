@@ -31,12 +31,20 @@ numeric_id!(
     RestoreId
 );
 numeric_id!(
+    /// The number of a reconciliation.
+    ReconciliationId
+);
+numeric_id!(
     /// The manager's number of a service broker.
     ServiceBrokerId
 );
 numeric_id!(
     /// The manager's number of an encryption key of an instance.
     EncryptionKeyId
+);
+numeric_id!(
+    /// The manager's number of a rebuild of the catalogue.
+    RebuildId
 );
 
 /// The platform's global name of a service instance: `instance_id` on the wire.

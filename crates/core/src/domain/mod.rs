@@ -3,13 +3,16 @@
 pub mod actor;
 pub mod audit;
 pub mod backup;
+pub mod catalogue;
 pub mod cipher;
 pub mod completion;
 pub mod dispatch;
 pub mod identifiers;
 pub mod instance;
+pub mod key_envelope;
 pub mod operation;
 pub mod reason;
+pub mod reconciliation;
 pub mod restore;
 pub mod retention;
 pub mod scope;

@@ -1,7 +1,7 @@
 //! What a backup and a restore have in common: a piece of work that an agent does for an instance, and the decision
 //! what the agent's answer means. The decision is pure, so that a model checker and a test can walk through it.
 
-use backup_protocol::{OperationState, OperationStatus};
+use backup_protocol::{NEVER_BEGUN, OperationState, OperationStatus};
 use chrono::{DateTime, Utc};
 
 use super::identifiers::ServiceInstanceId;
@@ -89,6 +89,9 @@ pub enum Verdict {
     Wait(Option<String>),
     /// The agent says success: check the artifact (backup), then finish.
     Complete(OperationStatus),
+    /// The agent does not know it: see to it that no request which is still on its way begins it. What that answers is
+    /// judged by [`after_forbidding`].
+    Forbid,
     /// Record the failure. `tell_agent`: the agent may still work on it and is told to stop.
     Fail {
         /// Reason and text.
@@ -98,31 +101,31 @@ pub enum Verdict {
     },
 }
 
+/// What a verdict depends on besides row and answer.
+#[derive(Debug, Clone, Copy)]
+pub struct Circumstances {
+    /// The database's clock.
+    pub now: DateTime<Utc>,
+    /// How long an agent may take to confirm a cancellation.
+    pub cancel_wait: chrono::Duration,
+    /// The instance is gone.
+    pub is_instance_deleted: bool,
+}
+
 /// Decides what an answer of the agent means for a running operation (spec 1.5, invariants 1 and 3).
 ///
 /// A silent agent is waited for until the deadline; a wish to cancel shortens that to `cancel_wait` after the wish.
 /// Success wins over a wish to cancel that came too late.
-pub fn judge(
-    operation: &Operation,
-    answer: Answer,
-    now: DateTime<Utc>,
-    cancel_wait: chrono::Duration,
-) -> Verdict {
-    let is_overdue = operation.deadline_at.is_some_and(|deadline| now > deadline);
-    let waited_for_cancel = operation.cancel_requested_at.map(|wish| now - wish);
+pub fn judge(operation: &Operation, answer: Answer, around: Circumstances) -> Verdict {
+    let is_overdue = operation.deadline_at.is_some_and(|deadline| around.now > deadline);
+    let is_wished = operation.cancel_requested_at.is_some();
+    let is_given_up =
+        operation.cancel_requested_at.is_some_and(|wish| around.now - wish > around.cancel_wait);
     match answer {
         Answer::Status(status) => match status.state {
             OperationState::Done => Verdict::Complete(status),
-            // Our own order to stop at the deadline, sent by a worker that died before it wrote down why.
-            OperationState::Cancelled if operation.cancel_requested_at.is_none() && is_overdue => {
-                fail(ReasonCode::TimedOut, "the agent was told to stop at the deadline", false)
-            }
-            OperationState::Cancelled => {
-                fail(ReasonCode::Cancelled, "cancelled; the agent confirms that it has stopped", false)
-            }
-            OperationState::Failed if operation.cancel_requested_at.is_some() => {
-                fail(ReasonCode::Cancelled, "cancelled; the agent confirms that it has stopped", false)
-            }
+            OperationState::Cancelled => stopped(operation, &status, is_overdue, around),
+            OperationState::Failed if is_wished => fail(ReasonCode::Cancelled, CONFIRMED, false),
             OperationState::Failed => {
                 let (code, msg) = match status.error {
                     Some(error) => (ReasonCode::from_agent(&error.code), error.message),
@@ -130,37 +133,84 @@ pub fn judge(
                 };
                 fail(code, msg, false)
             }
-            OperationState::Running => match waited_for_cancel {
-                Some(waited) if waited > cancel_wait => {
-                    fail(ReasonCode::Cancelled, "cancelled, but the agent has not stopped in time", true)
-                }
-                Some(_) => Verdict::Wait(Some("waiting for the agent to stop".into())),
-                None if is_overdue => {
-                    fail(ReasonCode::TimedOut, "the agent had not finished at the deadline", true)
-                }
-                None => Verdict::Wait(None),
-            },
+            OperationState::Running if is_given_up => {
+                fail(ReasonCode::Cancelled, unconfirmed("it was still at work on it in the end"), true)
+            }
+            OperationState::Running if is_wished => {
+                Verdict::Wait(Some("waiting for the agent to stop".into()))
+            }
+            OperationState::Running if is_overdue => {
+                fail(ReasonCode::TimedOut, "the agent had not finished at the deadline", true)
+            }
+            OperationState::Running => Verdict::Wait(None),
         },
-        Answer::Unknown if operation.cancel_requested_at.is_some() => {
+        Answer::Unknown if is_wished => {
             fail(ReasonCode::Cancelled, "cancelled; the agent does not know it", false)
         }
-        // A request that is still on its way must not start it after it was declared failed.
-        Answer::Unknown => {
-            fail(ReasonCode::AgentLostOperation, "the agent does not know the operation", true)
+        Answer::Unknown => Verdict::Forbid,
+        Answer::None(why) if is_given_up => fail(ReasonCode::Cancelled, unconfirmed(&why), true),
+        Answer::None(why) if is_overdue && !is_wished => {
+            fail(ReasonCode::TimedOut, format!("the agent was not reachable at the deadline: {why}"), true)
         }
-        Answer::None(why) => match waited_for_cancel {
-            Some(waited) if waited > cancel_wait => fail(
-                ReasonCode::Cancelled,
-                format!("cancelled, but the agent could not confirm it: {why}"),
-                true,
-            ),
-            _ if is_overdue => fail(
-                ReasonCode::TimedOut,
-                format!("the agent was not reachable at the deadline: {why}"),
-                true,
-            ),
-            _ => Verdict::Wait(Some(format!("the agent gives no usable answer: {why}"))),
-        },
+        Answer::None(why) => Verdict::Wait(Some(format!("the agent gives no usable answer: {why}"))),
+    }
+}
+
+/// Decides what follows from the answer to the order never to begin it ([`Verdict::Forbid`]). Only what the agent has
+/// recorded as never to be begun has failed; what has begun meanwhile is watched on. (An agent that does not know the
+/// parameter `unless_begun` stops that too, and says so.)
+pub fn after_forbidding(operation: &Operation, answer: Answer, around: Circumstances) -> Verdict {
+    let is_overdue = operation.deadline_at.is_some_and(|deadline| around.now > deadline);
+    match answer {
+        Answer::Status(status) if status.state == OperationState::Cancelled => {
+            never_begun(is_overdue, around)
+        }
+        Answer::Status(_) => Verdict::Wait(None),
+        // An agent that records nothing; nothing more can be done.
+        Answer::Unknown => never_begun(is_overdue, around),
+        silent @ Answer::None(_) => judge(operation, silent, around),
+    }
+}
+
+const CONFIRMED: &str = "cancelled; the agent confirms that it has stopped";
+
+fn unconfirmed(why: &str) -> String {
+    format!("cancelled, but that the agent has stopped could not be confirmed: {why}")
+}
+
+/// The agent was told to stop it. By whom, only the row and the agent's record know: the worker that told it may have
+/// died before it wrote down why.
+fn stopped(
+    operation: &Operation,
+    status: &OperationStatus,
+    is_overdue: bool,
+    around: Circumstances,
+) -> Verdict {
+    let has_begun = status.error.as_ref().is_none_or(|error| error.code != NEVER_BEGUN);
+    match (operation.cancel_requested_at, has_begun) {
+        (Some(_), _) => fail(ReasonCode::Cancelled, CONFIRMED, false),
+        (None, false) => never_begun(is_overdue, around),
+        (None, true) if is_overdue => {
+            fail(ReasonCode::TimedOut, "the agent was told to stop at the deadline", false)
+        }
+        (None, true) => {
+            fail(ReasonCode::Cancelled, "it was stopped at the agent, though nobody asked for it here", false)
+        }
+    }
+}
+
+/// Why an operation has failed that the agent does not know, and will not begin.
+fn never_begun(is_overdue: bool, around: Circumstances) -> Verdict {
+    if is_overdue {
+        fail(ReasonCode::TimedOut, "the agent knew nothing of it at the deadline", false)
+    } else if around.is_instance_deleted {
+        fail(
+            ReasonCode::InstanceDeleted,
+            "the instance was deleted, and its agent knows nothing of it",
+            false,
+        )
+    } else {
+        fail(ReasonCode::AgentLostOperation, "the agent does not know the operation", false)
     }
 }
 
@@ -177,6 +227,10 @@ mod tests {
     use super::*;
 
     const CANCEL_WAIT: Duration = Duration::seconds(60);
+
+    fn around(now: i64) -> Circumstances {
+        Circumstances { now: at(now), cancel_wait: CANCEL_WAIT, is_instance_deleted: false }
+    }
 
     fn at(second: i64) -> DateTime<Utc> {
         Utc.timestamp_opt(1_700_000_000 + second, 0).unwrap()
@@ -219,7 +273,7 @@ mod tests {
     fn reason(verdict: &Verdict) -> Option<ReasonCode> {
         match verdict {
             Verdict::Fail { failure, .. } => Some(failure.reason),
-            Verdict::Wait(_) | Verdict::Complete(_) => None,
+            Verdict::Wait(_) | Verdict::Complete(_) | Verdict::Forbid => None,
         }
     }
 
@@ -238,7 +292,12 @@ mod tests {
             (Some(100), None, 50, status(Cancelled, None), Some(ReasonCode::Cancelled)),
             (Some(100), None, 101, status(Cancelled, None), Some(ReasonCode::TimedOut)),
             (Some(100), Some(40), 101, status(Cancelled, None), Some(ReasonCode::Cancelled)),
-            (Some(100), None, 50, Answer::Unknown, Some(ReasonCode::AgentLostOperation)),
+            (Some(100), None, 50, status(Cancelled, Some(NEVER_BEGUN)), Some(ReasonCode::AgentLostOperation)),
+            (Some(100), None, 101, status(Cancelled, Some(NEVER_BEGUN)), Some(ReasonCode::TimedOut)),
+            (Some(100), Some(40), 50, status(Cancelled, Some(NEVER_BEGUN)), Some(ReasonCode::Cancelled)),
+            (Some(100), None, 50, Answer::Unknown, None),
+            (Some(100), None, 101, Answer::Unknown, None),
+            (Some(50), Some(40), 60, silent(), None),
             (Some(100), None, 50, silent(), None),
             (Some(100), None, 101, silent(), Some(ReasonCode::TimedOut)),
             (None, None, 1_000_000, silent(), None),
@@ -251,11 +310,50 @@ mod tests {
             (Some(1000), Some(40), 101, silent(), Some(ReasonCode::Cancelled)),
         ];
         for (deadline, cancelled, now, answer, expected) in cases {
-            let verdict = judge(&operation(deadline, cancelled), answer.clone(), at(now), CANCEL_WAIT);
+            let verdict = judge(&operation(deadline, cancelled), answer.clone(), around(now));
             assert_eq!(reason(&verdict), expected, "{deadline:?} {cancelled:?} {now} {answer:?}");
             let is_success = matches!(&answer, Answer::Status(status) if status.state == Done);
             assert_eq!(matches!(verdict, Verdict::Complete(_)), is_success, "{answer:?}");
         }
+    }
+
+    #[test]
+    fn what_the_agent_does_not_know_fails_only_once_it_can_no_longer_begin() {
+        use OperationState::{Cancelled, Done, Failed, Running};
+        assert_eq!(judge(&operation(Some(100), None), Answer::Unknown, around(50)), Verdict::Forbid);
+        let silent = || Answer::None("no route".into());
+        // Deadline, wish to cancel, now, instance deleted, answer to the order, reason of the failure.
+        let cases = [
+            (50, false, status(Cancelled, Some(NEVER_BEGUN)), Some(ReasonCode::AgentLostOperation)),
+            (50, true, status(Cancelled, Some(NEVER_BEGUN)), Some(ReasonCode::InstanceDeleted)),
+            (101, true, status(Cancelled, Some(NEVER_BEGUN)), Some(ReasonCode::TimedOut)),
+            (50, false, Answer::Unknown, Some(ReasonCode::AgentLostOperation)),
+            (50, false, status(Running, None), None),
+            (101, false, status(Running, None), None),
+            (50, false, status(Done, None), None),
+            (50, false, status(Failed, Some("store_error")), None),
+            (50, false, silent(), None),
+            (101, false, silent(), Some(ReasonCode::TimedOut)),
+        ];
+        for (now, is_instance_deleted, answer, expected) in cases {
+            let around = Circumstances { is_instance_deleted, ..around(now) };
+            let verdict = after_forbidding(&operation(Some(100), None), answer.clone(), around);
+            assert_eq!(reason(&verdict), expected, "{now} {is_instance_deleted} {answer:?}");
+        }
+    }
+
+    #[test]
+    fn a_cancellation_says_whether_it_was_confirmed() {
+        let said = |answer| match judge(&operation(Some(1000), Some(40)), answer, around(101)) {
+            Verdict::Fail { failure, tell_agent } => {
+                (failure.msg.contains("could not be confirmed"), tell_agent)
+            }
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(said(status(OperationState::Cancelled, None)), (false, false));
+        assert_eq!(said(Answer::Unknown), (false, false));
+        assert_eq!(said(status(OperationState::Running, None)), (true, true));
+        assert_eq!(said(Answer::None("no route".into())), (true, true));
     }
 
     fn any_answer() -> impl Strategy<Value = Answer> {
@@ -277,7 +375,7 @@ mod tests {
             now in -1000_i64..2000,
             answer in any_answer(),
         ) {
-            let verdict = judge(&operation(deadline, cancelled), answer.clone(), at(now), CANCEL_WAIT);
+            let verdict = judge(&operation(deadline, cancelled), answer.clone(), around(now));
             let agent_ended_it = match &answer {
                 Answer::Status(status) => matches!(status.state, OperationState::Failed | OperationState::Cancelled),
                 Answer::Unknown => true,
@@ -297,7 +395,7 @@ mod tests {
             cancelled in prop::option::of(0_i64..1000),
             answer in any_answer(),
         ) {
-            let verdict = judge(&operation(Some(deadline), cancelled), answer, at(2000), CANCEL_WAIT);
+            let verdict = judge(&operation(Some(deadline), cancelled), answer, around(2000));
             prop_assert!(!matches!(verdict, Verdict::Wait(_)), "{verdict:?}");
         }
     }

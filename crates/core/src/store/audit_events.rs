@@ -51,6 +51,19 @@ pub fn is_of_last_minute(
     Ok(diesel::select(exists(same)).get_result(conn)?)
 }
 
+/// Whether there is such an event of the instance, later than `at`.
+pub fn is_later_than(
+    conn: &mut PgConnection,
+    action: AuditAction,
+    instance: &ServiceInstanceGuid,
+    at: DateTime<Utc>,
+) -> Result<bool> {
+    let same = audit_events::table
+        .filter(audit_events::service_instance_guid.eq(instance.as_str()).and(audit_events::at.gt(at)))
+        .filter(sql::<Bool>("action || '' = ").bind::<Text, _>(action.as_str()));
+    Ok(diesel::select(exists(same)).get_result(conn)?)
+}
+
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = audit_events, check_for_backend(diesel::pg::Pg))]
 struct EventRow {

@@ -61,6 +61,11 @@ pub fn find_current_own(
     id.map(|id| get(conn, key_ring, EncryptionKeyId(id), guid)).transpose()
 }
 
+/// Whether the owner set this key.
+pub fn is_own(conn: &mut PgConnection, id: EncryptionKeyId) -> Result<bool> {
+    Ok(encryption_keys::table.find(id.0).select(encryption_keys::is_own).first(conn)?)
+}
+
 /// Decrypts a key; `guid` is the instance it was made for.
 pub fn get(
     conn: &mut PgConnection,

@@ -2,8 +2,10 @@
 //! caller's connection, because only actions open transactions. Functions: `find_` may be absent, `get_` is an error
 //! when absent.
 
+pub mod adoptions;
 pub mod audit_events;
 pub mod backups;
+pub mod catalogue_rebuilds;
 mod database;
 pub mod deletions;
 pub mod encryption_keys;
@@ -11,6 +13,8 @@ pub mod listings;
 mod lost;
 pub mod migrations;
 pub mod operations;
+pub mod reconciliation_facts;
+pub mod reconciliations;
 pub mod restores;
 pub mod retention_facts;
 pub mod row_counts;

@@ -111,6 +111,17 @@ pub fn update_not_at_agent(conn: &mut PgConnection, kind: OperationKind, id: i64
     execute_one(conn, id, &format!("UPDATE {} SET may_be_at_agent = false WHERE id = $1", table(kind)))
 }
 
+/// The agent has seen this epoch, which a database that was set back does not know of.
+pub fn update_epoch(conn: &mut PgConnection, kind: OperationKind, id: i64, newest: i64) -> Result<()> {
+    let statement = format!(
+        "UPDATE {} SET dispatch_epoch = greatest(dispatch_epoch, $2), updated_at = now() WHERE id = $1",
+        table(kind)
+    );
+    let changed =
+        diesel::sql_query(statement).bind::<BigInt, _>(id).bind::<BigInt, _>(newest).execute(conn)?;
+    expect_one(changed, id)
+}
+
 /// `queued` → `running`. The database refuses it with [`Error::InstanceBusy`] while another operation of the
 /// instance runs.
 pub fn update_running(conn: &mut PgConnection, kind: OperationKind, id: i64) -> Result<()> {
@@ -225,6 +236,35 @@ pub fn count_running_backups(conn: &mut PgConnection) -> Result<i64> {
     let running = running_operations::table.filter(running_operations::kind.eq("backup")).count();
     let on_the_way = backups::table.filter(BackupOnItsWay).count();
     Ok(running.get_result::<i64>(conn)? + on_the_way.get_result::<i64>(conn)?)
+}
+
+/// How many backups and restores are not over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, QueryableByName)]
+pub struct UnfinishedCounts {
+    /// Backups that wait.
+    #[diesel(sql_type = BigInt)]
+    pub queued_backups: i64,
+    /// Backups that run.
+    #[diesel(sql_type = BigInt)]
+    pub running_backups: i64,
+    /// Restores that wait.
+    #[diesel(sql_type = BigInt)]
+    pub queued_restores: i64,
+    /// Restores that run.
+    #[diesel(sql_type = BigInt)]
+    pub running_restores: i64,
+}
+
+/// Counts them, by the indexes that hold nothing else.
+pub fn count_unfinished(conn: &mut PgConnection) -> Result<UnfinishedCounts> {
+    Ok(diesel::sql_query(
+        "SELECT b.queued AS queued_backups, b.running AS running_backups, r.queued AS queued_restores, r.running AS running_restores
+         FROM (SELECT count(*) FILTER (WHERE status = 'queued') AS queued, count(*) FILTER (WHERE status = 'running') AS running
+               FROM backups WHERE status IN ('queued', 'running')) AS b,
+              (SELECT count(*) FILTER (WHERE status = 'queued') AS queued, count(*) FILTER (WHERE status = 'running') AS running
+               FROM restores WHERE status IN ('queued', 'running')) AS r",
+    )
+    .get_result(conn)?)
 }
 
 /// An unfinished operation without the job that would move it on.

@@ -83,6 +83,7 @@ diesel::table! {
         remove_at_once -> Bool,
         removal_error -> Nullable<Text>,
         objects_gone_at -> Nullable<Timestamptz>,
+        adopted_at -> Nullable<Timestamptz>,
         triggered_at -> Timestamptz,
         started_at -> Nullable<Timestamptz>,
         finished_at -> Nullable<Timestamptz>,
@@ -120,6 +121,38 @@ diesel::table! {
         kind -> Text,
         row_id -> Int8,
         since -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    catalogue_rebuilds (id) {
+        id -> Int8,
+        store -> Nullable<Text>,
+        is_dry_run -> Bool,
+        status -> Text,
+        requested_by -> Text,
+        requested_at -> Timestamptz,
+        started_at -> Nullable<Timestamptz>,
+        finished_at -> Nullable<Timestamptz>,
+        position_store -> Nullable<Text>,
+        position_folder -> Nullable<Text>,
+        folders_total -> Int8,
+        folders_done -> Int8,
+        known -> Int8,
+        msg -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    catalogue_findings (id) {
+        id -> Int8,
+        rebuild_id -> Int8,
+        outcome -> Text,
+        store -> Text,
+        path -> Text,
+        backup_id -> Text,
+        service_instance_guid -> Nullable<Text>,
+        detail -> Nullable<Text>,
     }
 }
 

@@ -15,6 +15,15 @@ pub struct BrokerRecord {
     pub id: ServiceBrokerId,
     /// End of the last complete listing.
     pub last_synchronised_at: Option<DateTime<Utc>>,
+    /// Why the last listing failed, if it did.
+    pub last_error: Option<String>,
+}
+
+impl BrokerRecord {
+    /// Whether it has said which instances exist, and did so when it was last asked.
+    pub fn is_synchronised(&self) -> bool {
+        self.last_synchronised_at.is_some() && self.last_error.is_none()
+    }
 }
 
 /// A broker's name, the end of its last complete listing, and the error of its last one.
@@ -27,12 +36,12 @@ pub fn lock(conn: &mut PgConnection, name: &str) -> Result<BrokerRecord> {
         .on_conflict(service_brokers::name)
         .do_nothing()
         .execute(conn)?;
-    let (id, last_synchronised_at) = service_brokers::table
+    let (id, last_synchronised_at, last_error) = service_brokers::table
         .filter(service_brokers::name.eq(name))
-        .select((service_brokers::id, service_brokers::last_synchronised_at))
+        .select((service_brokers::id, service_brokers::last_synchronised_at, service_brokers::last_error))
         .for_update()
-        .get_result::<(i64, _)>(conn)?;
-    Ok(BrokerRecord { id: ServiceBrokerId(id), last_synchronised_at })
+        .get_result::<(i64, _, _)>(conn)?;
+    Ok(BrokerRecord { id: ServiceBrokerId(id), last_synchronised_at, last_error })
 }
 
 /// Records the outcome of a listing: `None` for a complete one, else why it failed.

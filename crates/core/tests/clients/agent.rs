@@ -6,6 +6,7 @@ use backup_core::clients::agent::{AgentClient, AgentCredential, AgentEndpoint, A
 use backup_core::clients::{HttpLimits, TlsOptions};
 use backup_protocol::{
     Compression, CompressionScheme, Encryption, EncryptionScheme, InstanceRef, OperationState, StartBackup,
+    StopOrder,
 };
 use secrecy::SecretString;
 use serde_json::{Value, json as value};
@@ -38,7 +39,12 @@ fn request() -> StartBackup {
         store: "main".into(),
         object_prefix: "p/g".into(),
         instance: InstanceRef { guid: "g".into(), data_service: "files".into(), plan_guid: None },
-        encryption: Encryption { scheme: EncryptionScheme::Age, key: "k".into(), key_id: "1".into() },
+        encryption: Encryption {
+            scheme: EncryptionScheme::Age,
+            key: "k".into(),
+            key_id: "1".into(),
+            key_envelope: None,
+        },
         compression: Compression { scheme: CompressionScheme::Zstd, level: 3 },
         rate_limit_bytes_per_second: None,
         deadline: "2026-01-02T00:00:00Z".parse().unwrap(),
@@ -69,9 +75,10 @@ async fn restores_have_their_own_path_and_cancelling_is_a_delete() {
     let server = Scripted::start(vec![json(202, running()), json(202, running())]).await;
     let (client, agent) = (client(), endpoint(&server));
     client.status(&agent, OperationKind::Restore, "b-1").await.unwrap().unwrap();
-    client.cancel(&agent, OperationKind::Backup, "b-1").await.unwrap().unwrap();
+    let order = StopOrder { epoch: Some(3), unless_begun: true };
+    client.cancel(&agent, OperationKind::Backup, "b-1", order).await.unwrap().unwrap();
     assert!(server.requests()[0].starts_with("GET /v1/restores/b-1 "));
-    assert!(server.requests()[1].starts_with("DELETE /v1/backups/b-1 "));
+    assert!(server.requests()[1].starts_with("DELETE /v1/backups/b-1?epoch=3&unless_begun=true "));
 }
 
 #[tokio::test]
@@ -126,4 +133,40 @@ async fn a_silent_broken_or_absent_agent_is_unreachable_and_no_message_tells_its
     let server = Scripted::start(vec![]).await;
     let nobody = client().info(&endpoint(&server)).await;
     assert!(matches!(nobody, Err(AgentError::Unreachable { .. })));
+}
+
+fn page(id: &str, next: Option<&str>) -> Act {
+    json(
+        200,
+        value!({"next": next, "operations": [{"kind": "backup", "id": id, "epoch": 1, "state": "running",
+            "started_at": "2026-01-01T00:00:00Z"}]}),
+    )
+}
+
+#[tokio::test]
+async fn a_journal_is_read_to_its_end_page_by_page() {
+    let server = Scripted::start(vec![page("b-1", Some("backup-b-1")), page("b-2", None)]).await;
+    let journal = client().journal(&endpoint(&server)).await.unwrap().unwrap();
+    let ids: Vec<_> = journal.iter().map(|operation| operation.id.as_str()).collect();
+    assert_eq!(ids, ["b-1", "b-2"]);
+    let asked = server.requests();
+    assert!(asked[0].starts_with("GET /v1/operations HTTP") && asked[0].contains("authorization: Basic"));
+    assert!(asked[1].starts_with("GET /v1/operations?after=backup-b-1 HTTP"), "{}", asked[1]);
+}
+
+#[tokio::test]
+async fn an_agent_without_a_journal_is_no_error_and_a_hostile_one_is_no_journal() {
+    for status in [404, 405] {
+        let server = Scripted::start(vec![json(status, "<html>")]).await;
+        assert!(client().journal(&endpoint(&server)).await.unwrap().is_none(), "{status}");
+    }
+    for act in [json(200, "[]"), json(200, "{}"), json(500, "{}"), json(302, ""), Act::Flood, Act::Silence] {
+        let server = Scripted::start(vec![act]).await;
+        assert!(client().journal(&endpoint(&server)).await.is_err());
+    }
+    let broken_off = Scripted::start(vec![page("b-1", Some("backup-b-1")), json(404, "{}")]).await;
+    assert!(client().journal(&endpoint(&broken_off)).await.is_err(), "half a journal is none");
+    let endless = (0..60).map(|number| page(&format!("b-{number}"), Some(&format!("c-{number}")))).collect();
+    let endless = Scripted::start(endless).await;
+    assert!(client().journal(&endpoint(&endless)).await.is_err(), "it does not end");
 }

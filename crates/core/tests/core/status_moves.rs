@@ -67,6 +67,24 @@ fn a_backup_starts_as_queued_and_nothing_else() {
     }
 }
 
+#[test]
+fn only_an_adopted_backup_may_start_as_done() {
+    let database = Database::create().unwrap();
+    let instance = database.seed_instance("b", "i").unwrap();
+    for status in BackupStatus::ALL {
+        let inserted = database.execute(&format!(
+            "INSERT INTO backups (service_instance_id, backup_id, status, is_scheduled, encryption_key_id, store, object_prefix,
+                                  size, checksum, reason_code, marked_deleted_at, adopted_at)
+             VALUES ({}, '{status}', '{status}', false, {}, 's', 'p', 1, 'c', 'r', now(), now())",
+            instance.id,
+            instance.encryption_key_id,
+            status = status.as_str()
+        ));
+        let is_allowed = matches!(status, BackupStatus::Queued | BackupStatus::Done);
+        assert_eq!(inserted.is_ok(), is_allowed, "{status:?}");
+    }
+}
+
 pub(crate) fn insert_restore(
     database: &Database,
     target: &SeededInstance,

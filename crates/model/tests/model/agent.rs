@@ -2,6 +2,7 @@
 
 use backup_agent::Kind;
 use backup_agent::admission::{self, Admission, Cancellation, Floor};
+use backup_protocol::{NEVER_BEGUN, StopOrder};
 
 use crate::state::{Entry, Mode, Objects, Reply, Request, State, What, World};
 use crate::{Model, Variant};
@@ -14,20 +15,29 @@ pub(crate) fn handle(model: &Model, world: &mut World, request: &Request) -> Rep
     match request.what {
         What::Start { epoch } => start(model, world, operation, epoch),
         What::Status => status(world, operation),
-        What::Cancel => {
-            world.past.told[operation] = true;
-            let is_known = world.agent.journal[operation].is_some();
-            match admission::cancel(is_known, world.agent.running[operation]) {
-                Cancellation::Stop => world.agent.stopping[operation] = true,
-                Cancellation::Nothing => {}
-                Cancellation::Remember => {
-                    let entry = Entry { epoch: 0, state: State::Cancelled, error: None };
-                    world.agent.journal[operation] = Some(entry);
-                }
-            }
-            status(world, operation)
-        }
+        What::Stop { epoch, unless_begun } => stop(world, operation, epoch, unless_begun),
     }
+}
+
+fn stop(world: &mut World, operation: usize, epoch: i64, unless_begun: bool) -> Reply {
+    let known = world.agent.journal[operation].map(|entry| entry.epoch);
+    let order = StopOrder { epoch: Some(epoch), unless_begun };
+    match admission::cancel(known, world.agent.running[operation], order) {
+        Cancellation::Stale { .. } => return Reply::StaleEpoch,
+        Cancellation::Remember { epoch } => {
+            let entry = Entry { epoch, state: State::Cancelled, error: Some(NEVER_BEGUN) };
+            world.agent.journal[operation] = Some(entry);
+        }
+        Cancellation::Stop => {
+            world.agent.stopping[operation] = true;
+            world.past.told[operation] = true;
+        }
+        Cancellation::Nothing => {}
+    }
+    if let Some(entry) = &mut world.agent.journal[operation] {
+        entry.epoch = entry.epoch.max(epoch);
+    }
+    status(world, operation)
 }
 
 fn start(model: &Model, world: &mut World, operation: usize, epoch: i64) -> Reply {
@@ -38,14 +48,16 @@ fn start(model: &Model, world: &mut World, operation: usize, epoch: i64) -> Repl
     }
     let running: Vec<_> = (0..world.rows.len())
         .filter(|index| world.agent.running[*index])
-        .map(|index| (Kind::Backup, NAMES[index]))
+        .map(|index| (model.kind(index), NAMES[index]))
         .collect();
     let floor = Floor { is_closing: world.agent.mode == Mode::Closing, running: &running, limit: 1 };
-    let reply = match admission::admit(known, epoch, Kind::Backup, floor) {
+    let reply = match admission::admit(known, epoch, model.kind(operation), floor) {
         Admission::Begin => {
             world.agent.journal[operation] = Some(Entry { epoch, state: State::Running, error: None });
             world.agent.running[operation] = true;
-            world.agent.objects[operation] = Objects::Partial;
+            if model.kind(operation) == Kind::Backup {
+                world.agent.objects[operation] = Objects::Partial;
+            }
             world.past.begun[operation] += 1;
             Reply::Accepted
         }
@@ -80,7 +92,10 @@ pub(crate) fn end(world: &mut World, operation: usize, state: State, error: Opti
     }
     world.agent.running[operation] = false;
     world.agent.stopping[operation] = false;
-    world.agent.objects[operation] = if state == State::Done { Objects::Complete } else { Objects::None };
+    world.agent.objects[operation] = match (state, world.agent.objects[operation]) {
+        (State::Done, Objects::Partial) => Objects::Complete,
+        _ => Objects::None,
+    };
 }
 
 /// Stops what runs, as a terminated agent does, and begins nothing more.

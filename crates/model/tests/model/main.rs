@@ -9,16 +9,18 @@
 
 mod agent;
 mod explore;
+mod removal;
 mod state;
 mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use backup_agent::Kind;
 use stateright::Property;
 
 use crate::state::{
-    Agent, Budget, Deadline, Job, Jobs, Mode, Objects, Past, Reply, Row, State, Status, Verb, WORKERS, What,
-    Wish, World,
+    Agent, At, Budget, Deadline, Job, Jobs, Mode, Objects, Past, Reply, Row, State, Status, Verb, WORKERS,
+    What, Wish, World,
 };
 
 /// The world as it is built, or wrong in one respect.
@@ -38,7 +40,15 @@ enum Variant {
 struct Model {
     variant: Variant,
     operations: usize,
+    /// The second operation is a restore.
+    restores: bool,
     budget: Budget,
+}
+
+impl Model {
+    fn kind(&self, operation: usize) -> Kind {
+        if self.restores && operation == 1 { Kind::Restore } else { Kind::Backup }
+    }
 }
 
 /// What may happen next.
@@ -68,6 +78,7 @@ enum Action {
     RefuseConnection(usize),
     RejectBetween(usize),
     DeliverTwice(usize),
+    StoreAway(usize),
 }
 
 impl Action {
@@ -97,7 +108,8 @@ impl Action {
             | Self::ExpireUnderLiving(..)
             | Self::GiveUpCall(_)
             | Self::RejectBetween(_)
-            | Self::DeliverTwice(_) => false,
+            | Self::DeliverTwice(_)
+            | Self::StoreAway(_) => false,
         }
     }
 }
@@ -194,6 +206,9 @@ impl stateright::Model for Model {
             }
             if !worker::is_waiting(run) {
                 actions.push(Action::GoOn(worker));
+                if world.budget.outages > 0 && run.at == At::Verifying {
+                    actions.push(Action::StoreAway(worker));
+                }
             } else {
                 if world.budget.losses > 0 {
                     actions.push(Action::GiveUpCall(worker));
@@ -242,7 +257,9 @@ impl stateright::Model for Model {
             Property::always(REASON, |_, world: &World| !world.past.wrong_reason),
             Property::always(NEVER_BEGUN, |_, world: &World| {
                 world.rows.iter().zip(&world.past.begun).all(|(row, begun)| {
-                    !matches!(row.reason, Some("agent_unreachable" | "agent_rejected")) || *begun == 0
+                    let nowhere =
+                        ["agent_unreachable", "agent_rejected", "agent_lost_operation", "instance_deleted"];
+                    !row.reason.is_some_and(|reason| nowhere.contains(&reason)) || *begun == 0
                 })
             }),
             Property::always(TOLD, |_, world: &World| {
@@ -250,10 +267,11 @@ impl stateright::Model for Model {
                     row.status != Status::Failed || !world.agent.running[index] || world.past.told[index]
                 })
             }),
-            Property::always(DONE, |_, world: &World| {
+            Property::always(DONE, |model: &Self, world: &World| {
                 world.rows.iter().enumerate().all(|(index, row)| {
                     row.status != Status::Done
-                        || world.agent.objects[index] == Objects::Complete
+                        || (world.agent.objects[index] == Objects::Complete
+                            || model.kind(index) == Kind::Restore)
                             && world.agent.journal[index].is_some_and(|entry| entry.state == State::Done)
                 })
             }),
@@ -306,10 +324,9 @@ pub(crate) fn has_reason(world: &World, index: usize, reason: &str) -> bool {
     let agent_failed = world.agent.journal[index].is_some_and(|entry| entry.state == State::Failed);
     match reason {
         "store_error" | "agent_interrupted" => agent_failed,
-        "agent_lost_operation" => world.past.disowned[index],
+        "agent_lost_operation" => world.past.disowned[index] && world.past.begun[index] == 0,
         "timed_out" => row.deadline == Deadline::Passed,
-        // Or a worker told the agent to stop what the agent did not know, and was overtaken by a late request to start.
-        "cancelled" => row.wish != Wish::None || world.past.told[index] && world.past.disowned[index],
+        "cancelled" => row.wish != Wish::None,
         "agent_unreachable" | "agent_rejected" => world.past.begun[index] == 0,
         "instance_deleted" => world.is_instance_deleted && world.past.begun[index] == 0,
         _ => false,
@@ -331,10 +348,8 @@ impl Model {
             Action::DeliverTwice(index) => {
                 budget.duplicates -= 1;
                 let request = world.net.swap_remove(index);
-                // Assumed: of a request that was answered with 429 no copy arrives later. See `docs/lifecycle.md`.
-                if self.deliver(world, &request) != Reply::Busy {
-                    world.net.push(state::Request { caller: None, ..request });
-                }
+                let _ = self.deliver(world, &request);
+                world.net.push(state::Request { caller: None, ..request });
             }
             Action::Vanish(index) => drop(world.net.swap_remove(index)),
             Action::AgentDone(index) => agent::end(world, index, State::Done, None),
@@ -379,6 +394,10 @@ impl Model {
                 }
                 world.net.retain(|request| request.caller != Some(worker));
                 worker::hear(self, world, worker, Reply::Undelivered);
+            }
+            Action::StoreAway(worker) => {
+                budget.outages -= 1;
+                worker::store_away(self, world, worker);
             }
             Action::RejectBetween(worker) => {
                 budget.rejections -= 1;
@@ -434,7 +453,7 @@ fn each_epoch(world: &mut World, index: usize, see: &mut dyn FnMut(&mut i64)) {
         see(&mut entry.epoch);
     }
     for request in world.net.iter_mut().filter(|request| request.operation == index) {
-        if let What::Start { epoch } = &mut request.what {
+        if let What::Start { epoch } | What::Stop { epoch, .. } = &mut request.what {
             see(epoch);
         }
     }

@@ -134,6 +134,12 @@ pub(crate) struct Run {
 pub(crate) enum At {
     /// Waits for the answer; with the row as it was read.
     Asking { seen: Row },
+    /// About to ask the store whether it holds what the agent reports.
+    Verifying,
+    /// About to confirm the lease and to tell the agent never to begin what it does not know.
+    Forbidding { seen: Row },
+    /// Waits for the answer to that.
+    Forbidden { seen: Row },
     /// About to confirm the lease and to tell the agent to stop.
     Telling { reason: &'static str },
     /// Waits for the answer to the order to stop, which comes before a failure is recorded.
@@ -177,7 +183,7 @@ pub(crate) struct Request {
 pub(crate) enum What {
     Start { epoch: i64 },
     Status,
-    Cancel,
+    Stop { epoch: i64, unless_begun: bool },
 }
 
 /// What the caller hears.
@@ -278,6 +284,8 @@ pub(crate) struct Budget {
     pub(crate) wishes: u8,
     /// Deletions of the instance.
     pub(crate) deletions: u8,
+    /// Times at which the store cannot be asked.
+    pub(crate) outages: u8,
 }
 
 /// What the properties remember.

@@ -3,9 +3,12 @@
 
 use std::time::Duration;
 
+use backup_agent::Kind;
 use backup_core::domain::dispatch::{self, Conclusion, Facts, Room, StartAnswer, Step};
 use backup_core::domain::identifiers::ServiceInstanceId;
-use backup_core::domain::operation::{Answer, Operation, OperationKind, Verdict, judge};
+use backup_core::domain::operation::{
+    Answer, Circumstances, Operation, OperationKind, Verdict, after_forbidding, judge,
+};
 use backup_protocol::{OperationError, OperationStatus};
 use backup_queue::settle::Ruling;
 use backup_queue::{Backoff, JobError, Outcome};
@@ -80,7 +83,7 @@ fn enqueue(world: &mut World, index: usize, verb: Verb) {
     }
 }
 
-/// `is_blocked` of the operations' store; rows are in the order in which they were asked for.
+/// `is_blocked` of the operations' store; rows are in the order in which they were asked for, backups and restores alike.
 fn room(world: &World, index: usize) -> Room {
     let place = |i: usize| (!world.rows[i].may_be_at_agent, i);
     let is_blocked = world.rows.iter().enumerate().any(|(other, row)| match row.status {
@@ -219,7 +222,11 @@ fn look(world: &mut World, worker: usize, index: usize) -> At {
     if seen.status != Status::Running {
         return At::Settling(Next::Done);
     }
-    let what = if seen.wish == Wish::None { What::Status } else { What::Cancel };
+    let epoch = world.rows[index].epoch;
+    let what = match seen.wish {
+        Wish::None => What::Status,
+        Wish::Fresh | Wish::WaitedFor => What::Stop { epoch, unless_begun: false },
+    };
     send(world, worker, index, what);
     At::Asking { seen }
 }
@@ -234,10 +241,18 @@ pub(crate) fn hear(model: &Model, world: &mut World, worker: usize, reply: Reply
     run.at = match run.at.clone() {
         At::Asking { seen } => match run.verb {
             Verb::Start => conclude(&run, &seen, reply),
-            Verb::Check => decide(world, &run, &seen, reply),
+            Verb::Check => decide(model, world, &run, &seen, reply),
         },
+        At::Forbidden { seen } => {
+            let verdict = after_forbidding(&real(run.operation, &seen), heard(&seen, reply), around(world));
+            follow(model, world, &run, &seen, verdict)
+        }
         At::Stopping { reason } => At::Recording { record: Record::Failed(reason), next: Next::Done },
-        other @ (At::Telling { .. } | At::Recording { .. } | At::Settling(_)) => other,
+        other @ (At::Verifying
+        | At::Forbidding { .. }
+        | At::Telling { .. }
+        | At::Recording { .. }
+        | At::Settling(_)) => other,
     };
     world.workers[worker] = Some(run);
     hurry(model, world, worker);
@@ -250,11 +265,21 @@ pub(crate) fn hurry(model: &Model, world: &mut World, worker: usize) {
     match run.at {
         At::Settling(next @ (Next::Snooze | Next::Retry)) => settle(world, worker, &run, next),
         At::Settling(Next::Done) if !run.has_lease => world.workers[worker] = None,
-        At::Recording { .. } | At::Telling { .. } | At::Stopping { .. } if is_fenced_off(model, &run) => {
+        At::Recording { .. }
+        | At::Verifying
+        | At::Forbidding { .. }
+        | At::Forbidden { .. }
+        | At::Telling { .. }
+        | At::Stopping { .. }
+            if is_fenced_off(model, &run) =>
+        {
             leave(world, worker)
         }
         At::Asking { .. } if run.verb == Verb::Start && is_fenced_off(model, &run) => leave(world, worker),
         At::Asking { .. }
+        | At::Verifying
+        | At::Forbidding { .. }
+        | At::Forbidden { .. }
         | At::Telling { .. }
         | At::Stopping { .. }
         | At::Recording { .. }
@@ -280,7 +305,7 @@ fn settle(world: &mut World, worker: usize, run: &Run, next: Next) {
 
 /// Whether the worker waits for an answer.
 pub(crate) fn is_waiting(run: &Run) -> bool {
-    matches!(run.at, At::Asking { .. } | At::Stopping { .. })
+    matches!(run.at, At::Asking { .. } | At::Forbidden { .. } | At::Stopping { .. })
 }
 
 /// Writes what was decided, or says what becomes of the job.
@@ -289,19 +314,38 @@ pub(crate) fn go_on(model: &Model, world: &mut World, worker: usize) {
     match run.at {
         At::Recording { record, next } => {
             world.past.unfenced_write |= !run.has_lease;
-            run.at = At::Settling(if write(world, &run, record) { next } else { Next::Retry });
+            run.at = At::Settling(if write(world, &run, record) { next } else { Next::Snooze });
             world.workers[worker] = Some(run);
             hurry(model, world, worker);
         }
         At::Telling { reason } => {
             world.past.told[run.operation] = true;
-            send(world, worker, run.operation, What::Cancel);
+            let epoch = world.rows[run.operation].epoch;
+            send(world, worker, run.operation, What::Stop { epoch, unless_begun: false });
             run.at = At::Stopping { reason };
             world.workers[worker] = Some(run);
         }
+        At::Forbidding { seen } => {
+            let epoch = world.rows[run.operation].epoch;
+            send(world, worker, run.operation, What::Stop { epoch, unless_begun: true });
+            run.at = At::Forbidden { seen };
+            world.workers[worker] = Some(run);
+        }
+        At::Verifying => {
+            run.at = verified(world, run.operation);
+            world.workers[worker] = Some(run);
+        }
         At::Settling(next) => settle(world, worker, &run, next),
-        At::Asking { .. } | At::Stopping { .. } => {}
+        At::Asking { .. } | At::Forbidden { .. } | At::Stopping { .. } => {}
     }
+}
+
+/// The store cannot be asked at this moment.
+pub(crate) fn store_away(model: &Model, world: &mut World, worker: usize) {
+    if let Some(run) = &mut world.workers[worker] {
+        run.at = At::Settling(Next::Snooze);
+    }
+    hurry(model, world, worker);
 }
 
 fn conclude(run: &Run, seen: &Row, reply: Reply) -> At {
@@ -309,7 +353,7 @@ fn conclude(run: &Run, seen: &Row, reply: Reply) -> At {
         Reply::Accepted => StartAnswer::Accepted,
         Reply::Busy => StartAnswer::Busy { retry_after: None },
         Reply::OtherOperationRunning => StartAnswer::OtherOperationRunning,
-        Reply::StaleEpoch => StartAnswer::StaleEpoch,
+        Reply::StaleEpoch => StartAnswer::StaleEpoch { newest: None },
         Reply::Rejected => StartAnswer::Rejected(String::new()),
         Reply::Undelivered => StartAnswer::Undelivered(String::new()),
         Reply::Lost | Reply::Unknown | Reply::Status { .. } => StartAnswer::Lost(String::new()),
@@ -322,7 +366,7 @@ fn conclude(run: &Run, seen: &Row, reply: Reply) -> At {
         dispatch::Next::Retry => Next::Retry,
     };
     let record = match conclusion {
-        None => return At::Settling(next),
+        None | Some(Conclusion::CatchUp(_)) => return At::Settling(next),
         Some(Conclusion::Accepted | Conclusion::Unknown(_)) => Record::Watch,
         Some(Conclusion::NotDelivered { is_nowhere, .. }) => Record::NotDelivered { is_nowhere },
         Some(Conclusion::Failed(failure)) => Record::Failed(failure.reason.as_str()),
@@ -330,8 +374,12 @@ fn conclude(run: &Run, seen: &Row, reply: Reply) -> At {
     At::Recording { record, next }
 }
 
-fn decide(world: &World, run: &Run, seen: &Row, reply: Reply) -> At {
-    let answer = match reply {
+fn around(world: &World) -> Circumstances {
+    Circumstances { now: now(), cancel_wait: CANCEL_WAIT, is_instance_deleted: world.is_instance_deleted }
+}
+
+fn heard(seen: &Row, reply: Reply) -> Answer {
+    match reply {
         Reply::Status { state, error } => Answer::Status(OperationStatus {
             id: String::new(),
             epoch: seen.epoch,
@@ -348,21 +396,38 @@ fn decide(world: &World, run: &Run, seen: &Row, reply: Reply) -> At {
         }),
         Reply::Unknown => Answer::Unknown,
         _ => Answer::None(String::new()),
-    };
-    match judge(&real(run.operation, seen), answer, now(), CANCEL_WAIT) {
+    }
+}
+
+fn decide(model: &Model, world: &World, run: &Run, seen: &Row, reply: Reply) -> At {
+    let verdict = judge(&real(run.operation, seen), heard(seen, reply), around(world));
+    follow(model, world, run, seen, verdict)
+}
+
+fn follow(model: &Model, world: &World, run: &Run, seen: &Row, verdict: Verdict) -> At {
+    match verdict {
         Verdict::Wait(_) => At::Settling(Next::Snooze),
-        // The store is asked whether it holds what the agent reports.
-        Verdict::Complete(_) => match world.agent.objects[run.operation] {
-            Objects::Complete => At::Recording { record: Record::Done, next: Next::Done },
-            Objects::None | Objects::Partial => {
-                At::Recording { record: Record::Failed("artifact_incomplete"), next: Next::Done }
-            }
-        },
+        Verdict::Forbid => At::Forbidding { seen: seen.clone() },
+        Verdict::Complete(_) if model.kind(run.operation) == Kind::Restore => {
+            At::Recording { record: Record::Done, next: Next::Done }
+        }
+        // Between the answer and the look into the store much may happen; told apart only where it can go wrong.
+        Verdict::Complete(_) if world.budget.outages > 0 => At::Verifying,
+        Verdict::Complete(_) => verified(world, run.operation),
         Verdict::Fail { failure, tell_agent: false } => {
             At::Recording { record: Record::Failed(failure.reason.as_str()), next: Next::Done }
         }
         Verdict::Fail { failure, tell_agent: true } => At::Telling { reason: failure.reason.as_str() },
     }
+}
+
+/// The store is asked whether it holds what the agent reports.
+fn verified(world: &World, index: usize) -> At {
+    let record = match world.agent.objects[index] {
+        Objects::Complete => Record::Done,
+        Objects::None | Objects::Partial => Record::Failed("artifact_incomplete"),
+    };
+    At::Recording { record, next: Next::Done }
 }
 
 /// The second transaction; false when it was rolled back.

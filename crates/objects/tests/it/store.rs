@@ -124,3 +124,16 @@ async fn a_folder_that_holds_anything_cannot_be_claimed_or_deleted_by_its_would_
     store.delete_owned(&folder, "one").await.unwrap();
     assert_eq!(store.list("p/id").await.unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn folders_are_listed_without_what_is_in_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory);
+    for path in ["p/b/1/data.00001", "p/b/2/metadata.json", "p/a/1/x", "p/object", "q/c/1"] {
+        store.put_bytes(path, Bytes::from_static(b"x")).await.unwrap();
+    }
+    assert_eq!(store.folders("p").await.unwrap(), ["a", "b"]);
+    assert_eq!(store.folders("p/b").await.unwrap(), ["1", "2"]);
+    assert_eq!(store.folders("nowhere").await.unwrap(), Vec::<String>::new());
+    assert!(store.folders("../p").await.is_err());
+}

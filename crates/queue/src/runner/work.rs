@@ -45,6 +45,7 @@ impl Engine {
         let span = info_span!("job", job.id = job.id.0, job.kind, job.queue, job.attempt);
         let (lease, attempt, max_attempts) = (job.lease.clone(), job.attempt, job.max_attempts);
         let registry = Arc::clone(&self.registry);
+        let backoff = registry.backoff_of(&job.kind).unwrap_or(self.config.backoff);
         let started = Instant::now();
         let handler = async move { registry.run(job).await }.instrument(span.clone());
         let task = AbortOnDropHandle::new(tokio::spawn(handler));
@@ -55,7 +56,7 @@ impl Engine {
             Err(ended) => panicked(ended).map(|message| Err(JobError::retry(message))),
         };
         let ruling = match answer {
-            Some(answer) => Ruling::of(answer, attempt, max_attempts, &self.config.backoff),
+            Some(answer) => Ruling::of(answer, attempt, max_attempts, &backoff),
             // Aborted: by the heartbeat, which took it off the list, or by the shutdown, which did not.
             None if self.running().contains_key(&lease.job) => Ruling::HandedBack,
             None => return None,

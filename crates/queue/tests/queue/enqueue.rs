@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use backup_queue::promote::promote;
-use backup_queue::{Enqueued, Error, Outcome, enqueue, enqueue_many, run_now, settle};
+use backup_queue::{Backoff, Enqueued, Error, JobError, Outcome, enqueue, enqueue_many, run_now, settle};
 use diesel::Connection;
 
 use crate::support::*;
@@ -116,7 +116,53 @@ fn run_now_makes_a_waiting_job_due() {
     assert!(!run_now(conn, "another").unwrap());
     assert!(run_now(conn, "one").unwrap());
     assert_eq!(texts(&[take_letter(conn)]), ["later"]);
-    assert!(!run_now(conn, "one").unwrap(), "a running job has started already");
+}
+
+#[test]
+fn a_running_job_that_is_woken_runs_again_at_once() {
+    let database = Database::create();
+    let conn = &mut database.connection();
+    add(conn, &letter("busy").unique_key("one"));
+    let hour = || Duration::from_secs(3600);
+    let job = take_letter(conn);
+    assert!(run_now(conn, "one").unwrap());
+    settle::finish(conn, &job, Ok(Outcome::Snooze(hour())), &no_wait()).unwrap();
+    let job = take_letter(conn);
+    assert_eq!(job.attempt, 1);
+    let slow = Backoff { first: hour(), cap: hour(), factor: 2 };
+    assert!(run_now(conn, "one").unwrap());
+    settle::finish(conn, &job, Err(JobError::retry("no")), &slow).unwrap();
+    let job = take_letter(conn);
+    assert_eq!(job.attempt, 2, "a failed attempt still counts");
+    settle::finish(conn, &job, Ok(Outcome::Snooze(hour())), &no_wait()).unwrap();
+    assert_eq!(conn.number("select count(*) as value from jobs where state = 'scheduled'"), 1, "woken once");
+}
+
+#[test]
+fn a_wake_up_that_commits_while_the_end_of_a_run_is_written_is_not_missed() {
+    let database = Database::create();
+    let conn = &mut database.connection();
+    add(conn, &letter("busy").unique_key("one"));
+    let job = take_letter(conn);
+    let mut other = database.connection();
+    let ending = conn
+        .transaction(|conn| {
+            assert!(run_now(conn, "one")?);
+            let ending = std::thread::spawn(move || {
+                let answer = Ok(Outcome::Snooze(Duration::from_secs(3600)));
+                settle::finish(&mut other, &job, answer, &no_wait())
+            });
+            let waiting = "select count(*) as value from pg_stat_activity
+                           where datname = current_database() and wait_event_type = 'Lock'";
+            let mut look = database.connection();
+            while look.number(waiting) == 0 {
+                std::thread::yield_now();
+            }
+            Ok::<_, Error>(ending)
+        })
+        .unwrap();
+    ending.join().unwrap().unwrap();
+    assert_eq!(take_letter(conn).attempt, 1);
 }
 
 #[test]

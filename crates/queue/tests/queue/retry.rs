@@ -26,7 +26,7 @@ async fn a_failed_job_is_tried_again_after_its_back_off() {
                 if attempt < 3 { Err(JobError::retry(format!("no {attempt}"))) } else { Ok(Outcome::Done) }
             },
         );
-    let backoff = Backoff { first: Duration::from_secs(100), cap: Duration::from_secs(1000) };
+    let backoff = Backoff { first: Duration::from_secs(100), cap: Duration::from_secs(1000), factor: 2 };
     let runner = database.runner(registry, |config| config.backoff = backoff);
     for wait in [100, 200] {
         assert_eq!(runner.step().await.unwrap(), 1);

@@ -123,7 +123,7 @@ impl Look for PgConnection {
 }
 
 pub fn no_wait() -> Backoff {
-    Backoff { first: Duration::ZERO, cap: Duration::ZERO }
+    Backoff { first: Duration::ZERO, cap: Duration::ZERO, factor: 2 }
 }
 
 /// A job of kind `letter` in the queue `letters`.

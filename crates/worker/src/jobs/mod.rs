@@ -9,16 +9,23 @@ mod restore_watcher_job;
 mod update_instance_state_job;
 
 use std::future::Future;
+use std::time::Duration;
 
 use backup_core::{Error, Manager, jobs};
-use backup_queue::{ClaimedJob, JobError, Outcome, Registry};
+use backup_queue::{Backoff, ClaimedJob, JobError, Outcome, Registry};
 use serde::de::DeserializeOwned;
+
+/// Between attempts to reach an agent: the default of five attempts spans a quarter of an hour, in which an agent is
+/// restarted or its machine replaced; a higher number goes on every ten minutes.
+const DISPATCH_BACKOFF: Backoff =
+    Backoff { first: Duration::from_secs(10), cap: Duration::from_secs(600), factor: 4 };
 
 /// All handlers of the product.
 pub fn registry(manager: &Manager) -> Registry {
     let mut registry = Registry::new();
     register(&mut registry, manager, jobs::KIND_BACKUP_ALL, backup_all_job::run);
     register(&mut registry, manager, jobs::KIND_START_OPERATION, backup_agent_backups::run);
+    registry.backoff(jobs::KIND_START_OPERATION, DISPATCH_BACKOFF);
     register(&mut registry, manager, jobs::KIND_CHECK_OPERATION, check_operation);
     register(
         &mut registry,
@@ -28,6 +35,8 @@ pub fn registry(manager: &Manager) -> Registry {
     );
     register(&mut registry, manager, jobs::KIND_DELETE_BACKUPS, backup_deleter_job::run);
     register(&mut registry, manager, jobs::KIND_UPDATE_INSTANCE_STATE, update_instance_state_job::run);
+    register(&mut registry, manager, jobs::KIND_REBUILD_CATALOGUE, update_instance_state_job::rebuild);
+    register(&mut registry, manager, jobs::KIND_RECONCILE, update_instance_state_job::reconcile);
     registry
 }
 

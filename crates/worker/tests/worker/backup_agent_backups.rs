@@ -62,9 +62,14 @@ async fn an_unreachable_agent_is_tried_again_and_then_given_up() {
     let id = world.request(&guid).await;
     world.settle().await;
     assert_eq!(world.backup(&guid, id).await.status.as_str(), "queued");
-    for _ in 0..6 {
-        world.leap(Duration::from_secs(120)).await;
+    // 10 s, 40 s, 160 s and 600 s, less a quarter at most: an agent may be away for ten minutes.
+    for _ in 0..10 {
+        world.leap(Duration::from_secs(60)).await;
+        let backup = world.backup(&guid, id).await;
+        assert_eq!(backup.status.as_str(), "queued");
+        assert!(backup.msg.unwrap().starts_with("will be tried again"), "people can see it");
     }
+    world.leap(Duration::from_secs(240)).await;
     let backup = world.backup(&guid, id).await;
     assert_eq!(backup.status.as_str(), "failed");
     assert_eq!(backup.reason_code.as_deref(), Some("agent_unreachable"));
@@ -137,7 +142,7 @@ async fn rubbish_redirects_and_huge_answers_are_no_success() {
         let id = world.request(&guid).await;
         world.settle().await;
         for _ in 0..6 {
-            world.leap(Duration::from_secs(120)).await;
+            world.leap(Duration::from_secs(600)).await;
         }
         let backup = world.backup(&guid, id).await;
         assert_eq!(backup.status.as_str(), "failed", "{fault:?}");

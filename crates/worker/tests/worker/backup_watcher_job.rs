@@ -149,7 +149,7 @@ async fn a_cancellation_nobody_confirms_ends_as_such() {
     world.leap(Duration::from_secs(60)).await;
     let backup = world.backup(&guid, id).await;
     assert_eq!(backup.reason_code.as_deref(), Some("cancelled"));
-    assert!(backup.msg.unwrap().contains("could not confirm"));
+    assert!(backup.msg.unwrap().contains("could not be confirmed"));
     // What it left is removed once the agent is back and says that it has stopped.
     assert!(backup.has_remains);
     world.agent.up().unwrap();

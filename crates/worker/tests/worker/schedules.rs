@@ -16,6 +16,7 @@ async fn each_schedule_fires_its_queue_and_a_missed_run_fires_once() {
         full_backup_repeat: "30 1 * * *".into(),
         delete_backup_repeat: "0 1 * * *".into(),
         update_instance_state_repeat: "*/5 * * * *".into(),
+        reconcile_repeat: Some("0 4 * * *".into()),
         time_zone: "Europe/Berlin".into(),
     };
     declare_schedules(&mut world.database.connection().unwrap(), &schedules(&settings)).unwrap();

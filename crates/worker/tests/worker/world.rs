@@ -59,7 +59,7 @@ impl World {
         let manager = Manager::new(CoreDatabase::from_pool(database.pool().unwrap()), settings);
         let config = RunnerConfig {
             concurrency: 4,
-            backoff: Backoff { first: Duration::from_secs(1), cap: Duration::from_secs(60) },
+            backoff: Backoff { first: Duration::from_secs(1), cap: Duration::from_secs(60), factor: 2 },
             ..RunnerConfig::new("test", QUEUES)
         };
         let runner =

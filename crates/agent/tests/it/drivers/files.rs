@@ -146,6 +146,7 @@ fn forge(site: &Site, archive: &[u8]) -> OperationStatus {
         plain_size: 0,
         filter_plugins: vec!["zstd".to_owned(), "age".to_owned()],
         key_id: "key-1".to_owned(),
+        key_envelope: None,
         started_at: now,
         finished_at: now,
         driver: DriverInfo {

@@ -65,7 +65,7 @@ impl Client {
             "store": "main",
             "object_prefix": "prefix/guid",
             "instance": {"guid": "instance-guid", "data_service": "files"},
-            "encryption": {"scheme": "age", "key": KEY, "key_id": "key-1"},
+            "encryption": {"scheme": "age", "key": KEY, "key_id": "key-1", "key_envelope": "1.sealed.by-the-manager"},
             "compression": {"scheme": "zstd", "level": 3},
             "deadline": chrono::Utc::now() + chrono::TimeDelta::hours(1),
             "part_size_limit": 5_368_709_120_u64,

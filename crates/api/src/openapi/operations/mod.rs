@@ -2,6 +2,7 @@
 
 pub(crate) mod backup_agent;
 pub(crate) mod backups;
+pub(crate) mod catalogue;
 pub(crate) mod health;
 pub(crate) mod instances;
 pub(crate) mod restores;

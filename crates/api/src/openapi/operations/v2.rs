@@ -4,13 +4,17 @@ use actix_web::http::StatusCode;
 use backup_core::domain::audit::AuditAction;
 use backup_core::jobs::QUEUES;
 use backup_queue::overview::JobState;
+use serde_json::json;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{ContentBuilder, ResponseBuilder};
 
-use crate::handlers::v2::audit;
 use crate::handlers::v2::queues::jobs::{LARGEST_LIMIT, USUAL_LIMIT};
+use crate::handlers::v2::{audit, reconciliations};
 use crate::openapi::description::{Answer, Description, Tag};
-use crate::openapi::{headers, parameters};
+use crate::openapi::{body, headers, parameters};
 use crate::views::audit::AuditEventView;
 use crate::views::queue::{JobView, QueueView};
+use crate::views::reconciliation::{ReconciliationRequested, ReconciliationView};
 use crate::views::retention::RetentionView;
 use crate::word::Word;
 
@@ -80,4 +84,47 @@ pub(crate) fn retention() -> Description {
         .parameter(parameters::text("instance_id", "Only the backups of the instance with this GUID."))
         .answers(StatusCode::OK, Answer::list::<RetentionView>("The decisions."))
         .words([Word::NotFound])
+}
+
+pub(crate) fn request_reconciliation() -> Description {
+    let text = "Compares the database with the stores and with the journals of the agents, and reports every difference. Changes nothing, unless `repair` is asked for; and then nothing that could lose a whole backup. While one of the same kind is unfinished, that is the answer.";
+    let body = body::Fields::only()
+        .optional("repair", body::boolean("Remove the differences that can be removed without loss."))
+        .optional("deep", body::boolean("Read and hash all stored bytes."))
+        .optional("instance_id", body::guid("Only this instance."))
+        .named("ReconciliationRequest", json!({"repair": false, "deep": false}));
+    Description::new("requestReconciliation", TAG, "Compare the ledgers", text)
+        .body(body)
+        .answers(StatusCode::ACCEPTED, Answer::one::<ReconciliationRequested>("It was recorded."))
+        .words([Word::NotFound])
+}
+
+pub(crate) fn reconciliation() -> Description {
+    let text = "How a reconciliation stands, and a page of what it has found.";
+    with_page(Description::new("showReconciliation", TAG, "Show a reconciliation", text))
+}
+
+pub(crate) fn latest_reconciliation() -> Description {
+    let text = "The reconciliation that was asked for last, by a user or by the schedule.";
+    with_page(Description::new("showLatestReconciliation", TAG, "Show the latest reconciliation", text))
+}
+
+fn with_page(description: Description) -> Description {
+    let limit = reconciliations::LARGEST_LIMIT;
+    let usual = Some(reconciliations::USUAL_LIMIT);
+    description
+        .parameter(parameters::number("after", 0..=i64::MAX, None, "Findings behind this one: `next_after`."))
+        .parameter(parameters::number("limit", 1..=limit, usual, "At most so many findings."))
+        .answers(StatusCode::OK, Answer::one::<ReconciliationView>("The reconciliation."))
+        .words([Word::NotFound])
+}
+
+pub(crate) fn metrics() -> Description {
+    let text = "For Prometheus, which has to log in as an operator or auditor. From the database, at the moment of the request.";
+    let content = ContentBuilder::new()
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+        .example(Some(json!("# TYPE backup_manager_queue_workers gauge\nbackup_manager_queue_workers{queue=\"backup_all_job\"} 1\n")))
+        .build();
+    let response = ResponseBuilder::new().description("The metrics.").content("text/plain", content);
+    Description::new("metrics", TAG, "Metrics", text).answers(StatusCode::OK, Answer::other(response))
 }

@@ -1,6 +1,6 @@
 //! Judges an agent's successful answers: what is impossible is refused here, before any decision rests on it.
 
-use backup_protocol::{OperationState, OperationStatus, Refusal};
+use backup_protocol::{ListedOperation, OperationList, OperationState, OperationStatus, Refusal};
 use serde::de::DeserializeOwned;
 
 use super::AgentError;
@@ -30,6 +30,40 @@ pub(super) fn operation(id: &str, body: &[u8]) -> Result<OperationStatus, AgentE
         Some(detail) => Err(AgentError::protocol(detail)),
         None => Ok(status),
     }
+}
+
+/// Most operations on a page.
+const LARGEST_PAGE: usize = 1000;
+
+/// Parses and judges the page of a journal behind a cursor.
+pub(super) fn operations(after: Option<&str>, body: &[u8]) -> Result<OperationList, AgentError> {
+    let list: OperationList = parse(body)?;
+    if list.operations.len() > LARGEST_PAGE {
+        return Err(AgentError::protocol("a page of the journal has more operations than allowed"));
+    }
+    let is_cursor = |next: &str| (1..=300).contains(&next.len()) && Some(next) != after;
+    if list.next.as_deref().is_some_and(|next| !is_cursor(next) || list.operations.is_empty()) {
+        return Err(AgentError::protocol("the journal's next page is not one"));
+    }
+    match list.operations.iter().find_map(fault_of_listed) {
+        Some(detail) => Err(AgentError::protocol(detail)),
+        None => Ok(list),
+    }
+}
+
+fn fault_of_listed(operation: &ListedOperation) -> Option<String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-=+@/".contains(c);
+    let is_name = |name: &str| (1..=1000).contains(&name.len()) && name.chars().all(plain);
+    let objects = operation.objects.iter().flat_map(|objects| [&objects.store, &objects.object_prefix]);
+    if !is_name(&operation.id) || !objects.into_iter().all(|name| is_name(name)) {
+        return Some("the journal holds an impossible name".to_owned());
+    }
+    if operation.epoch < 0 {
+        return Some("the journal holds a negative epoch".to_owned());
+    }
+    let is_running = operation.state == OperationState::Running;
+    (is_running == operation.finished_at.is_some())
+        .then(|| "the journal contradicts itself about what has ended".to_owned())
 }
 
 fn fault(id: &str, status: &OperationStatus) -> Option<String> {
@@ -119,6 +153,30 @@ mod tests {
         status["state"] = json!("failed");
         status["error"] = json!({"code": "internal", "message": "a\u{0}b\nc"});
         assert_eq!(judge(&status).unwrap().error.unwrap().message, "a b c");
+    }
+
+    #[test]
+    fn impossible_journals_are_refused() {
+        let list = |change: fn(&mut Value)| {
+            let mut list = json!({"next": "backup-b-1", "operations": [{"kind": "backup", "id": "b-1", "epoch": 1,
+                "state": "running", "started_at": "2026-01-01T00:00:00Z", "of_tomorrow": true}]});
+            change(&mut list);
+            operations(Some("backup-a"), list.to_string().as_bytes())
+        };
+        assert!(list(|_| {}).is_ok());
+        let wrong: [fn(&mut Value); 8] = [
+            |list| list["operations"][0]["id"] = json!("b\u{1b}[2J"),
+            |list| list["operations"][0]["epoch"] = json!(-1),
+            |list| list["operations"][0]["state"] = json!("done"),
+            |list| list["operations"][0]["kind"] = json!("dream"),
+            |list| list["operations"][0]["objects"] = json!({"store": "", "object_prefix": "x"}),
+            |list| list["operations"] = json!([]),
+            |list| list["next"] = json!("backup-a"),
+            |list| list["next"] = json!(""),
+        ];
+        for (number, change) in wrong.into_iter().enumerate() {
+            assert!(list(change).is_err(), "{number}");
+        }
     }
 
     #[test]

@@ -49,6 +49,14 @@ impl AgentEndpoint {
         self.below(&["v1", "info"])
     }
 
+    pub(super) fn operations_url(&self, after: Option<&str>) -> Result<Url, AgentError> {
+        let mut url = self.below(&["v1", "operations"])?;
+        if let Some(after) = after {
+            url.query_pairs_mut().append_pair("after", after);
+        }
+        Ok(url)
+    }
+
     pub(super) fn operation_url(&self, kind: &str, id: &str) -> Result<Url, AgentError> {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if id.is_empty() || id.starts_with('.') || !id.chars().all(plain) {

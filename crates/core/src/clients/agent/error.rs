@@ -35,7 +35,10 @@ pub enum AgentError {
     },
     /// 409: it has seen a newer dispatch of this operation.
     #[error("the backup agent has seen a newer dispatch of this operation")]
-    StaleEpoch,
+    StaleEpoch {
+        /// The newest epoch it says it has seen; never believed without a bound.
+        newest: Option<i64>,
+    },
     /// Another 4xx: the same request will be refused again.
     #[error("the backup agent refused with status {status} ({code}): {description}")]
     Rejected {
@@ -74,7 +77,7 @@ impl AgentError {
             | Self::OtherOperationRunning { .. }
             | Self::Failed { .. }
             | Self::Protocol { .. } => true,
-            Self::StaleEpoch | Self::Rejected { .. } => false,
+            Self::StaleEpoch { .. } | Self::Rejected { .. } => false,
         }
     }
 
@@ -100,7 +103,7 @@ pub(super) fn refusal(status: StatusCode, retry_after: Option<Duration>, body: &
     let description =
         said.as_ref().map_or_else(|| "the answer gives no reason".to_owned(), |r| tame(&r.description));
     if status == StatusCode::CONFLICT && code == "StaleEpoch" {
-        return AgentError::StaleEpoch;
+        return AgentError::StaleEpoch { newest: said.and_then(|r| r.newest_epoch) };
     }
     if status == StatusCode::CONFLICT && code == "OperationRunning" {
         let id = said.and_then(|r| r.running_id).map_or_else(|| "unknown".to_owned(), |id| tame(&id));
@@ -136,9 +139,9 @@ mod tests {
 
     #[test]
     fn every_refusal_has_its_variant() {
-        let stale = r#"{"error":"StaleEpoch","description":"3 < 4"}"#;
+        let stale = r#"{"error":"StaleEpoch","description":"3 < 4","newest_epoch":4}"#;
         let running = r#"{"error":"OperationRunning","description":"…","running_id":"b-2"}"#;
-        assert!(matches!(of(409, stale), AgentError::StaleEpoch));
+        assert!(matches!(of(409, stale), AgentError::StaleEpoch { newest: Some(4) }));
         assert!(matches!(of(409, running), AgentError::OtherOperationRunning { id } if id == "b-2"));
         assert!(matches!(of(409, "{}"), AgentError::Rejected { status: 409, .. }));
         assert!(matches!(of(401, "<html>"), AgentError::Rejected { status: 401, .. }));

@@ -7,7 +7,7 @@ mod error;
 
 use std::time::Duration;
 
-use backup_protocol::{AgentInfo, OperationStatus, StartBackup, StartRestore};
+use backup_protocol::{AgentInfo, ListedOperation, OperationStatus, StartBackup, StartRestore, StopOrder};
 use reqwest::{Client, Method, StatusCode};
 use serde::Serialize;
 use url::Url;
@@ -18,6 +18,9 @@ pub use error::AgentError;
 pub use crate::domain::operation::OperationKind;
 
 use super::http::{self, BodyError, HttpLimits, HttpSetupError, TlsOptions};
+
+/// More than an agent of ours keeps.
+const MOST_PAGES: usize = 50;
 
 /// Speaks to all agents of one service broker's instances; cheap to clone.
 #[derive(Debug, Clone)]
@@ -80,17 +83,50 @@ impl AgentClient {
         kind: OperationKind,
         id: &str,
     ) -> Result<Option<OperationStatus>, AgentError> {
-        self.known(agent, Method::GET, kind, id).await
+        self.known(agent, Method::GET, agent.operation_url(segment(kind), id)?, id).await
     }
 
-    /// Asks the agent to cancel an operation and to remove what it left behind; none when it has never heard of it.
+    /// Asks the agent to cancel an operation and to remove what it left behind; none when it has never heard of it, and
+    /// does not remember the order.
     pub async fn cancel(
         &self,
         agent: &AgentEndpoint,
         kind: OperationKind,
         id: &str,
+        order: StopOrder,
     ) -> Result<Option<OperationStatus>, AgentError> {
-        self.known(agent, Method::DELETE, kind, id).await
+        let mut url = agent.operation_url(segment(kind), id)?;
+        if let Some(epoch) = order.epoch {
+            url.query_pairs_mut().append_pair("epoch", &epoch.to_string());
+        }
+        if order.unless_begun {
+            url.query_pairs_mut().append_pair("unless_begun", "true");
+        }
+        self.known(agent, Method::DELETE, url, id).await
+    }
+
+    /// Reads the agent's whole journal; none when the agent does not offer it.
+    ///
+    /// # Errors
+    /// A journal that contradicts itself, does not end, or cannot be read to its end is no journal.
+    pub async fn journal(&self, agent: &AgentEndpoint) -> Result<Option<Vec<ListedOperation>>, AgentError> {
+        let mut all = Vec::new();
+        let mut after: Option<String> = None;
+        for _ in 0..MOST_PAGES {
+            let url = agent.operations_url(after.as_deref())?;
+            let (status, body) = self.exchange(agent, Method::GET, url, None::<&()>).await?;
+            let page = match status {
+                StatusCode::OK => answer::operations(after.as_deref(), &body)?,
+                StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED if after.is_none() => return Ok(None),
+                other => return Err(error::refusal(other, None, &body)),
+            };
+            all.extend(page.operations);
+            if page.next.is_none() {
+                return Ok(Some(all));
+            }
+            after = page.next;
+        }
+        Err(AgentError::protocol("the journal does not end"))
     }
 
     async fn start(
@@ -112,10 +148,9 @@ impl AgentClient {
         &self,
         agent: &AgentEndpoint,
         method: Method,
-        kind: OperationKind,
+        url: Url,
         id: &str,
     ) -> Result<Option<OperationStatus>, AgentError> {
-        let url = agent.operation_url(segment(kind), id)?;
         let (status, body) = self.exchange(agent, method, url, None::<&()>).await?;
         match status {
             StatusCode::OK | StatusCode::ACCEPTED => answer::operation(id, &body).map(Some),

@@ -1,6 +1,7 @@
 //! A backup agent that keeps its operations in memory. What a new operation will come to is its [`Plan`]; what goes wrong
 //! on the way to the agent is an [`AgentFault`]. Objects it claims are really in the store, unless the plan is to lie.
 
+mod journal;
 mod objects;
 mod operations;
 mod plan;
@@ -9,6 +10,8 @@ mod routes;
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+
+use backup_protocol::ListedOperation;
 
 use super::answer::{Answer, Request};
 use super::server::{FakeServer, lock};
@@ -47,6 +50,8 @@ pub(super) struct State {
     start_faults: VecDeque<AgentFault>,
     status_faults: VecDeque<AgentFault>,
     cancel_faults: VecDeque<AgentFault>,
+    list_faults: VecDeque<AgentFault>,
+    lists_operations: bool,
 }
 
 impl FakeAgent {
@@ -64,6 +69,8 @@ impl FakeAgent {
             start_faults: VecDeque::new(),
             status_faults: VecDeque::new(),
             cancel_faults: VecDeque::new(),
+            list_faults: VecDeque::new(),
+            lists_operations: true,
         }));
         let shared = Arc::clone(&state);
         let server = FakeServer::start(move |request| lock(&shared).answer(request))?;
@@ -101,6 +108,21 @@ impl FakeAgent {
     /// The next `DELETE`s go wrong, one fault each.
     pub fn fail_cancel(&self, fault: AgentFault) {
         lock(&self.state).cancel_faults.push_back(fault);
+    }
+
+    /// The next questions for the journal go wrong, one fault each.
+    pub fn fail_list(&self, fault: AgentFault) {
+        lock(&self.state).list_faults.push_back(fault);
+    }
+
+    /// From now on it does not know `GET /v1/operations`, as an agent of another make may not.
+    pub fn without_journal(&self) {
+        lock(&self.state).lists_operations = false;
+    }
+
+    /// Changes an operation of the journal past the protocol.
+    pub fn doctor(&self, id: &str, change: impl FnOnce(&mut ListedOperation)) {
+        lock(&self.state).operations.doctor(id, change);
     }
 
     /// Every operation that was started, in that order.

@@ -76,6 +76,7 @@ fn metadata(id: &str, start: &StartBackup, size: u64, stored: &Stored) -> Metada
         plain_size: size * 3,
         filter_plugins: vec!["zstd".into(), "age".into()],
         key_id: start.encryption.key_id.clone(),
+        key_envelope: start.encryption.key_envelope.clone(),
         started_at: Utc::now(),
         finished_at: Utc::now(),
         driver: DriverInfo {

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use backup_protocol::{OperationError, OperationState, OperationStatus, StartBackup, StartRestore};
+use backup_protocol::{
+    ListedOperation, NEVER_BEGUN, OperationError, OperationState, OperationStatus, StartBackup, StartRestore,
+};
 use chrono::Utc;
 
 use super::objects::{self, Stored};
@@ -16,12 +18,14 @@ pub(super) enum Start {
 }
 
 #[derive(Debug)]
-struct Operation {
+pub(super) struct Operation {
     /// None: cancelled before it was ever started.
-    start: Option<Start>,
+    pub(super) start: Option<Start>,
     plan: Plan,
     asked: u32,
-    status: OperationStatus,
+    pub(super) status: OperationStatus,
+    /// What the journal says instead of the truth.
+    pub(super) listed_as: Option<ListedOperation>,
 }
 
 /// An operation as a test sees it.
@@ -45,7 +49,7 @@ pub struct OperationView {
 pub(super) struct Operations {
     pub(super) plan: Plan,
     store: PathBuf,
-    all: Vec<Operation>,
+    pub(super) all: Vec<Operation>,
 }
 
 impl Operations {
@@ -90,6 +94,7 @@ impl Operations {
             plan: self.plan.clone(),
             asked: 0,
             status: status.clone(),
+            listed_as: None,
         });
         status
     }
@@ -122,10 +127,18 @@ impl Operations {
     }
 
     /// Cancels what runs. What was never heard of is remembered as cancelled, so that a late start starts nothing.
-    pub(super) fn cancel(&mut self, id: &str) -> OperationStatus {
+    pub(super) fn cancel(&mut self, id: &str, epoch: i64) -> OperationStatus {
         if self.status(id).is_none() {
-            let status = self.fresh(id, 0);
-            self.all.push(Operation { start: None, plan: self.plan.clone(), asked: 0, status });
+            let mut status = self.fresh(id, epoch);
+            let message = "it was stopped before it had begun".to_owned();
+            status.error = Some(OperationError { code: NEVER_BEGUN.to_owned(), message });
+            self.all.push(Operation {
+                start: None,
+                plan: self.plan.clone(),
+                asked: 0,
+                status,
+                listed_as: None,
+            });
         }
         let known = self.all.iter_mut().find(|operation| operation.status.id == id);
         let operation = known.expect("it was just made sure of");

@@ -17,6 +17,7 @@ impl State {
         let fault = match (request.method.as_str(), segments.len()) {
             ("PUT", _) => self.start_faults.pop_front(),
             ("GET", 3) => self.status_faults.pop_front(),
+            ("GET", 2) if segments.ends_with(&["operations"]) => self.list_faults.pop_front(),
             ("DELETE", _) => self.cancel_faults.pop_front(),
             _ => None,
         };
@@ -35,6 +36,12 @@ impl State {
     fn proper(&mut self, request: &Request, segments: &[&str]) -> Answer {
         match (request.method.as_str(), segments) {
             ("GET", ["v1", "info"]) => Answer::Json(200, to_json(&self.info())),
+            ("GET", ["v1", "operations"]) if self.lists_operations => {
+                match self.operations.list(request.parameter("after"), request.parameter("limit")) {
+                    Ok(list) => Answer::Json(200, to_json(&list)),
+                    Err(what) => refuse(400, "BadRequest", what, None),
+                }
+            }
             ("PUT", ["v1", "backups", id]) => match serde_json::from_slice(&request.body) {
                 Ok(start) => self.start(id, Start::Backup(start)),
                 Err(error) => refuse(400, "BadRequest", &error.to_string(), None),
@@ -44,7 +51,7 @@ impl State {
                 Err(error) => refuse(400, "BadRequest", &error.to_string(), None),
             },
             ("GET", ["v1", "backups" | "restores", id]) => found(200, self.operations.ask(id)),
-            ("DELETE", ["v1", "backups" | "restores", id]) => found(200, Some(self.operations.cancel(id))),
+            ("DELETE", ["v1", "backups" | "restores", id]) => self.stop(id, request),
             _ => refuse(404, "NotFound", "no such path", None),
         }
     }
@@ -56,7 +63,7 @@ impl State {
         };
         if let Some(known) = self.operations.status(id) {
             if epoch < known.epoch {
-                return refuse(409, "StaleEpoch", "a newer dispatch was seen", None);
+                return stale(known.epoch);
             }
             self.operations.see_epoch(id, epoch);
             return found(200, self.operations.status(id).cloned());
@@ -65,6 +72,22 @@ impl State {
             return refuse(409, "OperationRunning", "one operation at a time", Some(running.to_owned()));
         }
         found(202, Some(self.operations.start(id, start)))
+    }
+
+    fn stop(&mut self, id: &str, request: &Request) -> Answer {
+        let epoch = request.parameter("epoch").and_then(|text| text.parse::<i64>().ok());
+        if let (Some(asked), Some(known)) = (epoch, self.operations.status(id).map(|known| known.epoch)) {
+            if asked < known {
+                return stale(known);
+            }
+            self.operations.see_epoch(id, asked);
+        }
+        if request.parameter("unless_begun").as_deref() == Some("true")
+            && let Some(known) = self.operations.status(id)
+        {
+            return found(200, Some(known.clone()));
+        }
+        found(200, Some(self.operations.cancel(id, epoch.unwrap_or(0))))
     }
 
     fn info(&self) -> AgentInfo {
@@ -88,8 +111,13 @@ fn found(status: u16, operation: Option<OperationStatus>) -> Answer {
 }
 
 fn refuse(status: u16, error: &str, description: &str, running_id: Option<String>) -> Answer {
-    let refusal = Refusal { error: error.to_owned(), description: description.to_owned(), running_id };
-    Answer::Json(status, to_json(&refusal))
+    let (error, description) = (error.to_owned(), description.to_owned());
+    Answer::Json(status, to_json(&Refusal { error, description, running_id, newest_epoch: None }))
+}
+
+fn stale(newest: i64) -> Answer {
+    let (error, description) = ("StaleEpoch".to_owned(), "a newer dispatch was seen".to_owned());
+    Answer::Json(409, to_json(&Refusal { error, description, running_id: None, newest_epoch: Some(newest) }))
 }
 
 fn altered(answer: Answer, field: &str, value: &str) -> Answer {
