@@ -20,7 +20,8 @@ pub(super) fn check(facts: &Facts) -> Vec<Violation> {
     for (path, folder) in &facts.folders {
         match rows.get(path) {
             None => found.push(Violation::new(CLEAN, format!("{path} has {:?} and no row", folder.names))),
-            Some(row) if !was_good(row) && !folder.names.is_empty() => {
+            // A failed one that is marked keeps its remains until it is removed.
+            Some(row) if row.status != "deleted" && !was_good(row) && !folder.names.is_empty() => {
                 let text = format!("{path} has {:?}, and backup {} is {}", folder.names, row.id, row.status);
                 found.push(Violation::new(CLEAN, text));
             }
@@ -44,7 +45,8 @@ fn was_good(row: &Row) -> bool {
 
 fn fault(row: &Row, folder: Option<&Folder>) -> Option<String> {
     if !was_good(row) {
-        return row.has_remains.then(|| "its remains have not been cleaned up".to_owned());
+        let is_left = row.status == "failed" && row.has_remains;
+        return is_left.then(|| "its remains have not been cleaned up".to_owned());
     }
     // A removal that has begun may have taken anything.
     if row.remove_at_once {

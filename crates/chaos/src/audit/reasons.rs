@@ -77,7 +77,11 @@ impl Failed<'_> {
         let road = || at_agent(&ROAD) || at_agent(&[Kind::KillAgent, Kind::PauseAgent]);
         match self.row.reason_code.as_deref().unwrap_or_default() {
             "agent_interrupted" => explained(at_agent(&[Kind::KillAgent]), "its agent was not killed"),
-            "cancelled" => explained(self.row.cancel_requested_at.is_some(), "nobody asked for it"),
+            // Told to stop at a deadline that had not passed by the clock as it is now.
+            "cancelled" => explained(
+                self.row.cancel_requested_at.is_some() || self.was_hit(&[Kind::ClockDatabase], None),
+                "nobody asked for it",
+            ),
             "store_error" => explained(self.was_hit(&[Kind::DiskFull], None), "the store had room"),
             "agent_unreachable" => explained(road(), "its agent could be reached all the time"),
             "agent_rejected" => explained(
