@@ -139,7 +139,8 @@ fn shape(kind: Kind, target: Target, number: usize, at_ms: u64, dice: &mut Dice)
         DiskFull => dice.between(3_000, 8_000),
         ClockDatabase => dice.between(2_000, 6_000),
         ClockWorker | ClockAgent => dice.between(3_000, 12_000),
-        _ => dice.between(1_500, 6_000),
+        // Long enough to be met by something.
+        _ => dice.between(3_000, 9_000),
     };
     let parameter = match kind {
         AgentDelay => Parameter::HeldBackMs(*dice.pick(&[700, 2_500, 12_000, 35_000]).unwrap_or(&700)),
