@@ -19,6 +19,8 @@ create table jobs (
     -- Grows with every claim; together with the id it names one lease.
     claim            integer not null default 0,
     run_at           timestamptz not null default now(),
+    -- When run_at was set; in the future: by a clock that was ahead and has gone back since.
+    put_off_at       timestamptz not null default now(),
     enqueued_at      timestamptz not null default now(),
     claimed_by       text,
     claimed_at       timestamptz,

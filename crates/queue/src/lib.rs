@@ -19,6 +19,7 @@ mod registry;
 pub mod rescue;
 mod runner;
 pub mod schedule;
+pub mod set_back;
 pub mod settle;
 mod sql;
 

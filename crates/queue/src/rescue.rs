@@ -1,13 +1,18 @@
 //! Taking jobs back from workers that stopped reporting. The job's own row says when that is; no other table is asked.
 
+use std::time::Duration;
+
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer, Text};
 
 use crate::settle::{Ruling, Verdict, settle};
 use crate::{Backoff, Error, JobError, JobId, Lease};
 
+/// So many attempts of a job may end with its worker before the next one waits.
+const AT_ONCE: i32 = 3;
+
 /// Rescues up to `limit` jobs whose lease has expired: the run counts as a failed attempt, and the job is tried again
-/// or, with its attempts exhausted, has failed. Returns how many were rescued.
+/// (at once, the first few times) or, with its attempts exhausted, has failed. Returns how many were rescued.
 /// Proven by `an_expired_lease_is_rescued_and_costs_an_attempt` and `a_rescued_job_without_attempts_left_has_failed`.
 ///
 /// # Errors
@@ -41,7 +46,11 @@ struct Expired {
 }
 
 impl Expired {
+    /// What died was the worker, seldom of this job: the first time it goes on at once, so that the lease is all that a
+    /// killed worker costs.
     fn verdict(self, backoff: &Backoff) -> Verdict {
+        let at_once = Backoff { first: Duration::ZERO, cap: Duration::ZERO, ..*backoff };
+        let backoff = if self.attempt <= AT_ONCE { &at_once } else { backoff };
         let error = JobError::retry(format!("lease expired: worker `{}` stopped reporting", self.claimed_by));
         Verdict {
             lease: Lease { job: JobId(self.id), claim: self.claim },

@@ -152,6 +152,7 @@ const STATEMENT: &str = "
         set state = case when held.wait > 0 then 'scheduled' else 'ready' end,
             run_at = case when held.outcome = 'handed back' then jobs.run_at
                           else held.finished_at + make_interval(secs => held.wait) end,
+            put_off_at = held.finished_at,
             attempt = jobs.attempt - case when held.is_free then 1 else 0 end,
             last_error = coalesce(held.message, jobs.last_error),
             claimed_by = null, claimed_at = null, lease_expires_at = null, is_woken = false

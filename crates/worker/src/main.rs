@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use backup_config::{LOG_ENV, Settings, WorkerGroup};
 use backup_core::store::{lost, migrations};
@@ -62,14 +62,10 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     let stop = shutdown::token().map_err(Failure::failed)?;
     let manager = Manager::new(settings.database(), settings.core()?);
-    let patience = settings.database.connect_timeout.get();
     tokio::select! {
-        started = migrations::run_at_start(&manager.database, patience) => {
-            started.map_err(at_start)?;
-        }
+        begun = begin(&manager, &settings) => begun.map_err(at_start)?,
         () = stop.cancelled() => return Ok(()),
     }
-    declare(&manager, &settings).await.map_err(at_start)?;
 
     let mut runners = JoinSet::new();
     for (number, group) in groups {
@@ -104,6 +100,21 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     sweep.await.map_err(Failure::failed)?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Brings the schema up to date and declares the schedules; a database that goes away in between is waited for as one
+/// that was not there from the start.
+async fn begin(manager: &Manager, settings: &Settings) -> Result<(), Error> {
+    let (since, patience) = (Instant::now(), settings.database.connect_timeout.get());
+    loop {
+        migrations::run_at_start(&manager.database, patience.saturating_sub(since.elapsed())).await?;
+        match declare(manager, settings).await {
+            Err(Error::DatabaseUnavailable(why)) if since.elapsed() < patience => {
+                tracing::warn!("waiting for the database: {why}");
+            }
+            declared => return declared,
+        }
+    }
 }
 
 /// The groups this process runs, with their numbers.

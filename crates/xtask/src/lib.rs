@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, reason = "a command for people talks to them")]
 
 pub mod bench;
+pub mod chaos;
 pub mod demo;
 pub mod prepare;
 pub mod run;

@@ -54,6 +54,17 @@ enum Command {
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Breaks a whole installation on purpose, and audits what became of its promises
+    ///
+    /// Builds the workspace and starts two APIs, eight worker processes, twenty agents and a PostgreSQL primary with its standby on
+    /// 127.0.0.1, loads them, injects seeded faults, and checks afterwards that nothing was lost, begun twice, left over or wrongly
+    /// deleted. `cargo xtask chaos --help` shows the options. As root on Debian for all sorts of faults.
+    #[command(disable_help_flag = true)]
+    Chaos {
+        /// Its options, for example: --seed 7 --faults 1000
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Checks what the build and the tests need, and installs it where that is possible
     Prepare,
 }
@@ -65,6 +76,7 @@ fn main() -> ExitCode {
         }
         Command::Test { filters } => test::main(&filters),
         Command::Bench { arguments } => xtask::bench::main(&arguments),
+        Command::Chaos { arguments } => xtask::chaos::main(&arguments),
         Command::Prepare => xtask::prepare::prepare(),
     };
     match result {

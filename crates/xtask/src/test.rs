@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use private_postgres::{Options, Server};
 
+use crate::chaos;
 use crate::prepare::prepare;
 use crate::run::{cargo, heading, is_there};
 use crate::schemathesis;
@@ -15,6 +16,9 @@ const SERVER_VARIABLE: &str = "BACKUP_TEST_POSTGRES_URL";
 
 /// Where the test that needs schemathesis finds it.
 const TOOL_VARIABLE: &str = "BACKUP_TEST_SCHEMATHESIS";
+
+/// Any would do; the same every time, so that a difference is one of the program.
+const CHAOS_SEED: &str = "4";
 
 /// How a step ended.
 struct Ended {
@@ -63,6 +67,9 @@ pub fn main(filters: &[String]) -> anyhow::Result<()> {
     // The programs that the end-to-end tests start.
     ended.push(step("build", None, || cargo(&["build", "--workspace"], &[])));
     ended.push(step("tests", None, || tests(filters, tool.as_deref())));
+    if filters.is_empty() {
+        ended.push(step("chaos", None, || chaos::run(&["--seed", CHAOS_SEED, "--faults", "60"])));
+    }
     summarise(&ended, begin.elapsed())
 }
 

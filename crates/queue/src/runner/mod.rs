@@ -3,6 +3,7 @@
 //! `engine.rs` holds what its tasks share, `work.rs` runs one job, `settler.rs` writes verdicts, `upkeep.rs` has the two
 //! timers, `health.rs` and `contact.rs` remember outages.
 
+mod clock;
 mod config;
 mod contact;
 mod engine;

@@ -9,13 +9,14 @@ use tokio::sync::Notify;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::clock::Clock;
 use super::contact::Contact;
 use super::engine::Engine;
 use crate::promote::promote;
 use crate::prune::prune;
 use crate::rescue::rescue;
 use crate::schedule::fire_due;
-use crate::{Error, Lease, heartbeat};
+use crate::{Error, Lease, heartbeat, set_back};
 
 /// Rows moved by one statement of the upkeep, and statements per turn.
 const BATCH: usize = 1000;
@@ -76,10 +77,17 @@ impl Engine {
         let patience = config.lease + REPORTING;
         let contact =
             Arc::new(Contact::new(config.poll_interval + config.lease / 3, patience, Instant::now()));
+        let clock = Arc::new(Clock::default());
         let mut pruned: Option<Instant> = None;
         while !stop.is_cancelled() {
             let contact = Arc::clone(&contact);
             let mut result = self.keep_up(Box::new(move || contact.may_rescue(Instant::now()))).await;
+            if let Ok(moved) = &mut result {
+                match self.mind_clock(Arc::clone(&clock)).await {
+                    Ok(recovered) => *moved += recovered,
+                    Err(error) => result = Err(error),
+                }
+            }
             if result.is_ok() && pruned.is_none_or(|at| at.elapsed() > PRUNE_INTERVAL) {
                 result = self.prune().await.map(|()| 0);
                 pruned = Some(Instant::now());
@@ -111,6 +119,27 @@ impl Engine {
             Ok(promoted? + rescued? + fired?)
         })
         .await
+    }
+
+    /// Sets right what was written while the database's clock was ahead, if it has gone back; returns how much that was.
+    async fn mind_clock(&self, clock: Arc<Clock>) -> Result<usize, Error> {
+        let lease = self.config.lease;
+        let recovered = self
+            .database(move |conn| {
+                let micros = set_back::database_micros(conn)?;
+                match clock.may_have_been_ahead(Instant::now(), micros) {
+                    true => set_back::recover(conn, lease),
+                    false => Ok(0),
+                }
+            })
+            .await?;
+        if recovered > 0 {
+            tracing::warn!(
+                recovered,
+                "the database's clock was ahead and has gone back; what waited for it is due"
+            );
+        }
+        Ok(recovered)
     }
 
     /// Lets old finished jobs go.

@@ -25,7 +25,7 @@ pub fn fire_due(conn: &mut PgConnection) -> Result<usize, Error> {
 }
 
 /// The database's clock.
-pub(super) fn database_now(conn: &mut PgConnection) -> Result<DateTime<Utc>, Error> {
+pub(crate) fn database_now(conn: &mut PgConnection) -> Result<DateTime<Utc>, Error> {
     #[derive(QueryableByName)]
     struct Clock {
         #[diesel(sql_type = Timestamptz)]

@@ -11,6 +11,7 @@ use crate::sql::seconds;
 use crate::{Error, NewJob};
 
 pub use cron::{check, next_after};
+pub(crate) use fire::database_now;
 pub use fire::fire_due;
 
 /// A job to be enqueued whenever a cron expression matches.
@@ -34,7 +35,7 @@ pub struct Schedule {
 /// [`Error::Schedule`] for an expression or time zone that cannot be read; [`Error::Database`] from a statement.
 pub fn declare_schedules(conn: &mut PgConnection, schedules: &[Schedule]) -> Result<(), Error> {
     conn.transaction(|conn| {
-        let now = fire::database_now(conn)?;
+        let now = database_now(conn)?;
         let mut sorted: Vec<&Schedule> = schedules.iter().collect();
         // Several workers start and declare at the same time; one order keeps them from deadlocking.
         sorted.sort_by_key(|schedule| &schedule.name);

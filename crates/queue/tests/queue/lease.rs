@@ -5,7 +5,7 @@ use std::time::Duration;
 use backup_queue::heartbeat::extend;
 use backup_queue::rescue::rescue;
 use backup_queue::settle::{Ruling, Verdict, finish, settle};
-use backup_queue::{Error, Outcome};
+use backup_queue::{Backoff, Error, Outcome};
 use diesel::Connection;
 
 use crate::support::*;
@@ -98,6 +98,22 @@ fn an_expired_lease_is_rescued_and_costs_an_attempt() {
     let error = conn.text("select error as value from job_attempts where outcome = 'retried'").unwrap();
     assert!(error.starts_with("lease expired") && error.contains("`tester`"), "{error}");
     assert_eq!(take_letter(conn).attempt, 2);
+}
+
+#[test]
+fn a_rescued_job_runs_again_at_once() {
+    let database = Database::create();
+    let conn = &mut database.connection();
+    let hour = Duration::from_secs(3600);
+    let slow = Backoff { first: hour, cap: hour, factor: 2 };
+    add(conn, &letter("a").max_attempts(9));
+    for attempt in 1..=4 {
+        assert_eq!(take_letter(conn).attempt, attempt);
+        conn.advance(AFTER_LEASE);
+        assert_eq!(rescue(conn, &slow, 10).unwrap(), 1);
+    }
+    let waiting = "select count(*) as value from jobs where state = 'scheduled'";
+    assert_eq!(conn.number(waiting), 1, "a job that outlives so many workers may be what kills them");
 }
 
 #[test]

@@ -22,5 +22,6 @@ mod prune;
 mod retry;
 mod runner;
 mod schedules;
+mod set_back;
 mod shutdown;
 mod support;

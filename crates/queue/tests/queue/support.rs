@@ -104,9 +104,11 @@ impl Look for PgConnection {
     fn advance(&mut self, by: Duration) {
         let columns = [
             ("jobs", "run_at"),
+            ("jobs", "put_off_at"),
             ("jobs", "claimed_at"),
             ("jobs", "lease_expires_at"),
             ("schedules", "next_run_at"),
+            ("schedules", "last_run_at"),
             ("finished_jobs", "finished_at"),
             ("job_attempts", "finished_at"),
             ("job_workers", "live_until"),
