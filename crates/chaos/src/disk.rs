@@ -1,12 +1,11 @@
 //! A small file system that can be full: where an installation's store is put when it shall run out of space.
 
-use std::fs::File;
-use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
+use nix::sys::statvfs::statvfs;
 use private_postgres::{OwnedDirectory, unmount_in};
 
 /// A file system in memory, mounted in a temporary directory; unmounted when dropped. What a killed owner left mounted is
@@ -14,6 +13,7 @@ use private_postgres::{OwnedDirectory, unmount_in};
 #[derive(Debug)]
 pub struct SmallDisk {
     path: PathBuf,
+    bytes: u64,
     // Last: removed when nothing is mounted in it.
     _directory: OwnedDirectory,
 }
@@ -27,9 +27,8 @@ impl SmallDisk {
         let directory = OwnedDirectory::create(&std::env::temp_dir(), "small-disk.")?;
         let path = directory.path().join("disk");
         std::fs::create_dir(&path)?;
-        let options = format!("size={bytes},mode=0755");
-        match mount(Some("tmpfs"), &path, Some("tmpfs"), MsFlags::MS_NODEV, Some(options.as_str())) {
-            Ok(()) => Ok(Some(Self { path, _directory: directory })),
+        match tmpfs(&path, MsFlags::empty(), &format!("size={bytes},mode=0755")) {
+            Ok(()) => Ok(Some(Self { path, bytes, _directory: directory })),
             Err(Errno::EPERM | Errno::EACCES) => Ok(None),
             Err(error) => Err(error).with_context(|| format!("nothing can be mounted on {}", path.display())),
         }
@@ -41,38 +40,34 @@ impl SmallDisk {
         &self.path
     }
 
-    /// Takes every block that is free, until [`SmallDisk::drain`]. Space that others free meanwhile is theirs to use.
+    /// Leaves no block free, until [`SmallDisk::drain`]: it shrinks to what is used, at once and whatever its size. Space that
+    /// others free meanwhile is theirs to use. (Of an empty one, a single block stays.)
     ///
     /// # Errors
-    /// When writing fails otherwise than by want of space.
+    /// When it cannot be shrunk.
     pub fn fill(&self) -> anyhow::Result<()> {
-        let mut ballast = File::options().create(true).append(true).open(self.ballast())?;
-        let mut size = 1 << 20;
-        let zeros = vec![0_u8; size];
-        while size > 0 {
-            match ballast.write(zeros.get(..size).unwrap_or_default()) {
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::StorageFull => size /= 2,
-                Err(error) => return Err(error).context("the disk cannot be filled"),
+        for _ in 0..100 {
+            let state = statvfs(&self.path)?;
+            let used = state.blocks().saturating_sub(state.blocks_free()).max(1);
+            match self.resize(used.saturating_mul(state.fragment_size())) {
+                // Somebody wrote since we looked.
+                Err(Errno::EINVAL) => {}
+                result => return result.context("the disk cannot be shrunk"),
             }
         }
-        Ok(())
+        bail!("the disk grows faster than it can be shrunk");
     }
 
-    /// Gives back what [`SmallDisk::fill`] took.
+    /// Makes it as large as it was.
     ///
     /// # Errors
-    /// When the ballast cannot be removed.
+    /// When that fails.
     pub fn drain(&self) -> anyhow::Result<()> {
-        match std::fs::remove_file(self.ballast()) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(error).context("the ballast stays"),
-            Ok(()) | Err(_) => Ok(()),
-        }
+        self.resize(self.bytes).context("the disk cannot grow again")
     }
 
-    /// Hidden, and in nobody's way: stores keep their objects in folders.
-    fn ballast(&self) -> PathBuf {
-        self.path.join(".ballast")
+    fn resize(&self, bytes: u64) -> Result<(), Errno> {
+        tmpfs(&self.path, MsFlags::MS_REMOUNT, &format!("size={bytes}"))
     }
 }
 
@@ -80,4 +75,8 @@ impl Drop for SmallDisk {
     fn drop(&mut self) {
         unmount_in(&self.path);
     }
+}
+
+fn tmpfs(path: &Path, flags: MsFlags, options: &str) -> Result<(), Errno> {
+    mount(Some("tmpfs"), path, Some("tmpfs"), flags | MsFlags::MS_NODEV, Some(options))
 }

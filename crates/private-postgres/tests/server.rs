@@ -66,15 +66,53 @@ fn a_failing_statement_is_an_error_with_the_server_s_words() {
 
 #[test]
 fn a_killed_owner_takes_the_server_along_and_the_next_one_sweeps_its_directory() {
+    let name = "a_killed_owner_takes_the_server_along_and_the_next_one_sweeps_its_directory";
     if std::env::var_os("OWNER").is_some() {
         let server = Server::start().unwrap();
-        println!("\nstarted {} {}", server.pid().unwrap(), server.socket_directory().display());
-        std::thread::sleep(Duration::from_secs(60));
-        return;
+        own_until_killed(&server);
     }
-    let name = "a_killed_owner_takes_the_server_along_and_the_next_one_sweeps_its_directory";
+    let (process, directory) = kill_the_owner(name);
+    let patience = Instant::now() + Duration::from_secs(10);
+    while std::fs::read_to_string(process.join("stat")).is_ok_and(|stat| !stat.contains(") Z ")) {
+        assert!(Instant::now() < patience, "the server outlived its owner");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let _next = Server::start().unwrap();
+    assert!(!directory.exists());
+}
+
+#[test]
+fn a_server_that_was_paused_when_its_owner_was_killed_is_swept_whole() {
+    let name = "a_server_that_was_paused_when_its_owner_was_killed_is_swept_whole";
+    if std::env::var_os("OWNER").is_some() {
+        let mut server = Server::start().unwrap();
+        server.pause().unwrap();
+        own_until_killed(&server);
+    }
+    let (_, directory) = kill_the_owner(name);
+    let _next = Server::start().unwrap();
+    assert!(!directory.exists());
+    let patience = Instant::now() + Duration::from_secs(10);
+    let works_there = |process: &std::fs::DirEntry| {
+        std::fs::read_link(process.path().join("cwd")).is_ok_and(|place| place.starts_with(&directory))
+    };
+    while std::fs::read_dir("/proc").unwrap().flatten().any(|process| works_there(&process)) {
+        assert!(Instant::now() < patience, "stopped processes are left");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// In the process that is to be killed: tells where the server is.
+fn own_until_killed(server: &Server) -> ! {
+    println!("\nstarted {} {}", server.pid().unwrap(), server.socket_directory().display());
+    std::thread::sleep(Duration::from_secs(60));
+    panic!("nobody killed the owner");
+}
+
+/// Runs the test of this name in a process of its own, kills that, and returns the server's `/proc` folder and directory.
+fn kill_the_owner(test: &str) -> (PathBuf, PathBuf) {
     let mut owner = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", name, "--nocapture"])
+        .args(["--exact", test, "--nocapture"])
         .env("OWNER", "1")
         .stdout(Stdio::piped())
         .spawn()
@@ -87,11 +125,5 @@ fn a_killed_owner_takes_the_server_along_and_the_next_one_sweeps_its_directory()
     assert!(process.exists() && directory.exists());
     owner.kill().unwrap();
     owner.wait().unwrap();
-    let patience = Instant::now() + Duration::from_secs(10);
-    while std::fs::read_to_string(process.join("stat")).is_ok_and(|stat| !stat.contains(") Z ")) {
-        assert!(Instant::now() < patience, "the server outlived its owner");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    let _next = Server::start().unwrap();
-    assert!(!directory.exists());
+    (process, directory)
 }
