@@ -4,8 +4,8 @@
 use backup_core::domain::audit::AuditAction;
 use backup_core::domain::backup::BackupStatus;
 use backup_core::domain::catalogue::{FindingOutcome, RebuildStatus};
-use backup_core::domain::reconciliation::Class;
 use backup_core::domain::deletion::RetentionAction;
+use backup_core::domain::reconciliation::Class;
 use backup_core::domain::restore::RestoreStatus;
 use backup_core::jobs::QUEUES;
 use backup_queue::overview::JobState;
