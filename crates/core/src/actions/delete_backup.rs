@@ -31,6 +31,10 @@ pub async fn delete_backup(
             // The deleter decides under this lock.
             let instance = service_instances::lock(conn, instance.id)?;
             let backup = backups::find(conn, instance.id, id)?.ok_or(Error::BackupNotFound(id))?;
+            // It has failed since it was looked at: its agent, which may still be writing, was not asked.
+            if backup.has_remains && !found.has_remains {
+                return Err(Error::BackupUnfinished(id));
+            }
             let permit = gate(conn, &settings.policy, &instance)?.ask(Cause::Client, id).map_err(refused)?;
             begin(conn, &owner, &permit)?;
             let subject = Some(format!("backup {id}"));

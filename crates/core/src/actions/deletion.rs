@@ -1,14 +1,14 @@
 //! The one way out for a backup: facts read under the instance's lock, the gate's word on them, and what it permits
-//! carried out step by step. Nothing else in the product deletes objects or rows of backups.
+//! carried out step by step. Nothing else in the manager deletes objects or rows of backups.
 
-use backup_objects::BackupFolder;
+use backup_objects::{BackupFolder, Store};
 use backup_queue::Lease;
 use diesel::PgConnection;
 
 use crate::domain::actor::Actor;
 use crate::domain::audit::AuditAction;
 use crate::domain::backup::Backup;
-use crate::domain::deletion::{DeletionRule, Gate, Permit, Step};
+use crate::domain::deletion::{DeletionRule, Gate, OrphanPermit, Permit, Step};
 use crate::domain::identifiers::ServiceInstanceGuid;
 use crate::domain::instance::ServiceInstance;
 use crate::manager::{Manager, Policy};
@@ -72,7 +72,13 @@ pub(super) async fn carry_out(
         .await
 }
 
-/// The only place that deletes objects.
+/// Removes the objects of a folder that no row names; there is nothing to write down about them but what the caller
+/// says in the audit trail.
+#[expect(clippy::disallowed_methods, reason = "the gate has permitted it")]
+pub(super) async fn remove_orphan(store: &Store, permit: &OrphanPermit) -> Result<()> {
+    Ok(store.delete_prefix(permit.folder()).await?)
+}
+
 #[expect(clippy::disallowed_methods, reason = "the gate has permitted it")]
 async fn remove_objects(manager: &Manager, backup: &Backup, permit: &Permit) -> Result<()> {
     if permit.step() == Step::Mark || permit.backup() != backup.id {

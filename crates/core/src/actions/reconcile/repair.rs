@@ -9,8 +9,10 @@ use super::within_lease;
 use crate::actions::adopt_backup::{Adoption, adopt, examine};
 use crate::actions::adopt_operations::adopt_operations;
 use crate::actions::agent_endpoint::agent_of;
+use crate::actions::deletion::remove_orphan;
 use crate::domain::actor::Actor;
 use crate::domain::audit::AuditAction;
+use crate::domain::deletion::{OrphanFacts, ask_for_orphan};
 use crate::domain::instance::ServiceInstance;
 use crate::domain::reconciliation::{Content, Finding, Grace, Place, Repair};
 use crate::jobs::{self, DeletionStep};
@@ -107,11 +109,16 @@ async fn remove_remains(manager: &Manager, lease: &Lease, place: &Place, grace: 
     let Some(folder) = folders.iter().find(|folder| folder.place == *place) else {
         return Ok("it is gone already".to_owned());
     };
-    if is_known || folder.content != Content::Partial || now - folder.newest_at <= grace.work {
-        return Ok("left alone: it has changed since it was looked at".to_owned());
-    }
+    let facts = OrphanFacts {
+        has_row: is_known,
+        is_partial: folder.content == Content::Partial,
+        newest_at: folder.newest_at,
+    };
     let path = format!("{}/{}", place.object_prefix, place.backup_id);
-    store.delete_prefix(&path).await?;
+    match ask_for_orphan(path, facts, grace.work, now) {
+        Ok(permit) => remove_orphan(store, &permit).await?,
+        Err(reason) => return Ok(format!("left alone: {reason}")),
+    }
     Ok("removed".to_owned())
 }
 

@@ -6,6 +6,7 @@ mod facts;
 #[cfg(test)]
 mod histories;
 mod newest;
+mod orphan;
 mod permit;
 mod reason;
 mod retention;
@@ -15,6 +16,7 @@ mod tests;
 use chrono::{DateTime, Utc};
 
 pub use facts::{DeletionFacts, DeletionRule};
+pub use orphan::{OrphanFacts, OrphanPermit, ask_for_orphan};
 pub use permit::{Permit, Refusal, Step};
 pub use reason::DeletionReason;
 
