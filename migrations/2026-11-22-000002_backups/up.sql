@@ -33,6 +33,8 @@ CREATE TABLE service_instances (
     exclude_from_auto_backup    boolean NOT NULL DEFAULT false,
     backup_type                 text,
     credentials_updated_by_user boolean NOT NULL DEFAULT false,
+    -- the end of the newest name a backup ever had: names are never given twice, whatever is removed and whatever the clock does
+    last_name_millis            bigint NOT NULL DEFAULT 0,
     last_done_at                timestamptz,
     last_skip_at                timestamptz,
     last_skip_reason            text,
@@ -307,6 +309,18 @@ BEGIN
     RETURN NEW;
 END $$;
 
+-- Agents answer for a name for ever: one that is given twice would be told of the first.
+CREATE FUNCTION remember_backup_name() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    millis bigint := substring(NEW.backup_id FROM '-([0-9]{1,15})$')::bigint;
+BEGIN
+    IF millis IS NOT NULL THEN
+        UPDATE service_instances SET last_name_millis = millis
+        WHERE id = NEW.service_instance_id AND last_name_millis < millis;
+    END IF;
+    RETURN NULL;
+END $$;
+
 CREATE FUNCTION check_backup_not_in_use() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF EXISTS (SELECT FROM restores WHERE backup_row_id = OLD.id AND status IN ('queued', 'running')) THEN
@@ -365,6 +379,7 @@ BEGIN
 END $$;
 
 CREATE TRIGGER backups_1_first_status BEFORE INSERT ON backups FOR EACH ROW EXECUTE FUNCTION check_first_status();
+CREATE TRIGGER backups_1_name AFTER INSERT ON backups FOR EACH ROW EXECUTE FUNCTION remember_backup_name();
 CREATE TRIGGER backups_2_status_move BEFORE UPDATE OF status ON backups FOR EACH ROW EXECUTE FUNCTION check_status_move();
 CREATE TRIGGER backups_3_not_in_use BEFORE UPDATE OF status ON backups FOR EACH ROW
     WHEN (NEW.status = 'deleted' AND OLD.status <> 'deleted') EXECUTE FUNCTION check_backup_not_in_use();

@@ -123,8 +123,8 @@ pub struct Row {
     pub dispatch_epoch: i64,
     /// When somebody asked to cancel it.
     pub cancel_requested_at: Option<String>,
-    /// Its objects go, whatever retention says later.
-    pub remove_at_once: bool,
+    /// Why its removal was begun, from when on it cannot be taken back.
+    pub removal_reason: Option<String>,
     /// With which key it was asked for.
     pub idempotency_key: Option<String>,
 }

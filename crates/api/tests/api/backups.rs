@@ -47,6 +47,27 @@ async fn a_requested_backup_is_recorded_with_its_job_and_shown() {
 }
 
 #[tokio::test]
+async fn no_name_is_given_twice_when_the_clock_went_back() {
+    let app = App::start().await;
+    app.instance("g-1");
+    let last = || app.database.value("SELECT last_name_millis FROM service_instances").unwrap().unwrap();
+    let mut names = Vec::new();
+    for _ in 0..3 {
+        let made = read(app.post("/instances/g-1/backups", json!({})).await, 201).await;
+        let shown = read(app.get(&format!("/instances/g-1/backups/{}", made["id"])).await, 200).await;
+        let name = shown["backup_id"].as_str().unwrap().to_owned();
+        assert!(name.ends_with(&format!("-{}", last())), "{name}");
+        names.push(last().parse::<i64>().unwrap());
+        // As if the clock had been a day ahead when it was named, and it had been removed since.
+        app.database.execute("SET session_replication_role = replica; DELETE FROM backups").unwrap();
+        app.database
+            .execute("UPDATE service_instances SET last_name_millis = last_name_millis + 86400000")
+            .unwrap();
+    }
+    assert_eq!([names[1] - names[0], names[2] - names[1]], [86_400_001; 2]);
+}
+
+#[tokio::test]
 async fn a_failed_removal_is_visible_and_its_reason_is_not() {
     let app = App::start().await;
     let backup = app.database.seed_backup(&app.instance("g-1"), "deleted", 1).unwrap();

@@ -49,7 +49,7 @@ fn fault(row: &Row, folder: Option<&Folder>) -> Option<String> {
         return is_left.then(|| "its remains have not been cleaned up".to_owned());
     }
     // A removal that has begun may have taken anything.
-    if row.remove_at_once {
+    if row.removal_reason.is_some() {
         return Some("its removal has begun and not ended".to_owned());
     }
     let Some(folder) = folder else { return Some("the store has nothing of it".to_owned()) };

@@ -51,7 +51,7 @@ impl<'a> Replay<'a> {
 
     fn moved(&mut self, transaction: i64, old: &Row, new: &Row) {
         let is_marked = old.status != "deleted" && new.status == "deleted";
-        let is_decided = !old.remove_at_once && new.remove_at_once;
+        let is_decided = old.removal_reason.is_none() && new.removal_reason.is_some();
         let by_client = self.said.contains(&(transaction, "delete_backup", new.id));
         let by_mark = self.said.contains(&(transaction, "mark_backup", new.id));
         if is_marked && !by_client && !by_mark {
@@ -82,7 +82,7 @@ impl<'a> Replay<'a> {
             let text = format!("backup {} was removed in transaction {transaction} without an event", old.id);
             self.found.push(Violation::new(SEEN, text));
         }
-        if !old.remove_at_once {
+        if old.removal_reason.is_none() {
             let text =
                 format!("backup {} was removed in transaction {transaction} before that was decided", old.id);
             self.found.push(Violation::new(SEEN, text));
@@ -154,7 +154,7 @@ mod tests {
         }
         let good = Row { id: 1, status: "done".into(), service_instance_id: 1, ..Row::default() };
         let marked = Row { status: "deleted".into(), ..good.clone() };
-        let chosen = Row { remove_at_once: true, ..marked.clone() };
+        let chosen = Row { removal_reason: Some("expired".into()), ..marked.clone() };
         facts.changes.push(sane::change(101, Some(good), Some(marked.clone())));
         facts.changes.push(sane::change(102, Some(marked), Some(chosen.clone())));
         facts.changes.push(sane::change(103, Some(chosen), None));
@@ -192,7 +192,7 @@ mod tests {
     fn a_removal_nobody_decided_is_found() {
         let mut facts = retention(3, ["mark_backup", "", "remove_backup"]);
         let last = facts.changes.last_mut().unwrap();
-        last.old.as_mut().unwrap().remove_at_once = false;
+        last.old.as_mut().unwrap().removal_reason = None;
         assert_eq!(check(&facts)[0].promise, SEEN);
     }
 }

@@ -33,7 +33,7 @@ END $$;
 CREATE TRIGGER zz_chaos_rows AFTER INSERT OR DELETE ON backups FOR EACH ROW EXECUTE FUNCTION chaos_note_change();
 CREATE TRIGGER zz_chaos_rows AFTER INSERT OR DELETE ON restores FOR EACH ROW EXECUTE FUNCTION chaos_note_change();
 CREATE TRIGGER zz_chaos_moves AFTER UPDATE ON backups FOR EACH ROW
-    WHEN (OLD.status IS DISTINCT FROM NEW.status OR OLD.remove_at_once IS DISTINCT FROM NEW.remove_at_once
+    WHEN (OLD.status IS DISTINCT FROM NEW.status OR OLD.removal_reason IS DISTINCT FROM NEW.removal_reason
           OR OLD.cancel_requested_at IS DISTINCT FROM NEW.cancel_requested_at
           OR OLD.dispatch_epoch IS DISTINCT FROM NEW.dispatch_epoch)
     EXECUTE FUNCTION chaos_note_change();

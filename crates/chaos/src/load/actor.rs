@@ -296,11 +296,13 @@ impl Actor {
         let Some(backup) = self.notes.pick_backup(&mut self.dice, |other| other == position) else { return };
         let Some(place) = self.place_of(&backup) else { return };
         self.notes.change(place, |request| request.delete_sent = true);
+        let mut refusals = 0;
         for _ in 0..20 {
             let path = self.path(&format!("backups/{}", backup.id));
             match self.client.call(Method::DELETE, &path, None).await {
-                // Restored at the moment, or the store refuses: another time.
-                Reply::Answer(400 | 409 | 423, _) | Reply::Doubt(_) => {}
+                // Restored at the moment, or the store refuses: a few times more.
+                Reply::Answer(400 | 409 | 423, _) if refusals < 3 => refusals += 1,
+                Reply::Doubt(_) => {}
                 Reply::Answer(..) => return,
             }
             if self.control.is_finishing() {

@@ -66,7 +66,7 @@ pub(super) fn new_backup(
     settings: &Settings,
     instance: &ServiceInstance,
 ) -> Result<backups::NewBackup> {
-    let precedents = backups::precedents(conn, instance.id, &instance.backup_guid)?;
+    let precedents = backups::precedents(conn, instance.id)?;
     let encryption_key = match precedents.current_key {
         Some(key) => key,
         None => {

@@ -169,34 +169,25 @@ pub fn insert_many(conn: &mut PgConnection, new: &[NewBackup]) -> Result<Vec<(Ba
 pub struct Precedents {
     /// The instance's current key; none before its first sight was completed.
     pub current_key: Option<EncryptionKeyId>,
-    /// Milliseconds since the epoch for the backup's name: the database's time, and always after the newest one's.
+    /// Milliseconds since the epoch for the backup's name: the database's time, and always after every name the instance's
+    /// backups ever had (`no_name_is_given_twice_when_the_clock_went_back`).
     pub name_millis: i64,
 }
 
 /// Reads in one statement what a new backup of this (locked) instance depends on.
-pub fn precedents(
-    conn: &mut PgConnection,
-    instance: ServiceInstanceId,
-    backup_guid: &str,
-) -> Result<Precedents> {
+pub fn precedents(conn: &mut PgConnection, instance: ServiceInstanceId) -> Result<Precedents> {
     let current_key = encryption_keys::table
         .filter(encryption_keys::service_instance_id.eq(instance.0).and(encryption_keys::is_current))
         .select(encryption_keys::id)
         .single_value();
-    let newest = backups::table
-        .filter(backups::service_instance_id.eq(instance.0))
-        .order(backups::id.desc())
-        .select(backups::backup_id)
-        .single_value();
     let now = diesel::dsl::now.into_sql::<Timestamptz>();
-    let (now, current_key, newest): (DateTime<Utc>, Option<i64>, Option<String>) =
-        diesel::select((now, current_key, newest)).get_result(conn)?;
-    let newest = newest
-        .and_then(|name| name.strip_prefix(backup_guid)?.strip_prefix('-')?.parse::<i64>().ok())
-        .unwrap_or_default();
+    let (now, current_key, last): (DateTime<Utc>, Option<i64>, i64) = service_instances::table
+        .find(instance.0)
+        .select((now, current_key, service_instances::last_name_millis))
+        .get_result(conn)?;
     Ok(Precedents {
         current_key: current_key.map(EncryptionKeyId),
-        name_millis: now.timestamp_millis().max(newest.saturating_add(1)),
+        name_millis: now.timestamp_millis().max(last.saturating_add(1)),
     })
 }
 

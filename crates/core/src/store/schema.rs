@@ -34,6 +34,7 @@ diesel::table! {
         exclude_from_auto_backup -> Bool,
         backup_type -> Nullable<Text>,
         credentials_updated_by_user -> Bool,
+        last_name_millis -> Int8,
         last_done_at -> Nullable<Timestamptz>,
         last_skip_at -> Nullable<Timestamptz>,
         last_skip_reason -> Nullable<Text>,

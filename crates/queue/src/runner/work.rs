@@ -2,25 +2,24 @@
 
 use std::any::Any;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::task::JoinError;
 use tokio_util::task::AbortOnDropHandle;
-use tracing::{Instrument, info_span};
+use tracing::{Instrument, Span, info_span};
 
 use super::engine::{Engine, Running};
 use super::settler::Settler;
 use crate::settle::{Ruling, Verdict};
-use crate::{ClaimedJob, Error, JobError, JobId};
+use crate::{ClaimedJob, Error, JobError};
 
 impl Engine {
     /// Runs a job to its end and waits until its verdict is written, however long the database is away.
     pub(super) async fn work(self: Arc<Self>, job: ClaimedJob, settler: Settler) {
         let id = job.id;
-        if let Some(verdict) = self.run(job).await
-            && !settler.settle(verdict).await
-        {
-            warn_of_loss(id);
+        if let Some(run) = self.run(job).await {
+            let is_held = settler.settle(run.verdict.clone()).await;
+            run.log(is_held);
         }
         self.running().remove(&id);
     }
@@ -28,20 +27,21 @@ impl Engine {
     /// Runs a job to its end and writes its verdict, or returns the database's error.
     pub(super) async fn work_once(self: Arc<Self>, job: ClaimedJob) -> Result<(), Error> {
         let id = job.id;
-        let verdict = self.run(job).await;
-        let settled = match verdict {
-            Some(verdict) => self.settle(vec![verdict]).await.map(|held| held.is_empty()),
-            None => Ok(false),
+        let run = self.run(job).await;
+        let settled = match &run {
+            Some(run) => self.settle(vec![run.verdict.clone()]).await,
+            None => Ok(Vec::new()),
         };
         self.running().remove(&id);
-        if settled? {
-            warn_of_loss(id);
+        let is_held = !settled?.is_empty();
+        if let Some(run) = run {
+            run.log(is_held);
         }
         Ok(())
     }
 
     /// Runs the handler. No verdict means that the lease was lost and somebody else decides.
-    async fn run(&self, job: ClaimedJob) -> Option<Verdict> {
+    async fn run(&self, job: ClaimedJob) -> Option<Run> {
         let span = info_span!("job", job.id = job.id.0, job.kind, job.queue, job.attempt);
         let (lease, attempt, max_attempts) = (job.lease.clone(), job.attempt, job.max_attempts);
         let registry = Arc::clone(&self.registry);
@@ -61,8 +61,30 @@ impl Engine {
             None if self.running().contains_key(&lease.job) => Ruling::HandedBack,
             None => return None,
         };
-        span.in_scope(|| log(&ruling, started));
-        Some(Verdict { lease, ruling })
+        Some(Run { verdict: Verdict { lease, ruling }, span, duration: started.elapsed() })
+    }
+}
+
+/// A handler that has ended.
+struct Run {
+    verdict: Verdict,
+    span: Span,
+    duration: Duration,
+}
+
+impl Run {
+    /// Says how it ended, once that is written. What a worker without the lease thinks of the job is no news: another
+    /// one goes on with it.
+    fn log(&self, is_held: bool) {
+        self.span.in_scope(|| match is_held {
+            true => log(&self.verdict.ruling, self.duration),
+            false => {
+                tracing::warn!(
+                    outcome = self.verdict.ruling.word(),
+                    "a job was no longer held under its lease when its end was to be written"
+                );
+            }
+        });
     }
 }
 
@@ -74,8 +96,8 @@ fn panicked(ended: JoinError) -> Option<String> {
     Some(format!("the handler panicked: {}", text.as_deref().unwrap_or("no message")))
 }
 
-fn log(ruling: &Ruling, started: Instant) {
-    let (outcome, duration_ms) = (ruling.word(), started.elapsed().as_millis());
+fn log(ruling: &Ruling, duration: Duration) {
+    let (outcome, duration_ms) = (ruling.word(), duration.as_millis());
     match ruling {
         Ruling::Failed(error) => tracing::error!(outcome, duration_ms, error, "a job failed for good"),
         Ruling::Retried(error, wait) => {
@@ -86,8 +108,4 @@ fn log(ruling: &Ruling, started: Instant) {
         // A job that looks every few seconds would fill the log.
         Ruling::Snoozed(_) => tracing::debug!(outcome, duration_ms, "ran a job"),
     }
-}
-
-fn warn_of_loss(id: JobId) {
-    tracing::warn!(job.id = id.0, "a job was no longer held under its lease when its end was to be written");
 }
