@@ -69,7 +69,7 @@ async fn an_unreachable_agent_is_tried_again_and_then_given_up() {
         assert_eq!(backup.status.as_str(), "queued");
         assert!(backup.msg.unwrap().starts_with("will be tried again"), "people can see it");
     }
-    world.leap(Duration::from_secs(240)).await;
+    world.leap(Duration::from_secs(400)).await;
     let backup = world.backup(&guid, id).await;
     assert_eq!(backup.status.as_str(), "failed");
     assert_eq!(backup.reason_code.as_deref(), Some("agent_unreachable"));
