@@ -26,7 +26,7 @@ struct Row {
     #[diesel(sql_type = Bool)]
     has_reason: bool,
     #[diesel(sql_type = Bool)]
-    remove_at_once: bool,
+    is_going: bool,
     #[diesel(sql_type = Bool)]
     has_remains: bool,
     #[diesel(sql_type = BigInt)]
@@ -40,7 +40,7 @@ struct Row {
 }
 
 const ROWS: &str = "
-    SELECT id, backup_id, store, object_prefix, status, reason_code IS NOT NULL AS has_reason, remove_at_once, has_remains,
+    SELECT id, backup_id, store, object_prefix, status, reason_code IS NOT NULL AS has_reason, removal_reason IS NOT NULL AS is_going, has_remains,
            size, checksum, coalesce(finished_at, started_at, triggered_at) AS since, removal_error
     FROM backups";
 
@@ -51,7 +51,7 @@ fn into_domain(row: Row) -> Option<BackupRow> {
         place: Place { store: row.store, object_prefix: row.object_prefix, backup_id: row.backup_id },
         status,
         was_done: status.was_done(row.has_reason),
-        is_going: row.remove_at_once && status == BackupStatus::Deleted,
+        is_going: row.is_going && status == BackupStatus::Deleted,
         has_remains: row.has_remains,
         size: u64::try_from(row.size).unwrap_or_default(),
         checksum: row.checksum,
