@@ -11,7 +11,8 @@ use crate::schedule::{database_now, next_after};
 use crate::sql::{CHANNEL, seconds};
 
 /// Makes due what was put off while the clock was ahead, shortens the leases that were given then to `lease` from now, and
-/// gives the schedules that fired then the next time from now. Returns how many jobs and schedules that were.
+/// gives the schedules that fired then the next time from now. Registrations of workers of then end like the leases: a
+/// worker that is alive renews its own. Returns how many jobs and schedules that were.
 ///
 /// A job that runs too early does no harm: it acts on what the database says now. A holder that is alive renews its lease
 /// as always. A schedule may fire once more for a time for which it fired while the clock was ahead.
@@ -41,6 +42,16 @@ pub fn recover(conn: &mut PgConnection, lease: Duration) -> Result<usize, Error>
              )
              update jobs set lease_expires_at = clock_timestamp() + make_interval(secs => $1)
              from far where jobs.id = far.id",
+        )
+        .bind::<Double, _>(seconds(lease))
+        .execute(conn)?;
+        diesel::sql_query(
+            "with far as materialized (
+                 select name from job_workers where live_until > clock_timestamp() + 2 * make_interval(secs => $1)
+                 for no key update skip locked
+             )
+             update job_workers set live_until = clock_timestamp() + make_interval(secs => $1)
+             from far where job_workers.name = far.name",
         )
         .bind::<Double, _>(seconds(lease))
         .execute(conn)?;

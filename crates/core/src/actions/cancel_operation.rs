@@ -52,13 +52,15 @@ async fn cancel(
             if !is_known {
                 return Err(not_found());
             }
+            // Jobs before the operation, as every handler locks them: in the other order, the two would wait for each
+            // other. A refusal below takes this back.
+            backup_queue::run_now(conn, &jobs::start_key(kind, id))?;
+            backup_queue::run_now(conn, &jobs::check_key(kind, id))?;
             let operation = operations::lock(conn, kind, id)?.ok_or_else(not_found)?;
             if !matches!(operation.status.as_str(), "queued" | "running") {
                 return Err(Error::NotCancellable(operation.status));
             }
             operations::update_cancel_requested(conn, kind, id)?;
-            backup_queue::run_now(conn, &jobs::start_key(kind, id))?;
-            backup_queue::run_now(conn, &jobs::check_key(kind, id))?;
             // The second wish changes nothing.
             if operation.cancel_requested_at.is_some() {
                 return Ok(());

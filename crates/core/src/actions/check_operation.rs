@@ -127,17 +127,23 @@ struct Watched {
 async fn look(manager: &Manager, lease: &Lease, kind: OperationKind, id: i64) -> Result<Option<Watched>> {
     let (settings, lease) = (manager.settings(), lease.clone());
     let cancel_wait = to_chrono(manager.policy().cancel_wait);
+    let timeout = to_chrono(manager.policy().operation_timeout);
     manager
         .database
         .transaction(move |conn| {
             lease.confirm(conn)?;
-            let Some(operation) = operations::lock(conn, kind, id)?.filter(|found| found.status == "running")
+            let Some(mut operation) =
+                operations::lock(conn, kind, id)?.filter(|found| found.status == "running")
             else {
                 return Ok(None);
             };
+            let now = store::now(conn)?;
+            if operation.adjust_to_clock(now, timeout) {
+                operations::update_times(conn, &operation)?;
+            }
             let instance = service_instances::get_by_id(conn, operation.instance)?;
             let is_instance_deleted = instance.deleted_at.is_some();
-            let around = Circumstances { now: store::now(conn)?, cancel_wait, is_instance_deleted };
+            let around = Circumstances { now, cancel_wait, is_instance_deleted };
             Ok(Some(Watched { operation, agent: agent_of(&settings, &instance), around }))
         })
         .await

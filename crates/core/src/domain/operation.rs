@@ -2,7 +2,7 @@
 //! what the agent's answer means. The decision is pure, so that a model checker and a test can walk through it.
 
 use backup_protocol::{NEVER_BEGUN, OperationState, OperationStatus};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Duration, Utc};
 
 use super::identifiers::ServiceInstanceId;
 use super::reason::ReasonCode;
@@ -53,6 +53,25 @@ pub struct Operation {
     pub msg: Option<String>,
     /// The instance's GUID, for the logs.
     pub guid: String,
+}
+
+impl Operation {
+    /// A clock of the database that was ahead and has gone back leaves times that do not come for days: a deadline further
+    /// away than `timeout`, a wish of the future. They become what they would be if they were written now; true when one was
+    /// such. The agent was told the old deadline, which does no harm: it is told to stop at the new one.
+    pub fn adjust_to_clock(&mut self, now: DateTime<Utc>, timeout: Duration) -> bool {
+        let latest = [now.checked_add_signed(timeout), Some(now)];
+        let mut is_changed = false;
+        for (time, latest) in [&mut self.deadline_at, &mut self.cancel_requested_at].into_iter().zip(latest) {
+            if let (Some(at), Some(latest)) = (time.as_mut(), latest)
+                && *at > latest
+            {
+                *at = latest;
+                is_changed = true;
+            }
+        }
+        is_changed
+    }
 }
 
 /// How an operation ended badly.
@@ -107,7 +126,7 @@ pub struct Circumstances {
     /// The database's clock.
     pub now: DateTime<Utc>,
     /// How long an agent may take to confirm a cancellation.
-    pub cancel_wait: chrono::Duration,
+    pub cancel_wait: Duration,
     /// The instance is gone.
     pub is_instance_deleted: bool,
 }
@@ -221,7 +240,7 @@ fn fail(reason: ReasonCode, msg: impl Into<String>, tell_agent: bool) -> Verdict
 #[cfg(test)]
 mod tests {
     use backup_protocol::OperationError;
-    use chrono::{Duration, TimeZone};
+    use chrono::TimeZone;
     use proptest::prelude::*;
 
     use super::*;
@@ -275,6 +294,26 @@ mod tests {
             Verdict::Fail { failure, .. } => Some(failure.reason),
             Verdict::Wait(_) | Verdict::Complete(_) | Verdict::Forbid => None,
         }
+    }
+
+    #[test]
+    fn times_that_a_clock_which_was_ahead_left_behind_become_those_of_now() {
+        let day = Duration::days(1);
+        let adjusted = |deadline, cancelled| {
+            let mut operation = operation(deadline, cancelled);
+            let is_changed = operation.adjust_to_clock(at(0), day);
+            assert!(!operation.adjust_to_clock(at(0), day) && !operation.adjust_to_clock(at(5), day));
+            (operation.deadline_at, operation.cancel_requested_at, is_changed)
+        };
+        let (now, latest, far) = (at(0), at(86_400), 10 * 86_400);
+        assert_eq!(adjusted(None, None), (None, None, false));
+        assert_eq!(adjusted(Some(86_400), Some(0)), (Some(latest), Some(now), false));
+        assert_eq!(adjusted(Some(-1), Some(-60)), (Some(at(-1)), Some(at(-60)), false));
+        assert_eq!(adjusted(Some(far), None), (Some(latest), None, true));
+        assert_eq!(adjusted(None, Some(far)), (None, Some(now), true));
+        assert_eq!(adjusted(Some(far), Some(far)), (Some(latest), Some(now), true));
+        let mut patient = operation(Some(far), None);
+        assert!(!patient.adjust_to_clock(now, Duration::MAX), "no time is too far away");
     }
 
     #[test]

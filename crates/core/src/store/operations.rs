@@ -81,7 +81,7 @@ pub fn lock(conn: &mut PgConnection, kind: OperationKind, id: i64) -> Result<Opt
 }
 
 /// Fixes the next epoch, and at the first dispatch the deadline, before the agent is called; from then on the agent
-/// may have the operation. Returns both.
+/// may have the operation. A later deadline than `deadline` was given by a clock that was ahead. Returns both.
 pub fn update_dispatch(
     conn: &mut PgConnection,
     kind: OperationKind,
@@ -96,7 +96,7 @@ pub fn update_dispatch(
         deadline_at: DateTime<Utc>,
     }
     let row: Dispatch = diesel::sql_query(format!(
-        "UPDATE {} SET dispatch_epoch = dispatch_epoch + 1, may_be_at_agent = true, deadline_at = coalesce(deadline_at, $2), updated_at = now()
+        "UPDATE {} SET dispatch_epoch = dispatch_epoch + 1, may_be_at_agent = true, deadline_at = least(deadline_at, $2), updated_at = now()
          WHERE id = $1 RETURNING dispatch_epoch, deadline_at",
         table(kind)
     ))
@@ -176,13 +176,27 @@ pub fn update_failed(
     expect_one(changed, id)
 }
 
-/// Records the wish to cancel; the first wish counts.
+/// Records the times of the operation as they are in `operation`.
+pub fn update_times(conn: &mut PgConnection, operation: &Operation) -> Result<()> {
+    let statement = format!(
+        "UPDATE {} SET deadline_at = $2, cancel_requested_at = $3, updated_at = now() WHERE id = $1",
+        table(operation.kind)
+    );
+    let changed = diesel::sql_query(statement)
+        .bind::<BigInt, _>(operation.row)
+        .bind::<Nullable<Timestamptz>, _>(operation.deadline_at)
+        .bind::<Nullable<Timestamptz>, _>(operation.cancel_requested_at)
+        .execute(conn)?;
+    expect_one(changed, operation.row)
+}
+
+/// Records the wish to cancel; the first wish counts, unless a clock that was ahead gave it a time that has not come.
 pub fn update_cancel_requested(conn: &mut PgConnection, kind: OperationKind, id: i64) -> Result<()> {
     execute_one(
         conn,
         id,
         &format!(
-            "UPDATE {} SET cancel_requested_at = coalesce(cancel_requested_at, now()), updated_at = now() WHERE id = $1",
+            "UPDATE {} SET cancel_requested_at = least(cancel_requested_at, now()), updated_at = now() WHERE id = $1",
             table(kind)
         ),
     )

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use backup_queue::heartbeat::register;
 use backup_queue::rescue::rescue;
 use backup_queue::set_back::recover;
 use backup_queue::settle::finish;
@@ -54,6 +55,28 @@ fn a_lease_from_the_future_is_cut_to_its_length() {
     assert_eq!(rescue(conn, &no_wait(), 10).unwrap(), 1);
     assert_eq!(take_letter(conn).id, job.id);
     assert_eq!(recover(conn, LEASE).unwrap(), 0, "leases of the present are left alone");
+}
+
+#[test]
+fn a_worker_that_died_in_the_future_does_not_count_as_alive_for_days() {
+    let database = Database::create();
+    let conn = &mut database.connection();
+    for name in ["dead", "alive"] {
+        register(conn, name, &["letters".into()], 1, LEASE).unwrap();
+    }
+    conn.batch_execute_all(&format!(
+        "update job_workers set live_until = live_until + {DAY} where name = 'dead'"
+    ));
+    let alive =
+        "select string_agg(name, ',' order by name) as value from job_workers where live_until > now()";
+    let until = "select live_until::text as value from job_workers where name = 'alive'";
+    let before = conn.text(until);
+    recover(conn, LEASE).unwrap();
+    assert_eq!(conn.text(until), before, "a registration of the present is left alone");
+    assert_eq!(conn.text(alive).as_deref(), Some("alive,dead"), "it has the time of a lease to report");
+    conn.advance(LEASE + Duration::from_secs(1));
+    register(conn, "alive", &["letters".into()], 1, LEASE).unwrap();
+    assert_eq!(conn.text(alive).as_deref(), Some("alive"));
 }
 
 #[test]

@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
+use backup_core::actions::cancel_operation::cancel_backup;
+use backup_core::actions::delete_backup::delete_backup;
 use backup_core::actions::undelete_backup::undelete_backup;
 use backup_core::domain::actor::Actor;
 use backup_core::domain::backup::Backup;
 use backup_core::domain::identifiers::ServiceInstanceGuid;
 use backup_core::jobs::{self, DeletionStep};
 use backup_core::{Error, Policy};
+use backup_testkit::{AgentFault, Answer, Plan};
+use serde_json::json;
 
 use crate::world::World;
 
@@ -121,4 +125,52 @@ async fn what_workers_remove_by_themselves_is_in_the_audit_trail_with_the_reason
         "{events:?}"
     );
     assert_eq!(events.len(), 5, "{events:?}");
+}
+
+/// A backup whose cancellation the agent, which is away, has not confirmed, and whose instance is deleted after that.
+/// Operations have an hour.
+async fn with_remains_of_a_deleted_instance() -> (World, ServiceInstanceGuid, Backup) {
+    let policy = Policy { operation_timeout: Duration::from_secs(3600), ..Policy::default() };
+    let mut world = World::with(1, policy);
+    let guid = world.instance("i-1").await;
+    world.agent.plan(Plan::running());
+    let id = world.request(&guid).await;
+    world.settle().await;
+    world.agent.down();
+    cancel_backup(&world.manager, &Actor::worker(), &guid, id).await.unwrap();
+    world.settle().await;
+    world.leap(Duration::from_secs(90)).await;
+    world.brokers[0].change(guid.as_str(), |resource| resource.deleted("2026-01-01T00:00:00Z"));
+    world.synchronise().await;
+    world.leap(Duration::from_secs(600)).await;
+    let backup = world.backup(&guid, id).await;
+    assert_eq!(backup.reason_code.as_deref(), Some("cancelled"));
+    assert!(backup.has_remains, "the agent may still be at work");
+    let refused = delete_backup(&world.manager, &Actor::worker(), &guid, id).await;
+    assert!(matches!(refused, Err(Error::Agent(_))), "{refused:?}");
+    (world, guid, backup)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_agent_of_a_deleted_instance_is_told_to_stop_before_remains_are_removed() {
+    let (mut world, guid, backup) = with_remains_of_a_deleted_instance().await;
+    world.agent.up().unwrap();
+    let still =
+        json!({"id": backup.backup_id, "epoch": 1, "state": "running", "started_at": "2026-01-01T00:00:00Z"});
+    world.agent.fail_cancel(AgentFault::Instead(Answer::Json(202, still)));
+    let refused = delete_backup(&world.manager, &Actor::worker(), &guid, backup.id).await;
+    assert!(matches!(refused, Err(Error::InstanceBusy)), "{refused:?}");
+    delete_backup(&world.manager, &Actor::worker(), &guid, backup.id).await.unwrap();
+    let told = world.agent.requests().into_iter().filter(|request| request.method == "DELETE").count();
+    assert_eq!(told, 2);
+    assert_eq!(statuses(&world), "");
+    assert!(!world.folder(&backup).exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_agent_of_a_deleted_instance_counts_as_gone_once_its_operations_would_be_overdue() {
+    let (world, guid, backup) = with_remains_of_a_deleted_instance().await;
+    world.leap(Duration::from_secs(3600)).await;
+    delete_backup(&world.manager, &Actor::worker(), &guid, backup.id).await.unwrap();
+    assert_eq!(statuses(&world), "");
 }

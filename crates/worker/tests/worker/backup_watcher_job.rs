@@ -175,3 +175,43 @@ async fn a_worker_that_lost_its_lease_writes_nothing() {
     assert!(matches!(outcome, Err(backup_core::Error::LeaseLost)), "{outcome:?}");
     assert_eq!(world.backup(&guid, id).await.status.as_str(), "running");
 }
+
+/// The database's clock was a month ahead when these times were written.
+fn write_ahead(world: &World, column: &str) {
+    let sql = format!("UPDATE backups SET {column} = {column} + interval '30 days'");
+    world.database.execute(&sql).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deadline_from_a_clock_that_was_ahead_passes_as_if_it_were_given_now() {
+    let world = World::new();
+    let (guid, id, _) = running(&world).await;
+    write_ahead(&world, "deadline_at");
+    world.pass(12).await;
+    assert_eq!(world.backup(&guid, id).await.status.as_str(), "running");
+    let cut =
+        "SELECT deadline_at BETWEEN now() + interval '23 hours' AND now() + interval '24 hours' FROM backups";
+    assert_eq!(world.value(cut), "true");
+    world.leap(Duration::from_secs(25 * 3600)).await;
+    assert_eq!(world.backup(&guid, id).await.reason_code.as_deref(), Some("timed_out"));
+    assert_eq!(world.value("SELECT count(*) FROM running_operations"), "0", "the instance is free again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wish_to_cancel_from_a_clock_that_was_ahead_counts_from_now() {
+    let mut world = World::new();
+    let (guid, id, _) = running(&world).await;
+    world.agent.down();
+    cancel_backup(&world.manager, &Actor::worker(), &guid, id).await.unwrap();
+    write_ahead(&world, "cancel_requested_at");
+    // A second wish is enough;
+    cancel_backup(&world.manager, &Actor::worker(), &guid, id).await.unwrap();
+    assert_eq!(world.value("SELECT cancel_requested_at <= now() FROM backups"), "true");
+    // nor is it needed.
+    write_ahead(&world, "cancel_requested_at");
+    world.settle().await;
+    assert_eq!(world.backup(&guid, id).await.status.as_str(), "running");
+    world.leap(Duration::from_secs(90)).await;
+    let backup = world.backup(&guid, id).await;
+    assert_eq!(backup.reason_code.as_deref(), Some("cancelled"), "{:?}", backup.msg);
+}

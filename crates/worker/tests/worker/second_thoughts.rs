@@ -10,7 +10,9 @@ use backup_core::domain::identifiers::{BackupId, ServiceInstanceGuid};
 use backup_core::domain::operation::OperationKind;
 use backup_core::queue::settle;
 use backup_core::queue::{Backoff, JobError};
+use backup_core::store::operations;
 use backup_testkit::{AgentFault, Answer, Plan};
+use diesel::connection::SimpleConnection;
 use serde_json::json;
 
 use crate::world::World;
@@ -271,4 +273,60 @@ async fn a_worker_that_lost_its_lease_tells_no_agent_to_stop() {
     assert!(matches!(outcome, Err(backup_core::Error::LeaseLost)), "{outcome:?}");
     assert_eq!(sent(&world, "DELETE"), 0);
     assert_eq!(world.backup(&guid, id).await.status.as_str(), "running");
+}
+
+/// Handlers lock their job, then the operation.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wish_to_cancel_and_the_handler_of_the_operation_do_not_wait_for_each_other() {
+    let world = World::new();
+    let guid = world.instance("i-1").await;
+    world.agent.plan(Plan::running());
+    let id = world.request(&guid).await;
+    world.settle().await;
+    world.database.execute("UPDATE jobs SET run_at = now()").unwrap();
+    let mut conn = world.database.connection().unwrap();
+    let job = world.claim_due(&mut conn);
+    conn.batch_execute("BEGIN").unwrap();
+    job.lease.confirm(&mut conn).unwrap();
+    let (manager, owner) = (world.manager.clone(), guid.clone());
+    let wish = tokio::spawn(async move { cancel_backup(&manager, &Actor::worker(), &owner, id).await });
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    while world.value(waiting) == "0" {
+        tokio::task::yield_now().await;
+    }
+    let operation = operations::lock(&mut conn, OperationKind::Backup, id.0).unwrap().unwrap();
+    assert_eq!(operation.cancel_requested_at, None, "the wish waits for the handler");
+    conn.batch_execute("COMMIT").unwrap();
+    wish.await.unwrap().unwrap();
+    assert_eq!(world.value("SELECT cancel_requested_at IS NOT NULL FROM backups"), "true");
+    assert_eq!(world.value("SELECT is_woken FROM jobs WHERE kind = 'check_operation'"), "true");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_wish_to_cancel_wakes_nothing() {
+    let world = World::new();
+    let guid = world.instance("i-1").await;
+    let done = world.done_backup(&guid).await;
+    world.enqueue(backup_core::jobs::check_operation(
+        OperationKind::Backup,
+        done.id.0,
+        Duration::from_secs(60),
+    ));
+    let refused = cancel_backup(&world.manager, &Actor::worker(), &guid, done.id).await;
+    assert!(matches!(refused, Err(backup_core::Error::NotCancellable(_))), "{refused:?}");
+    assert_eq!(world.value("SELECT state FROM jobs WHERE kind = 'check_operation'"), "scheduled");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deadline_from_a_clock_that_was_ahead_is_not_dispatched_again() {
+    let world = World::new();
+    let guid = world.instance("i-1").await;
+    world.agent.fail_start(AgentFault::Instead(busy()));
+    world.agent.fail_start(AgentFault::Instead(busy()));
+    world.request(&guid).await;
+    world.settle().await;
+    world.database.execute("UPDATE backups SET deadline_at = deadline_at + interval '30 days'").unwrap();
+    world.leap(Duration::from_secs(2 * 3600)).await;
+    assert_eq!(sent(&world, "PUT"), 2);
+    assert_eq!(world.value("SELECT deadline_at <= now() + interval '24 hours' FROM backups"), "true");
 }
