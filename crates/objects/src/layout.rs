@@ -13,7 +13,7 @@ pub struct InvalidName {
     rule: &'static str,
 }
 
-const OWNER_NAME: &str = "owner";
+pub(crate) const OWNER_NAME: &str = "owner";
 const LONGEST_PIECE: usize = 200;
 const PIECE_RULE: &str = "use 1 to 200 of the characters A-Z a-z 0-9 . _ - = + @, and not only dots";
 

@@ -16,7 +16,8 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 use crate::bounds::Bounds;
 use crate::config::StoreConfig;
 use crate::error::{StoreError, StoreErrorKind};
-use crate::layout::check_path;
+use crate::layout::{OWNER_NAME, check_path};
+use crate::metadata::METADATA_NAME;
 use crate::read::ObjectStream;
 use crate::upload::Upload;
 
@@ -204,13 +205,15 @@ impl Store {
         }
     }
 
-    /// Deletes everything below a folder, unfinished uploads included, and confirms with a listing that it is gone.
+    /// Deletes everything below a folder, unfinished uploads included, and confirms with a listing that it is gone. The
+    /// metadata goes first, so that half a backup is never taken for a whole one, and the owner last.
     ///
     /// # Errors
     /// [`StoreErrorKind::NotGone`] when something is still listed afterwards.
     pub async fn delete_prefix(&self, folder: &str) -> Result<(), StoreError> {
-        // In the order of the names: `owner` comes after all others.
-        for object in self.list(folder).await? {
+        let mut objects = self.list(folder).await?;
+        objects.sort_by_key(|object| turn(&object.path));
+        for object in objects {
             #[expect(clippy::disallowed_methods, reason = "the caller has been asked already")]
             self.delete(&object.path).await?;
         }
@@ -271,5 +274,14 @@ impl Store {
     /// Whether large objects are first written under another name and then put in place without overwriting.
     pub(crate) fn is_local(&self) -> bool {
         self.directory.is_some()
+    }
+}
+
+/// When an object goes, among those of a folder.
+fn turn(path: &str) -> u8 {
+    match path.rsplit('/').next() {
+        Some(METADATA_NAME) => 0,
+        Some(OWNER_NAME) => 2,
+        _ => 1,
     }
 }

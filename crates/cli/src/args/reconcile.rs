@@ -29,7 +29,7 @@ Without --repair nothing is changed. With it
   clean_up        gives what a failed backup has left to the deleter
   stop_operation  tells an agent to stop what the database does not know, or what has ended
   enqueue_jobs    gives unfinished operations without a job one
-A whole backup is never removed. Everything else is for a person to decide: see the proposal.
+A whole backup without a row is never removed. Everything else is for a person to decide: see the proposal.
 
 Agents and stores that cannot be asked are listed as not compared.
 

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use backup_objects::{BackupFolder, Metadata, Store, StoreErrorKind};
+use chrono::{DateTime, Utc};
 use diesel::PgConnection;
 
 use crate::domain::actor::Actor;
@@ -175,9 +176,15 @@ fn printable(text: &str) -> String {
 
 /// Makes the row of a backup that was examined, in the caller's transaction. What it stands on comes along: the instance
 /// (as one deleted now, if no broker names it), the key, the folder for its next backups, and what its owner had
-/// configured. A second adoption of the same backup finds the first.
-pub fn adopt(conn: &mut PgConnection, settings: &Settings, found: &StoredBackup) -> Result<Adoption> {
-    let instance = match instance_of(conn, settings, found)? {
+/// configured. A second adoption of the same backup finds the first. What a broker said before `since` is not believed: the
+/// database may be an older dump, and the instance one created after it.
+pub fn adopt(
+    conn: &mut PgConnection,
+    settings: &Settings,
+    found: &StoredBackup,
+    since: DateTime<Utc>,
+) -> Result<Adoption> {
+    let instance = match instance_of(conn, settings, found, since)? {
         Ok(instance) => instance,
         Err(obstacle) => return Ok(Adoption::Refused(obstacle.of(found.guid.as_str()))),
     };
@@ -201,7 +208,7 @@ pub fn adopt(conn: &mut PgConnection, settings: &Settings, found: &StoredBackup)
     adoptions::update_current_key(conn, instance.id, key, is_own, triggered_at)?;
     let now = store::now(conn)?;
     // The agent's clock is not trusted with the future.
-    let within = |at: chrono::DateTime<chrono::Utc>| at.max(triggered_at).min(now.max(triggered_at));
+    let within = |at: DateTime<Utc>| at.max(triggered_at).min(now.max(triggered_at));
     let row = adoptions::AdoptedBackup {
         instance: instance.id,
         backup_id: name,
@@ -234,6 +241,7 @@ fn instance_of(
     conn: &mut PgConnection,
     settings: &Settings,
     found: &StoredBackup,
+    since: DateTime<Utc>,
 ) -> Result<std::result::Result<ServiceInstance, Obstacle>> {
     let guid = &found.guid;
     match service_instances::get(conn, guid) {
@@ -251,7 +259,7 @@ fn instance_of(
     };
     // Before the instance, as the synchronisation does; while it is locked, no listing is written.
     let record = service_brokers::lock(conn, &broker.name)?;
-    if !record.is_synchronised() {
+    if !record.is_synchronised_since(since) {
         let detail = format!(
             "its instance is unknown, and the service broker {} could not be asked whether it exists",
             broker.name

@@ -1,10 +1,10 @@
-//! Finds unfinished operations that no job would move on, and gives them one: after a job was lost to a defect, to an
-//! operator's hand or to exhausted attempts, nothing stays `queued` or `running` for ever.
+//! Finds unfinished operations, reconciliations and rebuilds that no job would move on, and gives them one: after a job was
+//! lost to a defect, to an operator's hand or to exhausted attempts, nothing stays `queued` or `running` for ever.
 
 use std::time::Duration;
 
 use crate::manager::Manager;
-use crate::store::operations;
+use crate::store::{catalogue_rebuilds, operations, reconciliations};
 use crate::{Result, jobs};
 
 /// Rows per sweep; the next sweep takes the rest.
@@ -28,6 +28,12 @@ pub async fn adopt_operations(manager: &Manager) -> Result<usize> {
             }
             for found in operations::list_without_job(conn, "running", "check", LIMIT)? {
                 missing.push(jobs::check_operation(found.kind, found.id, Duration::ZERO));
+            }
+            for id in reconciliations::list_without_job(conn, LIMIT)? {
+                missing.push(jobs::reconcile(Some(id)));
+            }
+            for id in catalogue_rebuilds::list_without_job(conn, LIMIT)? {
+                missing.push(jobs::rebuild_catalogue(id));
             }
             Ok(backup_queue::enqueue_many(conn, &missing)?)
         })

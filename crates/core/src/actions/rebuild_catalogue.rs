@@ -6,11 +6,12 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use backup_queue::{ClaimedJob, Lease, Outcome};
+use chrono::{DateTime, Utc};
 use diesel::{Connection, PgConnection};
 
 use super::adopt_backup::{Adoption, StoredBackup, adopt, examine};
 use super::request_backup::STORE_PREFIX;
-use super::synchronise_instances::synchronise_broker;
+use super::synchronise_instances::synchronise_now;
 use crate::domain::catalogue::{FindingOutcome, Obstacle, Rebuild, RebuildStatus};
 use crate::domain::identifiers::RebuildId;
 use crate::manager::{Manager, Settings};
@@ -20,8 +21,10 @@ use crate::{Error, Result};
 
 /// So long it works at a time; then other jobs of the queue have their turn.
 const SLICE: Duration = Duration::from_secs(20);
-/// A store that fails at one backup is asked again so many times before the rest goes on without it.
-const TRIES: i32 = 3;
+/// A store that fails at one backup is asked so many times before the rest goes on without it.
+const TRIES: u32 = 3;
+/// Between two tries.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Works on a rebuild until it is done or somebody else shall have a turn.
 pub async fn rebuild_catalogue(manager: &Manager, job: &ClaimedJob, id: RebuildId) -> Result<Outcome> {
@@ -80,18 +83,9 @@ async fn advance(manager: &Manager, job: &ClaimedJob, id: RebuildId) -> Result<O
     Ok(Outcome::Done)
 }
 
-/// Asks the brokers first: what they name is alive, and only what they do not is taken for deleted. One that cannot be
-/// asked is remembered as such with the broker, and holds up nobody else's instances.
+/// Asks the brokers first: what they name is alive, and only what they do not is taken for deleted.
 async fn begin(manager: &Manager, job: &ClaimedJob, id: RebuildId, stores: &[String]) -> Result<()> {
-    for broker in manager.brokers() {
-        match synchronise_broker(manager, job, &broker.name).await {
-            Err(error @ (Error::LeaseLost | Error::DatabaseUnavailable(_))) => return Err(error),
-            Err(error) => {
-                tracing::warn!(service_broker = broker.name, "could not be asked: {}", error.chain());
-            }
-            Ok(_) => {}
-        }
-    }
+    synchronise_now(manager, job).await?;
     let mut total = 0_usize;
     for store in stores {
         total = total.saturating_add(manager.store(store)?.folders(STORE_PREFIX).await?.len());
@@ -115,17 +109,18 @@ async fn look_through(
         Ok(_) => opened.folders(&prefix).await?,
         Err(_) => Vec::new(),
     };
-    let (id, asked) = (rebuild.id, names.clone());
+    let (id, asked, of_store) = (rebuild.id, names.clone(), store.to_owned());
+    let paths: Vec<String> = names.iter().map(|name| format!("{prefix}/{name}")).collect();
     // Before the folders are looked at, see `examine`.
     let (known, own) = within_lease(manager, &job.lease, move |conn| {
-        let own = catalogue_rebuilds::count_adopted(conn, id, &asked)?;
+        let own = catalogue_rebuilds::count_adopted(conn, id, &of_store, &paths)?;
         Ok((adoptions::list_known(conn, &asked)?, own))
     })
     .await?;
     let known: HashSet<String> = known.into_iter().collect();
     let mut found = Vec::new();
     for name in names.iter().filter(|name| !known.contains(*name)) {
-        match examine_patiently(manager, job, store, &prefix, name).await? {
+        match examine_patiently(manager, store, &prefix, name).await? {
             Ok(backup) => found.push(backup),
             Err(obstacle) => {
                 report(manager, job, rebuild.id, finding(store, &prefix, name, obstacle)).await?
@@ -147,28 +142,40 @@ async fn look_through(
     .await
 }
 
-/// A store that goes on failing at one backup must not keep the others from coming back.
+/// A store that goes on failing at one backup, and answers otherwise, must not keep the others from coming back.
 async fn examine_patiently(
     manager: &Manager,
-    job: &ClaimedJob,
     store: &str,
     prefix: &str,
     name: &str,
 ) -> Result<std::result::Result<StoredBackup, Obstacle>> {
-    match examine(manager, store, prefix, name).await {
-        Err(Error::Objects(error)) if job.attempt >= TRIES || !error.is_retryable() => {
-            Ok(Err(Obstacle::new(FindingOutcome::Unreadable, error.to_string())))
+    let mut tries = 1;
+    let error = loop {
+        match examine(manager, store, prefix, name).await {
+            Err(Error::Objects(error)) if error.is_retryable() && tries < TRIES => {
+                tries = tries.saturating_add(1);
+                tokio::time::sleep(PAUSE).await;
+            }
+            Err(Error::Objects(error)) => break error,
+            outcome => return outcome,
         }
-        outcome => outcome,
-    }
+    };
+    // One that does not list its folders either is waited for by trying the job again.
+    manager.store(store)?.folders(prefix).await?;
+    Ok(Err(Obstacle::new(FindingOutcome::Unreadable, error.to_string())))
 }
 
 /// Adopts a backup, or in a dry run does so and takes it back.
 async fn settle(manager: &Manager, job: &ClaimedJob, rebuild: &Rebuild, backup: StoredBackup) -> Result<()> {
     let (settings, id, is_dry_run) = (manager.settings(), rebuild.id, rebuild.is_dry_run);
+    // The brokers were asked when it began.
+    let since = rebuild.requested_at;
     within_lease(manager, &job.lease, move |conn| {
-        let adoption =
-            if is_dry_run { rehearse(conn, &settings, &backup)? } else { adopt(conn, &settings, &backup)? };
+        let adoption = if is_dry_run {
+            rehearse(conn, &settings, &backup, since)?
+        } else {
+            adopt(conn, &settings, &backup, since)?
+        };
         let name = &backup.metadata.backup_id;
         let new = match adoption {
             // Somebody else has adopted it at this moment.
@@ -188,10 +195,15 @@ async fn settle(manager: &Manager, job: &ClaimedJob, rebuild: &Rebuild, backup: 
     .await
 }
 
-fn rehearse(conn: &mut PgConnection, settings: &Settings, backup: &StoredBackup) -> Result<Adoption> {
+fn rehearse(
+    conn: &mut PgConnection,
+    settings: &Settings,
+    backup: &StoredBackup,
+    since: DateTime<Utc>,
+) -> Result<Adoption> {
     let mut outcome = None;
     let taken_back = conn.transaction::<(), Error, _>(|conn| {
-        outcome = Some(adopt(conn, settings, backup)?);
+        outcome = Some(adopt(conn, settings, backup, since)?);
         Err(Error::Conflict)
     });
     match (outcome, taken_back) {

@@ -25,6 +25,8 @@ pub async fn request_reconciliation(
                 service_instances::get(conn, guid)?;
             }
             if let Some(unfinished) = reconciliations::find_unfinished(conn, &scope)? {
+                // Its job may be lost; while it is not, its unique key stands in the way of another.
+                backup_queue::enqueue(conn, &jobs::reconcile(Some(unfinished)))?;
                 return Ok(unfinished);
             }
             let id = reconciliations::insert(conn, &actor.name, &scope, None)?;

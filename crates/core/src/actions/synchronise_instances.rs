@@ -38,6 +38,20 @@ pub async fn synchronise_all(manager: &Manager, job: &ClaimedJob) -> Result<Outc
         .await
 }
 
+/// Asks all brokers, one after the other. One that cannot be asked is remembered as such, and holds up no other.
+pub async fn synchronise_now(manager: &Manager, job: &ClaimedJob) -> Result<()> {
+    for broker in manager.brokers() {
+        match synchronise_broker(manager, job, &broker.name).await {
+            Err(error @ (Error::LeaseLost | Error::DatabaseUnavailable(_))) => return Err(error),
+            Err(error) => {
+                tracing::warn!(service_broker = broker.name, "could not be asked: {}", error.chain());
+            }
+            Ok(_) => {}
+        }
+    }
+    Ok(())
+}
+
 /// Asks one broker, and records what it says in one transaction; on failure only the failure is recorded.
 pub async fn synchronise_broker(manager: &Manager, job: &ClaimedJob, name: &str) -> Result<Outcome> {
     let broker = match manager.broker(name) {

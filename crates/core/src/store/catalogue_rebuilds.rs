@@ -121,6 +121,23 @@ pub fn update_position(
     Ok(())
 }
 
+/// Unfinished ones for which the queue holds no job.
+pub fn list_without_job(conn: &mut PgConnection, limit: i64) -> Result<Vec<RebuildId>> {
+    #[derive(QueryableByName)]
+    struct Found {
+        #[diesel(sql_type = diesel::sql_types::BigInt)]
+        id: i64,
+    }
+    let found: Vec<Found> = diesel::sql_query(
+        "SELECT id FROM catalogue_rebuilds AS r WHERE status IN ('queued', 'running')
+             AND NOT EXISTS (SELECT FROM jobs WHERE unique_key = 'rebuild-catalogue-' || r.id)
+         ORDER BY id LIMIT $1",
+    )
+    .bind::<diesel::sql_types::BigInt, _>(limit)
+    .load(conn)?;
+    Ok(found.into_iter().map(|row| RebuildId(row.id)).collect())
+}
+
 /// Why it does not go on at the moment.
 pub fn update_msg(conn: &mut PgConnection, id: RebuildId, msg: &str) -> Result<()> {
     diesel::update(catalogue_rebuilds::table.find(id.0))
@@ -175,12 +192,12 @@ pub fn insert_finding(conn: &mut PgConnection, id: RebuildId, new: &NewFinding) 
     Ok(())
 }
 
-/// How many of these backups this rebuild itself has adopted, before an interruption.
-pub fn count_adopted(conn: &mut PgConnection, id: RebuildId, names: &[String]) -> Result<i64> {
+/// How many of the backups in these folders of a store this rebuild itself has adopted, before an interruption.
+pub fn count_adopted(conn: &mut PgConnection, id: RebuildId, store: &str, paths: &[String]) -> Result<i64> {
     use catalogue_findings as f;
     Ok(f::table
         .filter(f::rebuild_id.eq(id.0).and(f::outcome.eq(FindingOutcome::Adopted.as_str())))
-        .filter(f::backup_id.eq_any(names))
+        .filter(f::store.eq(store).and(f::path.eq_any(paths)))
         .count()
         .get_result(conn)?)
 }

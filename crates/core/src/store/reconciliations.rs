@@ -118,6 +118,24 @@ pub fn find_unfinished(conn: &mut PgConnection, scope: &Scope) -> Result<Option<
     Ok(row.map(|row| ReconciliationId(row.id)))
 }
 
+/// Unfinished ones for which the queue holds no job: neither their own, nor that of the schedule that made them.
+pub fn list_without_job(conn: &mut PgConnection, limit: i64) -> Result<Vec<ReconciliationId>> {
+    #[derive(QueryableByName)]
+    struct Found {
+        #[diesel(sql_type = BigInt)]
+        id: i64,
+    }
+    let found: Vec<Found> = diesel::sql_query(
+        "SELECT id FROM reconciliations AS r WHERE status IN ('queued', 'running')
+             AND NOT EXISTS (SELECT FROM jobs WHERE unique_key = 'reconcile-' || r.id)
+             AND NOT EXISTS (SELECT FROM jobs WHERE id = r.job_id)
+         ORDER BY id LIMIT $1",
+    )
+    .bind::<BigInt, _>(limit)
+    .load(conn)?;
+    Ok(found.into_iter().map(|row| ReconciliationId(row.id)).collect())
+}
+
 /// The one of this number.
 pub fn get(conn: &mut PgConnection, id: ReconciliationId) -> Result<Reconciliation> {
     let row = diesel::sql_query("SELECT * FROM reconciliations WHERE id = $1")

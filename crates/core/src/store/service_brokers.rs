@@ -20,9 +20,9 @@ pub struct BrokerRecord {
 }
 
 impl BrokerRecord {
-    /// Whether it has said which instances exist, and did so when it was last asked.
-    pub fn is_synchronised(&self) -> bool {
-        self.last_synchronised_at.is_some() && self.last_error.is_none()
+    /// Whether it has said after `since` which instances exist, and did so when it was last asked.
+    pub fn is_synchronised_since(&self, since: DateTime<Utc>) -> bool {
+        self.last_synchronised_at.is_some_and(|at| at > since) && self.last_error.is_none()
     }
 }
 

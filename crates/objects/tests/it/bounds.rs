@@ -27,3 +27,30 @@ async fn a_call_that_hangs_fails_in_time_and_keeps_its_turn_until_it_ends() {
     tokio::time::timeout(Duration::from_secs(30), free).await.unwrap();
     assert_eq!(store.get_bytes("p/a", 10).await.unwrap(), "data");
 }
+
+#[tokio::test]
+async fn a_folder_that_is_being_deleted_is_no_backup_from_the_start_and_owned_until_the_end() {
+    let inner = Arc::new(InMemory::new());
+    let slow =
+        ThrottleConfig { wait_delete_per_call: Duration::from_millis(100), ..ThrottleConfig::default() };
+    let slow = ThrottledStore::new(Arc::<InMemory>::clone(&inner), slow);
+    let (slow, store) = (Store::over("main", Arc::new(slow)), Store::over("main", inner));
+    for name in ["data.00001", "data.00002", "metadata.json", "owner"] {
+        store.put_bytes(&format!("p/a/{name}"), Bytes::from_static(b"x")).await.unwrap();
+    }
+    let deletion = tokio::spawn(async move { slow.delete_prefix("p/a").await });
+    let mut seen = vec![String::new()];
+    loop {
+        let left: String =
+            store.list("p/a").await.unwrap().iter().filter_map(|o| o.path.chars().nth(4)).collect();
+        if seen.last() != Some(&left) {
+            seen.push(left.clone());
+        }
+        if left.is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    deletion.await.unwrap().unwrap();
+    assert_eq!(seen, ["", "ddmo", "ddo", "do", "o", ""]);
+}

@@ -15,6 +15,7 @@ use backup_core::domain::identifiers::{BackupId, RebuildId, ServiceInstanceGuid}
 use backup_core::domain::instance::InstanceChanges;
 use backup_core::{Policy, Settings, jobs};
 use backup_testkit::{Answer, Plan};
+use chrono::DateTime;
 use serde_json::Value;
 
 use crate::world::World;
@@ -373,7 +374,7 @@ async fn a_backup_of_nobodys_instance_or_of_another_data_service_is_refused() {
         stores: HashMap::new(),
         key_ring: world.manager.key_ring().clone(),
     };
-    let mut refusal = || match adopt(&mut conn, &settings, &found).unwrap() {
+    let mut refusal = || match adopt(&mut conn, &settings, &found, DateTime::UNIX_EPOCH).unwrap() {
         Adoption::Refused(obstacle) => obstacle.outcome.as_str(),
         adopted => panic!("{adopted:?}"),
     };
@@ -382,4 +383,22 @@ async fn a_backup_of_nobodys_instance_or_of_another_data_service_is_refused() {
     lose(&world);
     assert_eq!(refusal(), "broker_unknown");
     assert_eq!(world.value("SELECT count(*) FROM service_instances"), "0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_at_which_the_store_goes_on_failing_holds_up_no_other() {
+    let world = World::new();
+    let guid = world.instance("i-1").await;
+    let (good, bad) = (world.done_backup(&guid).await, world.done_backup(&guid).await);
+    lose(&world);
+    let path = metadata(&world, &bad);
+    fs::remove_file(&path).unwrap();
+    // To open it fails, and not because it were absent.
+    std::os::unix::fs::symlink("metadata.json", &path).unwrap();
+    let id = request_rebuild(&world.manager, &Actor::worker(), None, false).await.unwrap();
+    // Attempts of the job itself, which may have been spent on anything, are not counted.
+    world.settle().await;
+    let (_, found, findings) = ended(&world, id).await;
+    assert_eq!(found, outcomes(&[("adopted", 1), ("unreadable", 1)]), "{findings:?}");
+    assert_eq!(world.value("SELECT backup_id FROM backups"), good.backup_id);
 }

@@ -5,6 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use backup_core::Policy;
+use backup_core::actions::adopt_operations::adopt_operations;
+use backup_core::actions::request_rebuild::{request_rebuild, show_rebuild};
 use backup_core::actions::request_reconciliation::{
     list_remarks, request_reconciliation, show_reconciliation,
 };
@@ -272,9 +274,12 @@ async fn repairs_remove_remains_and_stop_strangers_and_never_touch_a_whole_backu
         let found = remarks.iter().find(|remark| remark.subject.ends_with(subject));
         found.and_then(|remark| remark.outcome.clone()).unwrap_or_else(|| panic!("{subject}: {remarks:?}"))
     };
-    assert_eq!((outcome("another-2"), outcome("nobody-1")), ("removed".into(), "removed".into()));
+    assert_eq!(outcome("another-2"), "removed");
+    assert!(outcome("nobody-1").starts_with("not yet") && alien.exists(), "nobody can be asked about it");
     assert!(outcome("another-1").starts_with("not adopted"), "{remarks:?}");
     assert!(outcome("stranger").contains("stop"), "{remarks:?}");
+    age(&alien, 60 * HOUR);
+    reconcile(&world, repair()).await;
     assert!(!remains.exists() && !alien.exists() && whole.exists() && world.folder(&good).exists());
     let stops = world.agent.requests();
     assert!(stops.iter().any(|r| r.method == "DELETE" && r.path == "/v1/backups/stranger"));
@@ -336,4 +341,85 @@ async fn a_worker_that_lost_its_lease_records_nothing_of_its_comparison() {
     let late = backup_core::actions::reconcile::reconcile(&world.manager, &job, None).await;
     assert!(matches!(late, Err(backup_core::Error::LeaseLost)), "{late:?}");
     assert_eq!(show_reconciliation(&world.manager, None).await.unwrap(), done);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_whose_job_is_lost_gets_another() {
+    let world = World::new();
+    world.instance("i-1").await;
+    let worker = Actor::worker();
+    let ask = || request_reconciliation(&world.manager, &worker, Scope::default());
+    let status = async |id| show_reconciliation(&world.manager, Some(id)).await.unwrap().status;
+    let asked = ask().await.unwrap();
+    world.database.execute("DELETE FROM jobs").unwrap();
+    assert_eq!(ask().await.unwrap(), asked, "it is unfinished");
+    world.settle().await;
+    assert_eq!(status(asked).await, "done");
+
+    // Nobody asks again: the sweep finds them.
+    let asked = ask().await.unwrap();
+    let rebuild = request_rebuild(&world.manager, &worker, None, true).await.unwrap();
+    let scheduled = "INSERT INTO reconciliations (job_id, requested_by, is_repair, is_deep, status)
+        VALUES ((SELECT max(id) FROM jobs), 'worker', false, false, 'running')";
+    world.database.execute(scheduled).unwrap();
+    assert_eq!(adopt_operations(&world.manager).await.unwrap(), 0);
+    world.database.execute("DELETE FROM jobs").unwrap();
+    assert_eq!(adopt_operations(&world.manager).await.unwrap(), 3);
+    assert_eq!(adopt_operations(&world.manager).await.unwrap(), 0);
+    world.settle().await;
+    assert_eq!(status(asked).await, "done");
+    assert_eq!(world.value("SELECT count(*) FROM reconciliations WHERE status <> 'done'"), "0");
+    assert_eq!(show_rebuild(&world.manager, rebuild).await.unwrap().0.status.as_str(), "done");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deep_one_hashes_a_part_at_a_time_and_goes_on_behind_the_last() {
+    let world = World::new();
+    let guid = world.instance("i-1").await;
+    let backup = world.done_backup(&guid).await;
+    let rot = |part: &str| {
+        let path = world.folder(&backup).join(part);
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[0] ^= 1;
+        fs::write(path, bytes).unwrap();
+    };
+    // As a worker leaves it that dies behind the first part.
+    let go_on = async || {
+        let scope = Scope { is_deep: true, ..Scope::default() };
+        let id = request_reconciliation(&world.manager, &Actor::worker(), scope).await.unwrap();
+        let sql =
+            "UPDATE reconciliations SET status = 'running', started_at = now(), phase = 'bytes', position = ";
+        let sql = format!("{sql} '{}/1' WHERE id = {id}", backup.id);
+        world.database.execute(&sql).unwrap();
+        world.settle().await;
+        list_remarks(&world.manager, id, 0, 100).await.unwrap()
+    };
+    rot("data.00001");
+    assert_eq!(go_on().await, []);
+    rot("data.00002");
+    let (_, remark) = go_on().await.remove(0);
+    assert_eq!((remark.kind.as_str(), remark.subject), ("checksum_mismatch", named(&backup)));
+    assert!(remark.details.contains("data.00002"), "{}", remark.details);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repair_asks_the_brokers_before_it_takes_an_instance_for_deleted() {
+    let world = World::new();
+    let guid = world.instance("i-1").await;
+    world.done_backup(&guid).await;
+    // An older dump: the broker has been asked, but before there was the instance.
+    let sql = "SET session_replication_role = replica; TRUNCATE backups, restores, running_operations, encryption_keys,
+        service_instances RESTART IDENTITY CASCADE";
+    world.database.execute(sql).unwrap();
+    age(world.store.path(), 2 * HOUR);
+    world.brokers[0].fail_page(1, Answer::Disconnect);
+    let repair = || Scope { is_repair: true, ..Scope::default() };
+    let (_, remarks) = reconcile(&world, repair()).await;
+    assert!(remarks[0].outcome.as_ref().unwrap().contains("could not be asked"), "{remarks:?}");
+    assert_eq!(world.value("SELECT count(*) FROM service_instances"), "0");
+    world.brokers[0].heal();
+    let (_, remarks) = reconcile(&world, repair()).await;
+    let outcomes: Vec<_> = remarks.iter().filter_map(|remark| remark.outcome.as_deref()).collect();
+    assert!(outcomes.iter().any(|outcome| outcome.starts_with("adopted as backup")), "{remarks:?}");
+    assert_eq!(world.value("SELECT (deleted_at IS NULL)::text FROM service_instances"), "true");
 }

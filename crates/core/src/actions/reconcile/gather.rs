@@ -126,16 +126,39 @@ pub(super) async fn folders_below(
     let mut folders = Vec::new();
     for (backup_id, objects) in by_folder {
         let place = Place { store: store.name().to_owned(), object_prefix: prefix.to_owned(), backup_id };
-        let Some(newest_at) = objects.iter().map(|(_, object)| object.modified_at).max() else { continue };
-        let content = match objects.iter().find(|(name, _)| name == METADATA) {
-            Some((_, object)) => describe(store, &object.path).await?,
-            None if objects.iter().all(|(name, _)| is_ours(name)) => Content::Partial,
-            None => Content::Foreign,
-        };
-        let objects = objects.into_iter().map(|(name, object)| (name, object.size)).collect();
-        folders.push(Folder { place, objects, newest_at, content });
+        folders.extend(look_at(store, place, objects).await?);
     }
     Ok(folders)
+}
+
+/// One folder of a backup as it is now; none when nothing is in it.
+pub(super) async fn folder_at(
+    store: &Store,
+    place: &Place,
+) -> std::result::Result<Option<Folder>, backup_objects::StoreError> {
+    let path = format!("{}/{}", place.object_prefix, place.backup_id);
+    let name = |object: &Object| {
+        object.path.strip_prefix(&path).unwrap_or(&object.path).trim_start_matches('/').to_owned()
+    };
+    let objects = store.list(&path).await?.into_iter().map(|object| (name(&object), object)).collect();
+    look_at(store, place.clone(), objects).await
+}
+
+async fn look_at(
+    store: &Store,
+    place: Place,
+    objects: Vec<(String, Object)>,
+) -> std::result::Result<Option<Folder>, backup_objects::StoreError> {
+    let Some(newest_at) = objects.iter().map(|(_, object)| object.modified_at).max() else {
+        return Ok(None);
+    };
+    let content = match objects.iter().find(|(name, _)| name == METADATA) {
+        Some((_, object)) => describe(store, &object.path).await?,
+        None if objects.iter().all(|(name, _)| is_ours(name)) => Content::Partial,
+        None => Content::Foreign,
+    };
+    let objects = objects.into_iter().map(|(name, object)| (name, object.size)).collect();
+    Ok(Some(Folder { place, objects, newest_at, content }))
 }
 
 /// What an agent writes before the metadata.

@@ -15,7 +15,9 @@ use diesel::PgConnection;
 use tokio::task::JoinSet;
 
 use self::gather::{Gathered, folders_below, gather};
+use self::repair::Terms;
 use super::request_backup::STORE_PREFIX;
+use super::synchronise_instances::synchronise_now;
 use crate::domain::actor::Actor;
 use crate::domain::identifiers::{ReconciliationId, ServiceInstanceId};
 use crate::domain::instance::ServiceInstance;
@@ -82,6 +84,7 @@ async fn advance(manager: &Manager, job: &ClaimedJob, id: ReconciliationId) -> R
             found => found.map(Some),
         }
     };
+    ask_brokers(manager, job, id).await?;
     let since = Instant::now();
     loop {
         let Some(run) = within_lease(manager, &job.lease, begin).await? else {
@@ -95,7 +98,7 @@ async fn advance(manager: &Manager, job: &ClaimedJob, id: ReconciliationId) -> R
         }
         let step = match run.phase {
             Phase::Instances => compare_instances(manager, job, &run).await?,
-            Phase::Folders => look_at_folder(manager, job, &run).await?,
+            Phase::Folders => look_at_folders(manager, job, &run, since).await?,
             Phase::Bytes => bytes::hash_next(manager, &run).await?,
         };
         within_lease(manager, &job.lease, move |conn| match step {
@@ -106,6 +109,18 @@ async fn advance(manager: &Manager, job: &ClaimedJob, id: ReconciliationId) -> R
             }
         })
         .await?;
+    }
+}
+
+/// Before its start: repairs take an instance that no broker names for deleted.
+async fn ask_brokers(manager: &Manager, job: &ClaimedJob, id: ReconciliationId) -> Result<()> {
+    let find = move |conn: &mut PgConnection| match reconciliations::get(conn, id) {
+        Err(Error::ReconciliationNotFound(_)) => Ok(false),
+        found => found.map(|run| run.scope.is_repair && run.status == "queued"),
+    };
+    match within_lease(manager, &job.lease, find).await? {
+        true => synchronise_now(manager, job).await,
+        false => Ok(()),
     }
 }
 
@@ -124,6 +139,10 @@ fn grace(manager: &Manager) -> Grace {
     let chrono = |time| chrono::Duration::from_std(time).unwrap_or(chrono::Duration::days(365));
     let usual = Grace::with_deadline(chrono(manager.policy().operation_timeout));
     Grace { removal: usual.removal + chrono(manager.policy().undo_window), ..usual }
+}
+
+fn terms(manager: &Manager, run: &Reconciliation) -> Terms {
+    Terms { grace: grace(manager), since: run.requested_at }
 }
 
 async fn compare_instances(
@@ -149,8 +168,8 @@ async fn compare_instances(
     let count = i64::try_from(instances.len()).unwrap_or(CHUNK);
     let mut comparisons = JoinSet::new();
     for instance in instances {
-        let (manager, lease, scope) = (manager.clone(), job.lease.clone(), run.scope.clone());
-        comparisons.spawn(async move { compare_instance(&manager, &lease, &scope, &instance).await });
+        let (manager, lease, run) = (manager.clone(), job.lease.clone(), run.clone());
+        comparisons.spawn(async move { compare_instance(&manager, &lease, &run, &instance).await });
     }
     let mut remarks = Vec::new();
     while let Some(compared) = comparisons.join_next().await {
@@ -165,7 +184,7 @@ async fn compare_instances(
 async fn compare_instance(
     manager: &Manager,
     lease: &Lease,
-    scope: &Scope,
+    run: &Reconciliation,
     instance: &ServiceInstance,
 ) -> Result<Vec<Remark>> {
     let first = gather(manager, instance).await?;
@@ -180,8 +199,8 @@ async fn compare_instance(
     };
     let mut remarks = gathered.remarks.clone();
     for finding in standing {
-        let outcome = match scope.is_repair {
-            true => repair::carry_out(manager, lease, Some(instance), &finding, grace(manager)).await?,
+        let outcome = match run.scope.is_repair {
+            true => repair::carry_out(manager, lease, Some(instance), &finding, terms(manager, run)).await?,
             false => None,
         };
         remarks.push(remark(finding, Some(instance.guid.to_string()), outcome));
@@ -228,21 +247,26 @@ fn gap(kind: &str, subject: &str, instance: Option<String>, details: String) -> 
     }
 }
 
-/// The next folder of a store that is no instance's.
-async fn look_at_folder(manager: &Manager, job: &ClaimedJob, run: &Reconciliation) -> Result<Option<Step>> {
+/// The folders of the stores that are no instance's, of one listing as many as there is time for.
+async fn look_at_folders(
+    manager: &Manager,
+    job: &ClaimedJob,
+    run: &Reconciliation,
+    since: Instant,
+) -> Result<Option<Step>> {
     let mut stores = manager.store_names();
     stores.sort_unstable();
     let (at_store, at_folder) = run.position.split_once('/').unwrap_or((&run.position, ""));
     let step = |store: &str, folder: &str, remarks| {
         let position = format!("{store}/{folder}");
-        Ok(Some(Step { phase: Phase::Folders, position, instances: 0, remarks }))
+        Step { phase: Phase::Folders, position, instances: 0, remarks }
     };
     for store in stores.iter().filter(|store| store.as_str() >= at_store) {
         let folders = match manager.store(store)?.folders(STORE_PREFIX).await {
             Ok(folders) => folders,
             Err(error) => {
                 let remarks = vec![gap("store", store, None, error.to_string())];
-                return step(store, LAST, remarks);
+                return Ok(Some(step(store, LAST, remarks)));
             }
         };
         let is_behind = |folder: &String| store.as_str() != at_store || folder.as_str() > at_folder;
@@ -251,9 +275,14 @@ async fn look_at_folder(manager: &Manager, job: &ClaimedJob, run: &Reconciliatio
             let asked = names.to_vec();
             let list = move |conn: &mut PgConnection| reconciliation_facts::list_known_folders(conn, &asked);
             let known = within_lease(manager, &job.lease, list).await?;
-            if let Some(unknown) = names.iter().find(|name| !known.contains(name)) {
-                let remarks = look_into(manager, job, run, store, unknown).await?;
-                return step(store, unknown, remarks);
+            for unknown in names.iter().filter(|name| !known.contains(name)) {
+                let done = step(store, unknown, look_into(manager, job, run, store, unknown).await?);
+                if since.elapsed() > SLICE {
+                    return Ok(Some(done));
+                }
+                let of = run.clone();
+                let record = move |conn: &mut PgConnection| reconciliations::update_step(conn, &of, &done);
+                within_lease(manager, &job.lease, record).await?;
             }
         }
     }
@@ -283,7 +312,7 @@ async fn look_into(
     for folder in found.iter().filter(|folder| !known.contains(&folder.place.backup_id)) {
         let Some(finding) = of_no_instance(folder, now, grace(manager)) else { continue };
         let outcome = match run.scope.is_repair {
-            true => repair::carry_out(manager, &job.lease, None, &finding, grace(manager)).await?,
+            true => repair::carry_out(manager, &job.lease, None, &finding, terms(manager, run)).await?,
             false => None,
         };
         remarks.push(remark(finding, None, outcome));

@@ -1,10 +1,12 @@
-//! Carries out what a finding proposes, where that loses nothing. A whole backup is never removed: right before a removal
-//! the folder is looked at once more, and so is the database.
+//! Carries out what a finding proposes, where that loses nothing. Of what has no row, a whole backup is never removed: right
+//! before a removal the folder is looked at once more, and then the database. What lies where a *failed* backup should have
+//! left nothing is given to the deleter, which removes it whatever it has become since it was looked at.
 
 use backup_protocol::StopOrder;
 use backup_queue::Lease;
+use chrono::{DateTime, Utc};
 
-use super::gather::folders_below;
+use super::gather::folder_at;
 use super::within_lease;
 use crate::actions::adopt_backup::{Adoption, adopt, examine};
 use crate::actions::adopt_operations::adopt_operations;
@@ -20,13 +22,21 @@ use crate::manager::Manager;
 use crate::store::{self, audit_events, reconciliation_facts};
 use crate::{Error, Result};
 
+/// What every repair of a run keeps to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Terms {
+    pub(super) grace: Grace,
+    /// When the run was asked for: what a broker said before is not believed.
+    pub(super) since: DateTime<Utc>,
+}
+
 /// Says what became of it; none when there was nothing to do automatically. Only a lost lease or database ends the work.
 pub(super) async fn carry_out(
     manager: &Manager,
     lease: &Lease,
     instance: Option<&ServiceInstance>,
     finding: &Finding,
-    grace: Grace,
+    terms: Terms,
 ) -> Result<Option<String>> {
     // A worker that was overtaken must not repair what its successor has judged anew.
     within_lease(manager, lease, |_| Ok(())).await?;
@@ -35,8 +45,11 @@ pub(super) async fn carry_out(
         Repair::RemoveRemainsLater => {
             Ok("not yet: it is not old enough, or the agent cannot be asked".to_owned())
         }
-        Repair::Adopt(place) => adopt_place(manager, lease, place).await,
-        Repair::RemoveRemains(place) => remove_remains(manager, lease, place, grace).await,
+        Repair::Adopt(place) => adopt_place(manager, lease, place, terms.since).await,
+        Repair::RemoveRemains(place) => {
+            let grace = if instance.is_some() { terms.grace } else { terms.grace.of_no_instance() };
+            remove_remains(manager, lease, place, grace).await
+        }
         Repair::CleanUp(_) | Repair::StopOperation(..) | Repair::EnqueueJobs => {
             at_instance(manager, lease, instance, &finding.repair).await
         }
@@ -84,13 +97,18 @@ async fn at_instance(
     }
 }
 
-async fn adopt_place(manager: &Manager, lease: &Lease, place: &Place) -> Result<String> {
+async fn adopt_place(
+    manager: &Manager,
+    lease: &Lease,
+    place: &Place,
+    since: DateTime<Utc>,
+) -> Result<String> {
     let found = match examine(manager, &place.store, &place.object_prefix, &place.backup_id).await? {
         Ok(found) => found,
         Err(obstacle) => return Ok(format!("not adopted: {}", obstacle.detail)),
     };
     let settings = manager.settings();
-    let adoption = within_lease(manager, lease, move |conn| adopt(conn, &settings, &found)).await?;
+    let adoption = within_lease(manager, lease, move |conn| adopt(conn, &settings, &found, since)).await?;
     Ok(match adoption {
         Adoption::Adopted(id) => format!("adopted as backup {id}"),
         Adoption::Known => "it has a row already".to_owned(),
@@ -99,16 +117,16 @@ async fn adopt_place(manager: &Manager, lease: &Lease, place: &Place) -> Result<
 }
 
 async fn remove_remains(manager: &Manager, lease: &Lease, place: &Place, grace: Grace) -> Result<String> {
+    let store = manager.store(&place.store)?;
+    let Some(folder) = folder_at(store, place).await? else {
+        return Ok("it is gone already".to_owned());
+    };
+    // After the listing, which may take its time: whoever has got a row or the lease meanwhile is in the right.
     let name = place.backup_id.clone();
     let (is_known, now) = within_lease(manager, lease, move |conn| {
         Ok((reconciliation_facts::is_known(conn, &name)?, store::now(conn)?))
     })
     .await?;
-    let store = manager.store(&place.store)?;
-    let folders = folders_below(store, &place.object_prefix).await?;
-    let Some(folder) = folders.iter().find(|folder| folder.place == *place) else {
-        return Ok("it is gone already".to_owned());
-    };
     let facts = OrphanFacts {
         has_row: is_known,
         is_partial: folder.content == Content::Partial,

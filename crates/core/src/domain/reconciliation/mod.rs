@@ -42,6 +42,13 @@ impl Grace {
             removal: Duration::hours(25),
         }
     }
+
+    /// The same for folders of no known instance. There is no agent to be asked, and whoever writes there may not know the
+    /// deadline of this manager.
+    #[must_use]
+    pub fn of_no_instance(self) -> Self {
+        Self { work: self.work.max(Duration::days(7)), ..self }
+    }
 }
 
 /// Says how the three ledgers differ about one instance; nothing when they agree. Proven by
@@ -61,7 +68,7 @@ pub fn compare(facts: &Facts, now: DateTime<Utc>, grace: Grace) -> Vec<Finding> 
 pub fn of_no_instance(folder: &Folder, now: DateTime<Utc>, grace: Grace) -> Option<Finding> {
     // Nobody can be asked whether somebody works on it; its age alone tells.
     let facts = Facts { is_deleted: true, ..Facts::default() };
-    let finding = Look { facts: &facts, now, grace }.folder(folder)?;
+    let finding = Look { facts: &facts, now, grace: grace.of_no_instance() }.folder(folder)?;
     let details = format!("no instance of the database has this folder; {}", finding.details);
     Some(Finding { kind: FindingKind::UnknownFolder, details, ..finding })
 }

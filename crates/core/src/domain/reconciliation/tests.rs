@@ -285,7 +285,12 @@ fn a_folder_of_no_instance_is_told_by_its_age_and_content() {
     assert!(of(Folder { newest_at: at(NOW), ..whole(1) }).is_none());
     let finding = of(whole(1)).unwrap();
     assert_eq!((finding.kind, finding.repair), (FindingKind::UnknownFolder, Repair::Adopt(place(1))));
-    assert_eq!(of(partial(1)).unwrap().repair, Repair::RemoveRemains(place(1)));
+    let aged = |age| of(Folder { newest_at: at(NOW - age), ..partial(1) }).unwrap().repair;
+    assert_eq!(aged(7 * 24), Repair::RemoveRemainsLater, "nobody can be asked, so there is time");
+    assert_eq!(aged(7 * 24 + 1), Repair::RemoveRemains(place(1)));
+    let month = Grace::with_deadline(Duration::days(30));
+    let patient = of_no_instance(&Folder { newest_at: at(NOW - 20 * 24), ..partial(1) }, at(NOW), month);
+    assert_eq!(patient.unwrap().repair, Repair::RemoveRemainsLater);
 }
 
 #[test]
