@@ -5,9 +5,9 @@ use std::time::Duration;
 use clap::Args;
 
 const AFTER_HELP: &str = "\
-Compared are the database's backups and operations, the objects in the stores, and what each backup agent
-remembers. What is on its way is no difference: objects of the last hour, and operations whose status has
-just changed, are left for the next time.
+Compared are the database's backups and operations, the objects in the stores, and what each
+backup agent remembers. What is on its way is no difference: objects of the last hour, and
+operations whose status has just changed, are left for the next time.
 
 Kinds of differences:
   object_without_row              objects of a backup that the database does not know
@@ -18,18 +18,19 @@ Kinds of differences:
   clean_up_overdue                objects that should have been removed for more than a day
   operation_unknown_to_database   an agent has an operation that the database does not know
   operation_ended_in_database     an agent works on an operation that has ended for the database
-  operation_unknown_to_agent      an operation runs for the database, and its agent never heard of it
+  operation_unknown_to_agent      an operation runs, and its agent never heard of it
   clean_up_pending_at_agent       an agent could not remove yet what an operation had left
   epoch_ahead_at_agent            an agent has seen a later dispatch than the database knows of
   unknown_folder                  a folder of an instance that the database does not know
 
 Without --repair nothing is changed. With it
   adopt           takes a whole backup without a row into the catalogue
-  remove_remains  removes objects without a row that are no whole backup, once no agent can be writing them
+  remove_remains  removes objects of no row and no whole backup, once no agent can write them
   clean_up        gives what a failed backup has left to the deleter
   stop_operation  tells an agent to stop what the database does not know, or what has ended
   enqueue_jobs    gives unfinished operations without a job one
-A whole backup without a row is never removed. Everything else is for a person to decide: see the proposal.
+A whole backup without a row is never removed. Everything else is for a person to decide: see the
+proposal.
 
 Agents and stores that cannot be asked are listed as not compared.
 
