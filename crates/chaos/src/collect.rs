@@ -60,12 +60,14 @@ fn instances(world: &World, session: &mut Session) -> anyhow::Result<Vec<Instanc
 fn agent(world: &World, position: usize) -> AgentFacts {
     let log = world.installation.agents().get(position).map(|agent| agent.daemon.log()).unwrap_or_default();
     let lines = log.lines().filter_map(line).collect();
-    let entries = load::journal_entries(&world.journal(position)).unwrap_or_default();
-    let journal = entries.iter().filter_map(|entry| {
+    let record = |entry: &serde_json::Value| {
         let text = |pointer: &str| entry.pointer(pointer).and_then(serde_json::Value::as_str);
         Some((sort(text("/kind")?)?, text("/status/id")?.to_owned(), text("/status/state")?.to_owned()))
-    });
-    AgentFacts { lines, journal: journal.collect() }
+    };
+    // A record that makes no sense is no record: then the journal cannot be read.
+    let entries = load::journal_entries(&world.journal(position));
+    let journal = entries.and_then(|entries| entries.iter().map(record).collect());
+    AgentFacts { lines, journal }
 }
 
 /// What a line of an agent's log says, if it matters.

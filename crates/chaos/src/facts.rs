@@ -214,8 +214,8 @@ pub enum Line {
 pub struct AgentFacts {
     /// From its log, across restarts.
     pub lines: Vec<Line>,
-    /// From its journal: kind and id, state.
-    pub journal: Vec<(Sort, String, String)>,
+    /// From its journal: kind and id, state; none when it cannot be read.
+    pub journal: Option<Vec<(Sort, String, String)>>,
 }
 
 /// The folder of one backup in the store.

@@ -3,6 +3,7 @@
 
 mod artifacts;
 mod deletions;
+mod journals;
 mod moves;
 mod once;
 mod reasons;
@@ -45,6 +46,7 @@ pub fn check(facts: &Facts) -> Vec<Violation> {
     let checks = [
         requests::check,
         once::check,
+        journals::check,
         reasons::check,
         moves::check,
         artifacts::check,

@@ -11,7 +11,10 @@ use crate::schedule::{Fault, Kind, Parameter, Target};
 pub(super) fn world() -> Facts {
     let mut facts = Facts { min_backups: 2, timeout: 60_000, ..Facts::default() };
     facts.instances.push(Instance { guid: "g".into(), row: 1 });
-    let mut agent = AgentFacts { lines: vec![Line::Serving], ..AgentFacts::default() };
+    let recorded = |sort, id: &str| (sort, id.to_owned(), "done".to_owned());
+    let journal =
+        vec![recorded(Sort::Backup, "b-1"), recorded(Sort::Backup, "b-2"), recorded(Sort::Restore, "r-1")];
+    let mut agent = AgentFacts { lines: vec![Line::Serving], journal: Some(journal) };
     for id in [1, 2] {
         let name = format!("b-{id}");
         agent.lines.push(Line::Began(Sort::Backup, name.clone()));

@@ -4,6 +4,7 @@
 mod agent_endpoint;
 mod deletion;
 mod finish;
+mod lease;
 
 pub mod adopt_backup;
 pub mod adopt_operations;

@@ -5,11 +5,12 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use backup_queue::{ClaimedJob, Lease, Outcome};
+use backup_queue::{ClaimedJob, Outcome};
 use chrono::{DateTime, Utc};
 use diesel::{Connection, PgConnection};
 
 use super::adopt_backup::{Adoption, StoredBackup, adopt, examine};
+use super::lease::within_lease;
 use super::request_backup::STORE_PREFIX;
 use super::synchronise_instances::synchronise_now;
 use crate::domain::catalogue::{FindingOutcome, Obstacle, Rebuild, RebuildStatus};
@@ -40,19 +41,6 @@ pub async fn rebuild_catalogue(manager: &Manager, job: &ClaimedJob, id: RebuildI
     })
     .await?;
     Err(error)
-}
-
-async fn within_lease<T: Send + 'static>(
-    manager: &Manager,
-    lease: &Lease,
-    work: impl FnOnce(&mut PgConnection) -> Result<T> + Send + 'static,
-) -> Result<T> {
-    let lease = lease.clone();
-    let work = move |conn: &mut PgConnection| {
-        lease.confirm(conn)?;
-        work(conn)
-    };
-    manager.database.transaction(work).await
 }
 
 async fn advance(manager: &Manager, job: &ClaimedJob, id: RebuildId) -> Result<Outcome> {

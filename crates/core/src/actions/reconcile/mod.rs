@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 
 use self::gather::{Gathered, folders_below, gather};
 use self::repair::Terms;
+use super::lease::within_lease;
 use super::request_backup::STORE_PREFIX;
 use super::synchronise_instances::synchronise_now;
 use crate::domain::actor::Actor;
@@ -61,19 +62,6 @@ pub async fn reconcile(manager: &Manager, job: &ClaimedJob, id: Option<Reconcili
     })
     .await?;
     Err(error)
-}
-
-async fn within_lease<T: Send + 'static>(
-    manager: &Manager,
-    lease: &Lease,
-    work: impl FnOnce(&mut PgConnection) -> Result<T> + Send + 'static,
-) -> Result<T> {
-    let lease = lease.clone();
-    let work = move |conn: &mut PgConnection| {
-        lease.confirm(conn)?;
-        work(conn)
-    };
-    manager.database.transaction(work).await
 }
 
 async fn advance(manager: &Manager, job: &ClaimedJob, id: ReconciliationId) -> Result<Outcome> {
