@@ -11,7 +11,7 @@ use backup_objects::StoreConfig;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use crate::drivers::{FilesSettings, PostgresqlSettings};
+use crate::drivers::{self, DriverSection};
 
 /// Beginning of the environment variables that override the file.
 pub const ENVIRONMENT: &str = "BACKUP_AGENT";
@@ -76,18 +76,6 @@ pub struct CredentialSection {
     pub token: Option<SecretString>,
 }
 
-/// One key per driver this program has.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DriverSection {
-    /// A PostgreSQL server.
-    #[serde(default)]
-    pub postgresql: Option<PostgresqlSettings>,
-    /// A directory of files.
-    #[serde(default)]
-    pub files: Option<FilesSettings>,
-}
-
 fn default_listen() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 3100))
 }
@@ -122,14 +110,11 @@ impl Config {
     /// What serde could not see.
     pub fn mistakes(&self) -> Vec<Mistake> {
         let mut mistakes = self.credential.mistakes();
-        let drivers = [self.driver.postgresql.is_some(), self.driver.files.is_some()];
-        if drivers.iter().filter(|given| **given).count() != 1 {
-            let given = drivers.iter().filter(|given| **given).count();
-            mistakes.push(Mistake::new(
-                "driver",
-                format!("{given} drivers"),
-                "exactly one of postgresql, files",
-            ));
+        let given = self.driver.given();
+        if given.len() != 1 {
+            let found = if given.is_empty() { "no driver".to_owned() } else { given.join(", ") };
+            let allowed = format!("exactly one of {}", drivers::NAMES.join(", "));
+            mistakes.push(Mistake::new("driver", found, allowed));
         }
         if self.stores.is_empty() {
             mistakes.push(Mistake::new("stores", "no store", "at least one"));

@@ -254,7 +254,8 @@ pub struct ListedObjects {
 /// Why an operation failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OperationError {
-    /// Stable, machine-readable: `data_service_error`, `store_error`, `interrupted`, `timed_out`,
+    /// Stable, machine-readable: `data_service_error`, `data_service_unreachable`, `data_service_access_denied`,
+    /// `data_service_version`, `program_missing`, `disk_full`, `store_error`, `interrupted`, `timed_out`,
     /// `checksum_mismatch`, `decryption_failed`, `bad_request`, `internal`; of a cancelled operation [`NEVER_BEGUN`].
     pub code: String,
     /// For a person; secrets are redacted by the agent.

@@ -1,22 +1,63 @@
-//! Drivers turn a running data service into one byte stream and back. Each is a file or folder beside this one, a line in
-//! [`crate::config::DriverSection`] and a line in [`open`]. They know nothing of stores, keys or HTTP, and run on a
-//! thread of their own, so they may block.
+//! Drivers turn a running data service into one byte stream and back. Each is a file or folder beside this one and a line
+//! below. They know nothing of stores, keys or HTTP, and run on a thread of their own, so they may block.
 
-mod files;
-mod postgresql;
+mod error;
 
 use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::config::DriverSection;
+use serde::Deserialize;
+
 use crate::session::Session;
 
-pub use files::FilesSettings;
-pub use postgresql::PostgresqlSettings;
+pub use error::DriverError;
+pub(crate) use error::Trouble;
 
-/// Names of all drivers in this program.
-pub(crate) const NAMES: [&str; 2] = [postgresql::NAME, files::NAME];
+/// Declares the modules, [`NAMES`], [`DriverSection`] and [`open`] from one line per driver: its module, which is also its
+/// name and its key in the configuration, its type, and the type of its settings. The driver's type has
+/// `fn open(&Settings, scratch: &Path) -> Result<Self, DriverError>`.
+macro_rules! drivers {
+    ($($name:ident: $driver:ident, $settings:ident;)+) => {
+        $(mod $name; pub use $name::$settings;)+
+
+        /// Names of all drivers in this program.
+        pub(crate) const NAMES: &[&str] = &[$(stringify!($name)),+];
+
+        /// `driver` of the configuration: one key per driver this program has, exactly one of them given.
+        #[derive(Debug, Clone, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct DriverSection {
+            $(
+                #[doc = concat!("Settings of the driver `", stringify!($name), "`.")]
+                #[serde(default)]
+                pub $name: Option<$settings>,
+            )+
+        }
+
+        impl DriverSection {
+            /// The names of the drivers that are configured.
+            pub(crate) fn given(&self) -> Vec<&'static str> {
+                [$(self.$name.is_some().then_some(stringify!($name))),+].into_iter().flatten().collect()
+            }
+        }
+
+        /// Opens the configured driver; `scratch` is for the temporary files of its programs.
+        ///
+        /// # Errors
+        /// When the configuration names what does not exist, for example programs that are not installed.
+        pub(crate) fn open(section: &DriverSection, scratch: &Path) -> Result<Arc<dyn Driver>, DriverError> {
+            $(if let Some(settings) = &section.$name {
+                return Ok(Arc::new($name::$driver::open(settings, scratch)?));
+            })+
+            Err(DriverError::data_service("no driver is configured"))
+        }
+    };
+}
+drivers! {
+    postgresql: Postgresql, PostgresqlSettings;
+    files: Files, FilesSettings;
+}
 
 /// One kind of data service.
 pub(crate) trait Driver: Send + Sync {
@@ -74,37 +115,4 @@ pub(crate) trait Loaded {
 
     /// Removes the loaded data.
     fn discard(self: Box<Self>);
-}
-
-/// Why a driver failed.
-#[derive(Debug, thiserror::Error)]
-pub enum DriverError {
-    /// The data service, its programs or its files failed. Secrets are already redacted.
-    #[error("{0}")]
-    DataService(String),
-    /// The driver's stream could not be read or written.
-    #[error("the stream of the backup failed: {0}")]
-    Stream(#[source] std::io::Error),
-    /// The stream is not one this driver wrote, or of a version it does not know.
-    #[error("the content of the backup cannot be restored: {0}")]
-    Content(String),
-    /// The session was stopped.
-    #[error("stopped")]
-    Stopped,
-}
-
-/// Opens the configured driver; `scratch` is for the temporary files of its programs.
-///
-/// # Errors
-/// When the configuration names what does not exist, for example programs that are not installed.
-pub(crate) fn open(section: &DriverSection, scratch: &Path) -> Result<Arc<dyn Driver>, DriverError> {
-    match section {
-        DriverSection { postgresql: Some(settings), files: None } => {
-            Ok(Arc::new(postgresql::Postgresql::open(settings, scratch)?))
-        }
-        DriverSection { postgresql: None, files: Some(settings) } => {
-            Ok(Arc::new(files::Files::open(settings)?))
-        }
-        _ => Err(DriverError::DataService("exactly one driver must be configured".to_owned())),
-    }
 }

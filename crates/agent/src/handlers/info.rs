@@ -26,7 +26,7 @@ pub(crate) async fn get(operations: Data<Operations>, scratch: Data<Scratch>) ->
         protocol_versions: vec![PROTOCOL_VERSION],
         data_service: driver.name().to_owned(),
         data_service_version: driver.version(&LimitedSession::new(PATIENCE)).ok().flatten(),
-        drivers: drivers::NAMES.map(str::to_owned).to_vec(),
+        drivers: drivers::NAMES.iter().map(|name| (*name).to_owned()).collect(),
         capabilities: CAPABILITIES.map(str::to_owned).to_vec(),
         free_scratch_bytes: free_bytes(&scratch.0),
     });

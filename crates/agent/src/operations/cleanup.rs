@@ -145,7 +145,7 @@ impl Operations {
             let _alone = alone;
             driver.recover(&LimitedSession::new(RECOVERY_LIMIT))
         });
-        let broken = |error| Err(DriverError::DataService(format!("looking for leftovers failed: {error}")));
+        let broken = |error| Err(DriverError::data_service(format!("looking for leftovers failed: {error}")));
         Some(recovered.await.unwrap_or_else(broken))
     }
 }

@@ -58,7 +58,7 @@ impl From<MetadataError> for Failure {
 impl From<DriverError> for Failure {
     fn from(error: DriverError) -> Self {
         match error {
-            DriverError::DataService(message) => Self::new("data_service_error", message),
+            DriverError::DataService { trouble, message } => Self::new(trouble.code(), message),
             DriverError::Content(_) => Self::new("bad_request", error.to_string()),
             DriverError::Stream(_) => Self::new("internal", error.to_string()),
             DriverError::Stopped => Self::from_stop(Stop::Failed),

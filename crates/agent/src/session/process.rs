@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 
 use super::Session;
 use super::complaints::Complaints;
-use crate::drivers::DriverError;
+use crate::drivers::{DriverError, Trouble};
 
 /// `setpriv` of util-linux: asks the kernel to kill the program when the thread that started it ends, which also
 /// holds after `kill -9` of the agent.
@@ -28,7 +28,9 @@ const LARGEST_ANSWER: u64 = 64 * 1024 * 1024;
 /// When util-linux is not installed.
 pub(crate) fn require_setpriv() -> Result<PathBuf, DriverError> {
     let found = SETPRIV.iter().map(PathBuf::from).find(|path| path.is_file());
-    found.ok_or_else(|| DriverError::DataService("setpriv (package util-linux) is not installed".to_owned()))
+    found.ok_or_else(|| {
+        DriverError::of(Trouble::ProgramMissing, "setpriv (package util-linux) is not installed")
+    })
 }
 
 /// A program to be run for an operation. Must be started and finished on the same thread.
@@ -96,7 +98,7 @@ impl Program {
     pub(crate) fn start(mut self, session: &Session) -> Result<RunningProgram, DriverError> {
         session.check()?;
         let failed =
-            |e: std::io::Error| DriverError::DataService(format!("{} did not start: {e}", self.name));
+            |e: std::io::Error| DriverError::data_service(format!("{} did not start: {e}", self.name));
         let mut child = self.command.spawn().map_err(failed)?;
         let group = i32::try_from(child.id()).unwrap_or(i32::MAX);
         session.register(group);
@@ -131,7 +133,7 @@ impl Program {
         let finished = running.finish();
         drop(feeder.join());
         finished?;
-        read.map_err(|e| DriverError::DataService(format!("the answer of {name} is unreadable: {e}")))?;
+        read.map_err(|e| DriverError::data_service(format!("the answer of {name} is unreadable: {e}")))?;
         Ok(answer)
     }
 }
@@ -165,7 +167,7 @@ impl RunningProgram {
         let status = self.reap();
         let complaints = self.reader.take().and_then(|reader| reader.join().ok()).unwrap_or_default();
         self.session.check()?;
-        let status = status.map_err(|e| DriverError::DataService(format!("{}: {e}", self.name)))?;
+        let status = status.map_err(|e| DriverError::data_service(format!("{}: {e}", self.name)))?;
         let ended = match status.code() {
             Some(0) if complaints.is_harmless() => {
                 complaints.log_warnings(&self.name);
@@ -175,7 +177,7 @@ impl RunningProgram {
             Some(code) => format!("ended with exit code {code}"),
             None => format!("was ended ({status})"),
         };
-        Err(DriverError::DataService(format!("{} {ended}: {}", self.name, complaints.last_lines())))
+        Err(DriverError::data_service(format!("{} {ended}: {}", self.name, complaints.last_lines())))
     }
 
     /// Waits without reaping, so that the number stays ours while the rest of the group is killed; then reaps.

@@ -79,6 +79,12 @@ impl ReasonCode {
         match code {
             "interrupted" => Self::AgentInterrupted,
             "bad_request" => Self::AgentRejected,
+            // The agent says more than the manager tells apart; its words stay in the message.
+            "data_service_unreachable"
+            | "data_service_access_denied"
+            | "data_service_version"
+            | "program_missing"
+            | "disk_full" => Self::DataServiceError,
             other => {
                 Self::ALL.into_iter().find(|reason| reason.as_str() == other).unwrap_or(Self::AgentError)
             }
@@ -100,6 +106,7 @@ mod tests {
     fn an_agents_unknown_word_becomes_agent_error() {
         assert_eq!(ReasonCode::from_agent("store_error"), ReasonCode::StoreError);
         assert_eq!(ReasonCode::from_agent("interrupted"), ReasonCode::AgentInterrupted);
+        assert_eq!(ReasonCode::from_agent("disk_full"), ReasonCode::DataServiceError);
         assert_eq!(ReasonCode::from_agent("flux_capacitor"), ReasonCode::AgentError);
     }
 }

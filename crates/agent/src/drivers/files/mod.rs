@@ -11,7 +11,7 @@ mod walk;
 mod tests;
 
 use std::io::{Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
@@ -19,7 +19,7 @@ use super::{Driver, DriverError, Loaded};
 use crate::session::Session;
 use place::Place;
 
-pub(super) const NAME: &str = "files";
+const NAME: &str = "files";
 const STREAM_VERSION: u32 = 1;
 
 /// `driver.files` of the configuration.
@@ -37,7 +37,7 @@ pub(super) struct Files {
 }
 
 impl Files {
-    pub(super) fn open(settings: &FilesSettings) -> Result<Self, DriverError> {
+    pub(super) fn open(settings: &FilesSettings, _: &Path) -> Result<Self, DriverError> {
         Ok(Self { place: Place::parse(&settings.directory)? })
     }
 }

@@ -29,7 +29,7 @@ pub(super) struct Place {
 impl Place {
     /// Follows a symbolic link once and for all. The directory may be absent, but not be anything else.
     pub(super) fn parse(directory: &Path) -> Result<Self, DriverError> {
-        let unusable = |reason: &str| DriverError::DataService(format!("{} {reason}", directory.display()));
+        let unusable = |reason: &str| DriverError::data_service(format!("{} {reason}", directory.display()));
         if !directory.is_absolute() {
             return Err(unusable("is not an absolute path"));
         }
@@ -128,7 +128,7 @@ impl Place {
         match (is_present(&aside)?, is_present(&self.directory)?) {
             (false, _) => Ok(()),
             (true, false) => fs::rename(&aside, &self.directory).map_err(failed("put back", &self.directory)),
-            (true, true) => Err(DriverError::DataService(format!(
+            (true, true) => Err(DriverError::data_service(format!(
                 "a restore was interrupted and both {} and {} exist; one holds the data from before the restore: \
                  keep the right one as {0} and move the other away",
                 self.directory.display(),
@@ -193,5 +193,5 @@ fn sync_directory(path: &Path) -> io::Result<()> {
 
 /// Names the path in an error of the operating system.
 pub(super) fn failed<'a>(verb: &'a str, path: &'a Path) -> impl FnOnce(io::Error) -> DriverError + 'a {
-    move |error| DriverError::DataService(format!("could not {verb} {}: {error}", path.display()))
+    move |error| DriverError::data_service(format!("could not {verb} {}: {error}", path.display()))
 }

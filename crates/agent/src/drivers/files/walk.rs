@@ -28,7 +28,7 @@ pub(super) type Visit<'a> = dyn FnMut(&Found<'_>) -> Result<(), DriverError> + '
 pub(super) fn walk(root: &Path, session: &Session, visit: &mut Visit<'_>) -> Result<(), DriverError> {
     let found = Found::look(AT_FDCWD, root.as_os_str(), root.to_owned()).map_err(failed("read", root))?;
     if !found.metadata.is_dir() {
-        return Err(DriverError::DataService(format!("{} is not a directory", root.display())));
+        return Err(DriverError::data_service(format!("{} is not a directory", root.display())));
     }
     enter(found, session, visit)
 }

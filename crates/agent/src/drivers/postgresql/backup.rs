@@ -21,7 +21,7 @@ pub(super) fn backup(programs: &Programs, session: &Session, out: &mut dyn Write
     }
     if let Some(closed) = server.databases.iter().find(|d| !d.allows_connections) {
         let message = format!("the database {} accepts no connections, so it cannot be dumped", closed.name);
-        return Err(DriverError::DataService(message));
+        return Err(DriverError::data_service(message));
     }
     let manifest = Manifest { stream_version: STREAM_VERSION, dumped_with, server };
     let mut container = ContainerWriter::new(out);
@@ -34,12 +34,7 @@ pub(super) fn backup(programs: &Programs, session: &Session, out: &mut dyn Write
         // Compression comes after us, for all drivers alike.
         let dump = programs.program("pg_dump", &database.name)?.arg("--format=custom").arg("--compress=0");
         let length = output(session, dump, |source| container.dump(database.number, &database.name, source));
-        end.databases.push(length.map_err(|error| match error {
-            DriverError::DataService(message) => {
-                DriverError::DataService(format!("database {}: {message}", database.name))
-            }
-            other => other,
-        })?);
+        end.databases.push(length.map_err(|error| error.within(&format!("database {}", database.name)))?);
     }
     container.end(&to_json(&end)?)
 }
@@ -52,7 +47,7 @@ fn output(
 ) -> Result<Length, DriverError> {
     let mut running = program.piped_stdout().start(session)?;
     let source = running.stdout();
-    let source = source.ok_or_else(|| DriverError::DataService("a program has no output".to_owned()))?;
+    let source = source.ok_or_else(|| DriverError::data_service("a program has no output".to_owned()))?;
     let length = consume(source)?;
     running.finish()?;
     Ok(length)

@@ -87,7 +87,7 @@ impl<'a> ContainerWriter<'a> {
         loop {
             buffer.clear();
             let read = (&mut source).take(limit).read_to_end(&mut buffer);
-            let read = read.map_err(|e| DriverError::DataService(format!("a dump broke off: {e}")))?;
+            let read = read.map_err(|e| DriverError::data_service(format!("a dump broke off: {e}")))?;
             if read == 0 {
                 break;
             }

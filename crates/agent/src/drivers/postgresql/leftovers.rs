@@ -50,7 +50,7 @@ impl Survey {
                FROM pg_database db WHERE {IS_OURS} AND datname <> {control}));"
         );
         let answer = programs.sql(session, open, sql)?;
-        let unclear = |e| DriverError::DataService(format!("the server's databases are unclear: {e}"));
+        let unclear = |e| DriverError::data_service(format!("the server's databases are unclear: {e}"));
         serde_json::from_str(&answer).map_err(unclear)
     }
 
@@ -58,7 +58,7 @@ impl Survey {
     pub(super) fn state(&self) -> Result<Option<State>, DriverError> {
         let Some(control) = self.control.as_ref().filter(|control| control.is_ours) else { return Ok(None) };
         let unclear =
-            |e| DriverError::DataService(format!("the comment of {} is unclear: {e}", names::CONTROL));
+            |e| DriverError::data_service(format!("the comment of {} is unclear: {e}", names::CONTROL));
         serde_json::from_str(control.comment.as_deref().unwrap_or("{}")).map(Some).map_err(unclear)
     }
 

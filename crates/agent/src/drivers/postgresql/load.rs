@@ -100,7 +100,7 @@ impl<'a> Loader<'a> {
         if written.is_err() {
             // pg_restore has ended early; how it ended says why.
             self.finish_current()?;
-            return Err(DriverError::DataService("pg_restore stopped reading".to_owned()));
+            return Err(DriverError::data_service("pg_restore stopped reading".to_owned()));
         }
         match self.read.databases.last_mut() {
             Some(length) if length.number == number => count(length, chunk, bytes),
@@ -135,7 +135,7 @@ impl<'a> Loader<'a> {
             self.state.record(),
         );
         let answer = self.programs.restore_sql(self.session, names::CONTROL, sql)?;
-        let unclear = |e| DriverError::DataService(format!("the OID of {name} is unclear: {e}"));
+        let unclear = |e| DriverError::data_service(format!("the OID of {name} is unclear: {e}"));
         self.state.databases.push(answer.trim().parse().map_err(unclear)?);
         self.state.making = None;
         self.programs.restore_sql(self.session, names::CONTROL, self.state.record()).map(drop)
@@ -154,12 +154,7 @@ impl<'a> Loader<'a> {
         let Some(running) = self.current.take() else { return Ok(()) };
         let name = self.read.databases.last().and_then(|last| self.database(last.number).ok());
         let name = name.map_or("?", |database| database.name.as_str());
-        running.finish().map_err(|error| match error {
-            DriverError::DataService(message) => {
-                DriverError::DataService(format!("database {name}: {message}"))
-            }
-            other => other,
-        })
+        running.finish().map_err(|error| error.within(&format!("database {name}")))
     }
 
     fn end(mut self, end: &End) -> Result<Manifest, DriverError> {

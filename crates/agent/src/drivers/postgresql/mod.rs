@@ -29,7 +29,7 @@ use super::{Driver, DriverError, Loaded};
 use crate::session::Session;
 use programs::Programs;
 
-pub(super) const NAME: &str = "postgresql";
+const NAME: &str = "postgresql";
 const STREAM_VERSION: u32 = 1;
 
 /// `driver.postgresql` of the configuration.

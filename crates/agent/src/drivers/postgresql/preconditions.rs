@@ -34,6 +34,6 @@ pub(super) fn check(
     let reasons: Vec<&str> = answer.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     match reasons.is_empty() {
         true => Ok(()),
-        false => Err(DriverError::DataService(reasons.join("; "))),
+        false => Err(DriverError::data_service(reasons.join("; "))),
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 
 use super::{PostgresqlSettings, names};
-use crate::drivers::DriverError;
+use crate::drivers::{DriverError, Trouble};
 use crate::session::{Program, Session, require_setpriv};
 
 /// Below it Debian has a directory for each major version.
@@ -44,7 +44,8 @@ impl Programs {
                 Some(directory) => directory.display().to_string(),
                 None => format!("{DEBIAN}/*/bin and PATH"),
             };
-            DriverError::DataService(format!("not all of {} are in {place}", NEEDED.join(", ")))
+            let message = format!("not all of {} are in {place}", NEEDED.join(", "));
+            DriverError::of(Trouble::ProgramMissing, message)
         })?;
         Ok(Self {
             settings,
@@ -166,9 +167,10 @@ impl Programs {
         let line = program.arg("--version").answer(session, String::new())?.trim().to_owned();
         let number = line.split_once(") ").map_or("", |(_, number)| number);
         let major = number.split(|c: char| !c.is_ascii_digit()).next().and_then(|n| n.parse().ok());
-        let unclear = || DriverError::DataService(format!("pg_dump has an unclear version: {line}"));
+        let unclear = || DriverError::data_service(format!("pg_dump has an unclear version: {line}"));
         fit(server, major.ok_or_else(unclear)?).map_err(|reason| {
-            DriverError::DataService(format!("{reason}; install the client programs of version {server}"))
+            let message = format!("{reason}; install the client programs of version {server}");
+            DriverError::of(Trouble::WrongVersion, message)
         })?;
         Ok(line)
     }

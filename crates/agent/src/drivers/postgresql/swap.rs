@@ -33,7 +33,7 @@ pub(super) fn swap(programs: &Programs, manifest: &Manifest) -> Result<(), Drive
         (Direction::Finished, _) => Ok(()),
         (_, DriverError::Stopped) => {
             let minutes = LIMIT.as_secs().checked_div(60).unwrap_or_default();
-            Err(DriverError::DataService(format!("the exchange took longer than {minutes} minutes")))
+            Err(DriverError::data_service(format!("the exchange took longer than {minutes} minutes")))
         }
         (Direction::Undone | Direction::Nothing, error) => Err(error),
     }
@@ -42,7 +42,7 @@ pub(super) fn swap(programs: &Programs, manifest: &Manifest) -> Result<(), Drive
 fn attempt(programs: &Programs, session: &Session, manifest: &Manifest) -> Result<(), DriverError> {
     let target = catalogue::read(programs, session, names::CONTROL)?;
     let state = Survey::take(programs, session, names::CONTROL)?.state()?;
-    let gone = || DriverError::DataService(format!("the record in {} is gone", names::CONTROL));
+    let gone = || DriverError::data_service(format!("the record in {} is gone", names::CONTROL));
     let mut state = state.ok_or_else(gone)?;
     preconditions::check(programs, session, names::CONTROL, &state.databases)?;
     let open = target.databases.iter().filter(|d| d.allows_connections && !d.is_invalid());
@@ -56,7 +56,7 @@ fn attempt(programs: &Programs, session: &Session, manifest: &Manifest) -> Resul
             .restore_sql(session, names::CONTROL, close.clone())
             .and_then(|_| programs.restore_sql(session, names::CONTROL, transaction.clone()));
         match outcome {
-            Err(DriverError::DataService(message)) if message.contains(BUSY) && attempt < ATTEMPTS => {
+            Err(DriverError::DataService { message, .. }) if message.contains(BUSY) && attempt < ATTEMPTS => {
                 std::thread::sleep(Duration::from_millis(500));
                 attempt = attempt.saturating_add(1);
             }

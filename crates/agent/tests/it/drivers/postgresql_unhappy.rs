@@ -146,14 +146,14 @@ async fn a_dump_that_does_not_load_leaves_everything_as_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_password_is_a_data_service_error_without_the_password() {
+async fn a_wrong_password_is_told_without_the_password() {
     let server = Server::start_with(Options::default().password("right-password")).unwrap();
     let mut site = site(&server);
     site.config["driver"]["postgresql"]["password"] = json!("wrong-password");
     let agent = Agent::start(&site).await;
     let failed = agent.backup_with("b", json!({})).await;
     let error = failed.error.unwrap();
-    assert_eq!((failed.state, error.code.as_str()), (OperationState::Failed, "data_service_error"));
+    assert_eq!((failed.state, error.code.as_str()), (OperationState::Failed, "data_service_access_denied"));
     assert!(error.message.contains("password authentication failed"), "{}", error.message);
     assert!(!error.message.contains("wrong-password"), "{}", error.message);
     assert!(site.stored().is_empty());
@@ -165,13 +165,13 @@ async fn a_wrong_password_is_a_data_service_error_without_the_password() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_is_away_or_dies_is_a_data_service_error() {
+async fn a_server_that_is_away_or_dies_is_unreachable() {
     let mut server = Server::start().unwrap();
     let site = site(&server);
     let agent = Agent::start(&site).await;
     server.stop().unwrap();
     let failed = agent.backup_with("b", json!({})).await;
-    assert_eq!(failed.error.unwrap().code, "data_service_error");
+    assert_eq!(failed.error.unwrap().code, "data_service_unreachable");
     let info = agent.get("/v1/info").await;
     assert_eq!((info.status, &info.body["data_service_version"]), (200, &json!(null)));
 
@@ -191,7 +191,7 @@ async fn a_server_that_is_away_or_dies_is_a_data_service_error() {
     let error = failed.error.unwrap();
     assert_eq!(
         (failed.state, error.code.as_str()),
-        (OperationState::Failed, "data_service_error"),
+        (OperationState::Failed, "data_service_unreachable"),
         "{}",
         error.message
     );
