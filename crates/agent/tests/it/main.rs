@@ -10,6 +10,7 @@
 )]
 
 mod drivers;
+mod formats;
 mod handlers;
 mod harness;
 mod memory;
