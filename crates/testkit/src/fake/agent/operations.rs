@@ -113,6 +113,7 @@ impl Operations {
             checksum: None,
             filter_plugins: vec!["zstd".into(), "age".into()],
             error: None,
+            rehearsal: None,
         }
     }
 
