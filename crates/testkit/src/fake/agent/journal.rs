@@ -41,7 +41,8 @@ impl Operations {
 
 fn parse(cursor: &str) -> Option<(ListedKind, String)> {
     let (kind, id) = cursor.split_once('-')?;
-    let kind = [ListedKind::Backup, ListedKind::Restore].into_iter().find(|known| word(*known) == kind)?;
+    let kinds = [ListedKind::Backup, ListedKind::Restore, ListedKind::Rehearsal];
+    let kind = kinds.into_iter().find(|known| word(*known) == kind)?;
     Some((kind, id.to_owned()))
 }
 
@@ -49,6 +50,7 @@ fn word(kind: ListedKind) -> &'static str {
     match kind {
         ListedKind::Backup => "backup",
         ListedKind::Restore => "restore",
+        ListedKind::Rehearsal => "rehearsal",
     }
 }
 

@@ -132,6 +132,7 @@ impl Operations {
             checksum: None,
             filter_plugins: vec!["zstd".into(), "age".into()],
             error: None,
+            rehearsal: None,
         }
     }
 
