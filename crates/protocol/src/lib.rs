@@ -137,6 +137,8 @@ impl std::fmt::Debug for Encryption {
 pub enum EncryptionScheme {
     /// age v1 with a passphrase recipient.
     Age,
+    /// What `openssl enc -aes256 -md md5` writes: the legacy form. It has no authentication of its own.
+    OpensslEnc,
 }
 
 /// How the stream is compressed before encryption.
@@ -154,6 +156,8 @@ pub struct Compression {
 pub enum CompressionScheme {
     /// Zstandard.
     Zstd,
+    /// gzip, of the legacy form.
+    Gzip,
 }
 
 /// Answer of `PUT`, `GET` and `DELETE` on `/v1/backups/{id}`, `/v1/restores/{id}` and `/v1/rehearsals/{id}`.
