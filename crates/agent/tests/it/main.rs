@@ -11,6 +11,7 @@
 
 mod conformance;
 mod drivers;
+mod fetch;
 mod formats;
 mod handlers;
 mod harness;

@@ -12,12 +12,13 @@ use sha2::{Digest, Sha256};
 use crate::harness::{Agent, KEY, Site};
 
 /// Compression and encryption of a form, as a request names them.
-type Form = (&'static str, &'static str);
+pub(crate) type Form = (&'static str, &'static str);
 
-const FORMS: [Form; 4] = [("zstd", "age"), ("gzip", "openssl-enc"), ("gzip", "age"), ("zstd", "openssl-enc")];
+pub(crate) const FORMS: [Form; 4] =
+    [("zstd", "age"), ("gzip", "openssl-enc"), ("gzip", "age"), ("zstd", "openssl-enc")];
 
 /// What goes into the body of a request for a backup in this form.
-fn asking_for((compression, encryption): Form) -> Value {
+pub(crate) fn asking_for((compression, encryption): Form) -> Value {
     json!({
         "compression": {"scheme": compression, "level": 3},
         "encryption": {"scheme": encryption, "key": KEY, "key_id": "key-1"},
@@ -41,7 +42,7 @@ fn random(length: usize) -> Vec<u8> {
 }
 
 /// A backup `b` of several parts in this form.
-async fn backed_up(site: &Site, form: Form) -> (Agent, OperationStatus) {
+pub(crate) async fn backed_up(site: &Site, form: Form) -> (Agent, OperationStatus) {
     site.write("random", random(240_000));
     let agent = Agent::start(site).await;
     let backup = agent.backup_with("b", asking_for(form)).await;
@@ -51,7 +52,7 @@ async fn backed_up(site: &Site, form: Form) -> (Agent, OperationStatus) {
     (agent, backup)
 }
 
-fn folder(site: &Site, id: &str) -> PathBuf {
+pub(crate) fn folder(site: &Site, id: &str) -> PathBuf {
     site.path("store").join("prefix/guid").join(id)
 }
 
