@@ -38,6 +38,9 @@ pub fn prepare() -> anyhow::Result<()> {
 pub fn prepare_for_benchmarks() -> anyhow::Result<()> {
     provide(|| {
         let mut packages = missing_packages();
+        // Peers of the agent.
+        packages
+            .extend(["age", "restic", "zstd"].iter().filter(|program| !is_there(program, &["--version"])));
         // Without a URL it fails, but it has told its version.
         if Command::new("wrk").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err()
         {
