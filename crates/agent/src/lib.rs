@@ -7,6 +7,7 @@ mod body;
 pub mod config;
 mod drivers;
 mod error;
+pub mod fetch;
 mod handlers;
 mod operations;
 mod pipeline;
