@@ -9,6 +9,7 @@
     missing_docs
 )]
 
+mod conformance;
 mod drivers;
 mod handlers;
 mod harness;
