@@ -16,6 +16,6 @@ mod server;
 mod session;
 
 pub use config::Config;
-pub use drivers::{DriverError, FilesSettings, PostgresqlSettings};
+pub use drivers::{CommandSettings, DriverError, FilesSettings, PostgresqlSettings, RedisSettings};
 pub use operations::{JournalError, Kind, admission};
 pub use server::{RunningAgent, ServeError, serve};
