@@ -141,6 +141,16 @@ pub enum EncryptionScheme {
     OpensslEnc,
 }
 
+impl EncryptionScheme {
+    /// Its word in `filter_plugins`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Age => "age",
+            Self::OpensslEnc => "openssl-enc",
+        }
+    }
+}
+
 /// How the stream is compressed before encryption.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Compression {
@@ -158,6 +168,16 @@ pub enum CompressionScheme {
     Zstd,
     /// gzip, of the legacy form.
     Gzip,
+}
+
+impl CompressionScheme {
+    /// Its word in `filter_plugins`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Zstd => "zstd",
+            Self::Gzip => "gzip",
+        }
+    }
 }
 
 /// Answer of `PUT`, `GET` and `DELETE` on `/v1/backups/{id}`, `/v1/restores/{id}` and `/v1/rehearsals/{id}`.

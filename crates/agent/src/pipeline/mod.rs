@@ -6,6 +6,7 @@ mod backup;
 mod decode;
 mod drive;
 mod failure;
+mod fetch;
 mod filters;
 mod meter;
 mod parts;
@@ -25,6 +26,7 @@ use crate::session::Session;
 
 pub(crate) use backup::{BackupOrder, run as backup};
 pub(crate) use failure::Failure;
+pub(crate) use fetch::Checked;
 pub(crate) use progress::Progress;
 pub(crate) use restore::{RestoreOrder, run as restore};
 

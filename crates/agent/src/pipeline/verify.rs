@@ -3,6 +3,7 @@
 
 use aws_lc_rs::digest::{Context, SHA256};
 use backup_objects::{BackupFolder, Metadata, ObjectStream, Store};
+use backup_protocol::Part;
 
 use super::failure::Failure;
 use super::filters::Chain;
@@ -42,33 +43,39 @@ impl Stored<'_> {
         Ok(metadata)
     }
 
-    /// Tries the key on the first stored bytes.
+    /// Tries the key on the first stored bytes. When they are damaged, it is that what is reported.
     pub(super) async fn key(&self, metadata: &Metadata, chain: &Chain) -> Result<(), Failure> {
-        let first = metadata.parts.first().map(|part| part.name.clone()).unwrap_or_default();
-        let mut stream = self.store.get_stream(&self.folder.part(&first)?, Some(0..HEAD)).await?;
+        let Some(first) = metadata.parts.first() else { return Ok(()) };
+        let mut stream = self.store.get_stream(&self.folder.part(&first.name)?, Some(0..HEAD)).await?;
         let (head, chain) = (stream.next().await?.unwrap_or_default(), chain.clone());
-        tokio::task::spawn_blocking(move || chain.check_key(&head)).await?
+        let opened = tokio::task::spawn_blocking(move || chain.check_key(&head)).await?;
+        if opened.is_err() {
+            self.part(first, &mut Hashes::default()).await?;
+        }
+        opened
     }
 
     /// Reads all parts once and compares the hashes.
     pub(super) async fn bytes(&self, metadata: &Metadata) -> Result<(), Failure> {
         let mut hashes = Hashes::default();
         for part in &metadata.parts {
-            let mut stream = self.open(&part.name).await?;
-            while let Some(bytes) = stream.next().await? {
-                hashes.update(&bytes);
-                self.progress.add_read(bytes.len());
-            }
-            if !hashes.end_of_part().eq_ignore_ascii_case(&part.sha256) {
-                return Err(Failure::mismatch(format!(
-                    "the stored bytes of part {} have changed",
-                    part.name
-                )));
-            }
+            self.part(part, &mut hashes).await?;
         }
         match hashes.finish().eq_ignore_ascii_case(&metadata.checksum) {
             true => Ok(()),
             false => Err(Failure::mismatch("the checksum over all stored bytes differs")),
+        }
+    }
+
+    async fn part(&self, part: &Part, hashes: &mut Hashes) -> Result<(), Failure> {
+        let mut stream = self.open(&part.name).await?;
+        while let Some(bytes) = stream.next().await? {
+            hashes.update(&bytes);
+            self.progress.add_read(bytes.len());
+        }
+        match hashes.end_of_part().eq_ignore_ascii_case(&part.sha256) {
+            true => Ok(()),
+            false => Err(Failure::mismatch(format!("the stored bytes of part {} have changed", part.name))),
         }
     }
 

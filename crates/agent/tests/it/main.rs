@@ -11,6 +11,8 @@
 
 mod conformance;
 mod drivers;
+mod fetch;
+mod formats;
 mod handlers;
 mod harness;
 mod memory;

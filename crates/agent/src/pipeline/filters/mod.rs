@@ -10,7 +10,7 @@ mod zstd;
 use std::io::{self, BufRead, Write};
 use std::sync::Arc;
 
-use backup_protocol::{Compression, CompressionScheme, Encryption, EncryptionScheme};
+use backup_protocol::{Compression, Encryption, EncryptionScheme};
 
 use super::failure::Failure;
 
@@ -44,11 +44,8 @@ pub(crate) struct Chain {
 impl Chain {
     /// The filters a backup is asked for.
     pub(crate) fn wanted(compression: Compression, encryption: &Encryption) -> Result<Self, Failure> {
-        let compression_name = match compression.scheme {
-            CompressionScheme::Zstd => "zstd",
-            CompressionScheme::Gzip => "gzip",
-        };
-        Self::of(&[compression_name, encryption_name(encryption)], encryption, compression.level)
+        let names = [compression.scheme.name(), encryption.scheme.name()];
+        Self::of(&names, encryption, compression.level)
     }
 
     /// The filters a `metadata.json` lists.
@@ -77,8 +74,8 @@ impl Chain {
                     filters.push(Arc::new(gzip::Gzip { level }));
                     inside = Some(gzip::MAGIC);
                 }
-                ("age" | "openssl-enc", true) if *name != encryption_name(encryption) => {
-                    let asked = encryption_name(encryption);
+                ("age" | "openssl-enc", true) if *name != encryption.scheme.name() => {
+                    let asked = encryption.scheme.name();
                     return Err(refused(&format!("the encryption asked for is {asked}")));
                 }
                 ("age", true) => filters.push(Arc::new(age::Age { key: encryption.key.clone() })),
@@ -136,13 +133,6 @@ impl Chain {
             }
             false => Failure::new("decryption_failed", error.to_string()),
         })
-    }
-}
-
-fn encryption_name(encryption: &Encryption) -> &'static str {
-    match encryption.scheme {
-        EncryptionScheme::Age => "age",
-        EncryptionScheme::OpensslEnc => "openssl-enc",
     }
 }
 

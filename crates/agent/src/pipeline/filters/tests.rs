@@ -2,6 +2,8 @@
 
 use std::io::{self, Cursor};
 
+use backup_protocol::CompressionScheme;
+
 use super::*;
 
 const LENGTHS: &[usize] = &[0, 1, 15, 16, 17, 31, 32, 33, 65_536, BUFFER - 1, BUFFER, BUFFER + 1, 300_000];

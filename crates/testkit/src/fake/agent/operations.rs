@@ -106,7 +106,10 @@ impl Operations {
             Start::Backup(start) => start.epoch,
             Start::Restore(start) => start.epoch,
         };
-        let status = self.fresh(id, epoch);
+        let mut status = self.fresh(id, epoch);
+        if let Start::Backup(start) = &start {
+            status.filter_plugins = objects::filters(start);
+        }
         self.all.push(Operation {
             kind: start.kind(),
             start: Some(start),
