@@ -3,4 +3,5 @@
 mod files;
 mod postgresql;
 mod postgresql_leftovers;
+mod postgresql_trust;
 mod postgresql_unhappy;
