@@ -4,5 +4,6 @@ mod command;
 mod files;
 mod postgresql;
 mod postgresql_leftovers;
+mod postgresql_trust;
 mod postgresql_unhappy;
 mod redis;
