@@ -2,6 +2,7 @@
 
 mod command;
 mod files;
+mod kills;
 mod postgresql;
 mod postgresql_leftovers;
 mod postgresql_trust;
