@@ -14,7 +14,7 @@ use super::programs::Programs;
 use super::quote::{identifier, literal};
 use super::state::State;
 use super::{STREAM_VERSION, databases, preconditions, roles};
-use crate::drivers::DriverError;
+use crate::drivers::{DriverError, Trouble};
 use crate::session::Session;
 
 /// Loads everything and checks that nothing is missing. Leftovers of an error are removed by the caller.
@@ -65,6 +65,7 @@ impl<'a> Loader<'a> {
         }
         let open = programs.open_database(session)?;
         let target = catalogue::read(programs, session, &open)?;
+        not_newer(&manifest.server, &target)?;
         programs.fitting(session, target.major())?;
         preconditions::check(programs, session, &open, &[])?;
         let missing = roles::missing(&manifest, &target, programs);
@@ -152,6 +153,20 @@ impl<'a> Loader<'a> {
             return Err(DriverError::Content("the end does not fit what was read".to_owned()));
         }
         Ok(self.manifest)
+    }
+}
+
+/// What a newer server has dumped may hold what an older one does not know.
+fn not_newer(source: &Server, target: &Server) -> Result<(), DriverError> {
+    match source.major() > target.major() {
+        false => Ok(()),
+        true => Err(DriverError::of(
+            Trouble::WrongVersion,
+            format!(
+                "the backup is of a server of version {}, newer than this one of version {}",
+                source.server_version, target.server_version
+            ),
+        )),
     }
 }
 

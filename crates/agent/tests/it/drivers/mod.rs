@@ -8,3 +8,4 @@ mod postgresql_leftovers;
 mod postgresql_trust;
 mod postgresql_unhappy;
 mod redis;
+mod troubles;
