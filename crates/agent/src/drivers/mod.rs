@@ -61,6 +61,7 @@ drivers! {
     files: Files, FilesSettings;
     command: Command, CommandSettings;
     redis: Redis, RedisSettings;
+    mariadb: Mariadb, MariadbSettings;
 }
 
 /// One kind of data service.

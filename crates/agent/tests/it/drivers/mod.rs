@@ -2,6 +2,7 @@
 
 mod command;
 mod files;
+mod mariadb;
 mod postgresql;
 mod postgresql_leftovers;
 mod postgresql_unhappy;
