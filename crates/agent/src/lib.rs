@@ -16,7 +16,8 @@ mod session;
 
 pub use config::Config;
 pub use drivers::{
-    CommandSettings, DriverError, FilesSettings, MariadbSettings, PostgresqlSettings, RedisSettings,
+    CommandSettings, DriverError, FilesSettings, MariadbSettings, PostgresqlSettings, RabbitmqSettings,
+    RedisSettings,
 };
 pub use operations::{JournalError, Kind, admission};
 pub use server::{RunningAgent, ServeError, serve};

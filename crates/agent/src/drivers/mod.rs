@@ -62,6 +62,7 @@ drivers! {
     command: Command, CommandSettings;
     redis: Redis, RedisSettings;
     mariadb: Mariadb, MariadbSettings;
+    rabbitmq: Rabbitmq, RabbitmqSettings;
 }
 
 /// One kind of data service.

@@ -6,4 +6,5 @@ mod mariadb;
 mod postgresql;
 mod postgresql_leftovers;
 mod postgresql_unhappy;
+mod rabbitmq;
 mod redis;
