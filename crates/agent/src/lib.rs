@@ -16,6 +16,9 @@ mod server;
 mod session;
 
 pub use config::Config;
-pub use drivers::{CommandSettings, DriverError, FilesSettings, PostgresqlSettings, RedisSettings};
+pub use drivers::{
+    CommandSettings, DriverError, FilesSettings, MariadbSettings, PostgresqlSettings, RabbitmqSettings,
+    RedisSettings,
+};
 pub use operations::{JournalError, Kind, admission};
 pub use server::{RunningAgent, ServeError, serve};

@@ -105,6 +105,14 @@ const WORDS: &[(&str, Trouble)] = &[
     ("connection reset", Trouble::Unreachable),
     ("timeout expired", Trouble::Unreachable),
     ("is the server running", Trouble::Unreachable),
+    // MariaDB.
+    ("error 1114 ", Trouble::DiskFull),
+    ("errcode: 28 ", Trouble::DiskFull),
+    ("can't connect to", Trouble::Unreachable),
+    ("lost connection to", Trouble::Unreachable),
+    ("server has gone away", Trouble::Unreachable),
+    ("server shutdown in progress", Trouble::Unreachable),
+    ("unknown server host", Trouble::Unreachable),
 ];
 
 impl Trouble {

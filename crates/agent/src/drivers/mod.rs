@@ -61,6 +61,8 @@ drivers! {
     files: Files, FilesSettings;
     command: Command, CommandSettings;
     redis: Redis, RedisSettings;
+    mariadb: Mariadb, MariadbSettings;
+    rabbitmq: Rabbitmq, RabbitmqSettings;
 }
 
 /// One kind of data service.

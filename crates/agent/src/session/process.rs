@@ -101,6 +101,13 @@ impl Program {
         self
     }
 
+    /// Makes this its standard output.
+    #[must_use]
+    pub(crate) fn stdout(mut self, target: impl Into<Stdio>) -> Self {
+        self.command.stdout(target);
+        self
+    }
+
     /// Connects standard input to a pipe.
     #[must_use]
     pub(crate) fn piped_stdin(mut self) -> Self {

@@ -3,9 +3,11 @@
 mod command;
 mod files;
 mod kills;
+mod mariadb;
 mod postgresql;
 mod postgresql_leftovers;
 mod postgresql_trust;
 mod postgresql_unhappy;
+mod rabbitmq;
 mod redis;
 mod troubles;
