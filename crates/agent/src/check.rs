@@ -134,7 +134,7 @@ impl Report {
 fn step(step: &Step) -> String {
     match &step.outcome {
         Outcome::Passed => line(step.name, "passed", step.duration),
-        Outcome::Skipped => format!("  {:<20}not tried\n", step.name),
+        Outcome::Skipped => format!("  {:<22}not tried\n", step.name),
         Outcome::Failed { problem, advice } => {
             line(step.name, "FAILED", step.duration) + &paragraph(problem) + &paragraph(advice)
         }
@@ -154,7 +154,7 @@ fn step_json(step: &Step) -> Value {
 }
 
 fn line(name: &str, word: &str, duration: Duration) -> String {
-    format!("  {name:<20}{word:<8}{:>6} ms\n", duration.as_millis())
+    format!("  {name:<22}{word:<8}{:>6} ms\n", duration.as_millis())
 }
 
 /// Text below a step, broken between words.

@@ -97,7 +97,7 @@ async fn the_check_tells_a_person_and_a_program_what_works() {
     let well = check(&site, &[]).await;
     let said = String::from_utf8(well.stdout).unwrap();
     assert_eq!(well.status.code(), Some(0), "{said}");
-    assert!(said.contains("store main (s3)\n  open                passed"), "{said}");
+    assert!(said.contains("store main (s3)\n  open                  passed"), "{said}");
     assert!(said.contains("data service (files)"), "{said}");
 
     let mut stores = s3(&server.url());
