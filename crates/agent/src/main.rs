@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use backup_agent::check::{self, CheckArguments};
-use backup_agent::fetch::{self, FetchArguments};
+use backup_agent::fetch::{self, DescribeArguments, FetchArguments};
 use backup_agent::{Config, ServeError, serve};
 use backup_daemon::exit::{Failure, run_main};
 use backup_daemon::{logging, shutdown, systemd};
@@ -53,6 +53,8 @@ enum Command {
     Check(CheckArguments),
     /// Write one backup as a plain stream, or list the backups of a store, without any manager
     Fetch(FetchArguments),
+    /// Write the metadata.json of a backup that older programs have stored without one
+    Describe(DescribeArguments),
 }
 
 fn main() -> ExitCode {
@@ -63,6 +65,7 @@ fn main() -> ExitCode {
             Command::Serve { config } => run(Config::load(&config)?).await,
             Command::Check(arguments) => check::run(arguments).await,
             Command::Fetch(arguments) => fetch::run(arguments).await,
+            Command::Describe(arguments) => fetch::describe(arguments).await,
         }
     })
 }

@@ -47,7 +47,7 @@ pub struct Store {
     kind: &'static str,
     pub(crate) inner: Arc<dyn ObjectStore>,
     /// Set for a local directory: its absolute path.
-    directory: Option<Arc<FilePath>>,
+    pub(crate) directory: Option<Arc<FilePath>>,
     /// Set for a provider across the network.
     multipart: Option<Multipart>,
     bounds: Option<Bounds>,
