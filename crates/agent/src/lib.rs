@@ -4,6 +4,7 @@
 
 mod auth;
 mod body;
+pub mod check;
 pub mod config;
 mod drivers;
 mod error;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use backup_agent::check::{self, CheckArguments};
 use backup_agent::fetch::{self, DescribeArguments, FetchArguments};
 use backup_agent::{Config, ServeError, serve};
 use backup_daemon::exit::{Failure, run_main};
@@ -48,6 +49,8 @@ enum Command {
         )]
         config: PathBuf,
     },
+    /// Ask the data service for its version, try everything with every store, and say in words what does not work
+    Check(CheckArguments),
     /// Write one backup as a plain stream, or list the backups of a store, without any manager
     Fetch(FetchArguments),
     /// Write the metadata.json of a backup that older programs have stored without one
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         match arguments.command {
             Command::CheckConfig { config } => Ok(Config::load(&config).map(drop)?),
             Command::Serve { config } => run(Config::load(&config)?).await,
+            Command::Check(arguments) => check::run(arguments).await,
             Command::Fetch(arguments) => fetch::run(arguments).await,
             Command::Describe(arguments) => fetch::describe(arguments).await,
         }

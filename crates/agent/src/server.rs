@@ -9,7 +9,7 @@ use actix_web::web::Data;
 use actix_web::{App, HttpServer};
 use backup_daemon::config::Mistake;
 use backup_daemon::tls::{ServerCertificate, TlsError};
-use backup_objects::{Store, StoreError};
+use backup_objects::{Retry, Store, StoreError};
 use rustls::ServerConfig;
 use rustls::server::WebPkiClientVerifier;
 use rustls_pki_types::CertificateDer;
@@ -100,7 +100,10 @@ fn open(config: &Config) -> Result<Operations, ServeError> {
     let scratch = &config.scratch_directory;
     std::fs::create_dir_all(scratch).map_err(io(format!("cannot make {}", scratch.display())))?;
     let driver = drivers::open(&config.driver, scratch)?;
-    let stores = config.stores.iter().map(|(name, store)| Ok((name.clone(), Store::open(name, store)?)));
+    let stores = config.stores.iter().map(|(name, store)| {
+        // Hours of work are not given up for a store that is away for minutes.
+        Ok((name.clone(), Store::open(name, store)?.retrying(Retry::PATIENTLY)))
+    });
     let settings = Settings {
         driver,
         stores: stores.collect::<Result<_, StoreError>>()?,

@@ -31,6 +31,11 @@ pub(crate) struct OfRebuild {
     pub(crate) id: RebuildId,
 }
 
+/// `/v2/stores/{store}/…`
+pub(crate) struct OfStore {
+    pub(crate) name: String,
+}
+
 /// How routes name the instance in their path.
 pub(crate) const INSTANCE_ID: &str = "instance_id";
 
@@ -79,6 +84,17 @@ impl FromRequest for OfRebuild {
     fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
         let id = request.match_info().get("id").unwrap_or_default();
         ready(number("rebuild", id).map(|id| Self { id: RebuildId(id) }))
+    }
+}
+
+impl FromRequest for OfStore {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
+        let name = web::Path::<(String,)>::extract(request).into_inner();
+        let name = name.map(|path| Self { name: path.into_inner().0 });
+        ready(name.map_err(|_| ApiError::bad_request("The path cannot be understood.")))
     }
 }
 

@@ -51,6 +51,8 @@ pub fn of_the_fleet() -> Vec<Endpoint> {
             .get(v2::reconciliations::latest::show, describe::v2::latest_reconciliation),
         at("/v2/reconciliations/{id}").get(v2::reconciliations::show, describe::v2::reconciliation),
         at("/v2/retention").get(v2::retention::list, describe::v2::retention),
+        at("/v2/stores").get(v2::stores::list, describe::v2::stores),
+        at("/v2/stores/{store}/check").post(v2::stores::check::create, describe::v2::check_store),
     ]
 }
 

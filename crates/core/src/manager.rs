@@ -184,6 +184,14 @@ impl Manager {
         self.settings.stores.keys().cloned().collect()
     }
 
+    /// The configured stores with the word for their kind, in the order of their names.
+    pub fn stores(&self) -> Vec<(&str, &'static str)> {
+        let mut stores: Vec<_> =
+            self.settings.stores.iter().map(|(name, store)| (name.as_str(), store.kind())).collect();
+        stores.sort_unstable();
+        stores
+    }
+
     /// The settings behind an `Arc`, for work on other threads.
     pub(crate) fn settings(&self) -> Arc<Settings> {
         Arc::clone(&self.settings)

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 
 use crate::error::{StoreError, StoreErrorKind};
 use crate::open::Multipart;
+use crate::retry::Retry;
 use crate::store::Store;
 use crate::unfinished::UnfinishedUpload;
 
@@ -114,7 +115,12 @@ impl Upload {
                     renamed.map_err(|e| self.store.failed("create", &self.path, e))?;
                 }
             }
-            Sink::Remote { .. } => self.complete().await?,
+            Sink::Remote { .. } => {
+                if let Err(error) = self.complete().await {
+                    self.give_up().await;
+                    return Err(error);
+                }
+            }
         }
         Ok(self.written)
     }
@@ -137,6 +143,14 @@ impl Upload {
         }
     }
 
+    /// Tries once to abort what cannot be completed; where uploads are recorded it is tried again later.
+    async fn give_up(&mut self) {
+        if let Sink::Remote { begun: Some(begun), .. } = &mut self.sink {
+            drop(begun.flying.take());
+            let _ = self.store.clone().retrying(Retry::NEVER).abort(&begun.unfinished).await;
+        }
+    }
+
     /// The protocols cannot refuse to replace at the end of a multipart upload everywhere, so it is looked at before; the
     /// folder's owner object keeps others out of the moment between.
     async fn complete(&mut self) -> Result<(), StoreError> {
@@ -144,7 +158,6 @@ impl Upload {
         let Sink::Remote { multipart, begun: Some(begun) } = sink else { return Ok(()) };
         land(begun).await.map_err(|e| store.failed("write to", path, e))?;
         if store.size(path).await?.is_some() {
-            store.abort(&begun.unfinished).await?;
             return Err(StoreError::new(store.name(), "create", path, StoreErrorKind::AlreadyExists));
         }
         let (id, full) = (begun.unfinished.id.clone(), multipart.full(&self.target));
@@ -177,7 +190,9 @@ impl Upload {
                 }
                 let Some(begun) = begun else { return Ok(()) };
                 let landed = land(begun).await;
-                begun.flying = Some(fly(store, multipart, begun, target, payload));
+                if landed.is_ok() {
+                    begun.flying = Some(fly(store, multipart, begun, target, payload));
+                }
                 landed
             }
         }

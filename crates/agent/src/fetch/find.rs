@@ -5,7 +5,7 @@ use std::path::Path;
 
 use backup_daemon::config::{ConfigError, Mistake};
 use backup_daemon::exit::Failure;
-use backup_objects::{BackupFolder, InvalidName, Store, StoreConfig};
+use backup_objects::{BackupFolder, InvalidName, Retry, Store, StoreConfig};
 use serde::Deserialize;
 
 use super::{FetchError, Place};
@@ -37,7 +37,8 @@ pub(super) fn open_store(place: &Place) -> Result<Store, Failure> {
         let mistake = Mistake::new("stores", given, allowed);
         return Err(ConfigError::new(file.display().to_string(), vec![mistake]).into());
     };
-    Store::open(name, config).map_err(Failure::bad_configuration)
+    let store = Store::open(name, config).map_err(Failure::bad_configuration)?;
+    Ok(store.retrying(Retry::PATIENTLY))
 }
 
 /// Reads the key; a line break at the end is the editor's.

@@ -39,6 +39,7 @@ impl Operations {
             for entry in &interrupted {
                 self.remove_objects(&entry.key()).await;
             }
+            self.abort_all_uploads().await;
             self.recover_driver().await
         };
         match tokio::time::timeout(START_WAITS, work).await {
@@ -83,6 +84,7 @@ impl Operations {
             if !self.state().running.is_empty() {
                 continue;
             }
+            self.abort_all_uploads().await;
             let Some(recovered) = self.recover_driver().await else { continue };
             let failed = recovered.err().map(|error| error.to_string());
             if let Some(error) = failed.as_ref().filter(|_| failed != complaint) {
@@ -116,7 +118,11 @@ impl Operations {
         let folder = BackupFolder::parse(&objects.object_prefix, &objects.backup_id);
         let removed = match (self.inner.settings.stores.get(&objects.store), folder) {
             (Some(store), Ok(folder)) => {
-                store.delete_owned(&folder, &objects.owner).await.map_err(|e| e.to_string())
+                let removed = async {
+                    self.abort_uploads(&objects.store, Some(folder.path())).await?;
+                    store.delete_owned(&folder, &objects.owner).await
+                };
+                removed.await.map_err(|error| error.to_string())
             }
             (None, _) => Err(format!("the store {} is no longer configured", objects.store)),
             (_, Err(error)) => Err(error.to_string()),

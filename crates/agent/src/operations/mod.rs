@@ -11,6 +11,7 @@ mod perform;
 mod refusal;
 mod registry;
 mod start;
+mod uploads;
 
 #[cfg(test)]
 mod tests;

@@ -13,6 +13,7 @@ use super::entry::{Entry, Key, Kind};
 use super::journal::{self, Journal, JournalError};
 use super::refusal::Refused;
 use super::start::Start;
+use super::uploads::Uploads;
 use crate::drivers::Driver;
 use crate::pipeline::Progress;
 use crate::session::{Session, Stop};
@@ -46,6 +47,7 @@ pub(super) struct Inner {
     state: Mutex<State>,
     /// Held while a restore runs or leftovers of one are removed.
     pub(super) exclusive: Arc<tokio::sync::Mutex<()>>,
+    pub(super) uploads: Arc<Uploads>,
 }
 
 #[derive(Default)]
@@ -68,11 +70,15 @@ impl Operations {
     ///
     /// # Errors
     /// When the journal cannot be read or belongs to another agent.
-    pub(crate) fn open(settings: Settings, directory: &std::path::Path) -> Result<Self, JournalError> {
+    pub(crate) fn open(mut settings: Settings, directory: &std::path::Path) -> Result<Self, JournalError> {
         let (journal, entries) = Journal::open(directory)?;
         let entries = entries.into_iter().map(|entry| (entry.key(), entry)).collect();
         let state = Mutex::new(State { entries, ..State::default() });
-        Ok(Self { inner: Arc::new(Inner { settings, journal, state, exclusive: Arc::default() }) })
+        let uploads = Arc::new(Uploads::open(directory)?);
+        for store in settings.stores.values_mut() {
+            *store = store.clone().recording(Arc::<Uploads>::clone(&uploads));
+        }
+        Ok(Self { inner: Arc::new(Inner { settings, journal, state, exclusive: Arc::default(), uploads }) })
     }
 
     /// The driver all operations use.

@@ -28,7 +28,8 @@ impl<'a> PartWriter<'a> {
     pub(super) fn new(run: &'a Run, limit: u64, chunk_size: usize) -> Self {
         Self {
             run,
-            limit: limit.max(1),
+            // A store takes only so many chunks per object.
+            limit: limit.min(run.store.largest_object(chunk_size)).max(1),
             chunk_size,
             current: None,
             hashes: Hashes::default(),

@@ -19,3 +19,4 @@ mod memory;
 mod operations;
 mod pipeline;
 mod process;
+mod stores;

@@ -87,3 +87,35 @@ fn the_example_configuration_is_valid() {
     std::fs::write(file.path(), text).unwrap();
     backup_agent::Config::load(file.path()).unwrap();
 }
+
+#[test]
+fn the_stores_that_the_examples_show_in_comments_are_valid() {
+    for name in ["backup-agent", "backup-manager"] {
+        let example = format!("{}/../../deploy/{name}.example.yml", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(example).unwrap();
+        let (_, section) = text.split_once("\nstores:").unwrap();
+        let entries = section.lines().skip(1).take_while(|line| line.starts_with("  "));
+        let secret = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(secret.path(), "secret").unwrap();
+        let mut stores = String::from("stores:\n");
+        for line in entries {
+            let line = line.strip_prefix("  # ").map_or(line.to_owned(), |shown| format!("  {shown}"));
+            let line = match line.split_once("_file: ") {
+                Some((key, _)) => format!("{key}_file: {}", secret.path().display()),
+                None => line,
+            };
+            stores.push_str(&line);
+            stores.push('\n');
+        }
+        let site = Site::files();
+        let mut config = site.config.clone();
+        config.as_object_mut().unwrap().remove("stores");
+        let others: String =
+            config.as_object().unwrap().iter().map(|(key, value)| format!("{key}: {value}\n")).collect();
+        let file = site.path("shown.yml");
+        std::fs::write(&file, format!("{others}{stores}")).unwrap();
+        let read = backup_agent::Config::load(&file).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let kinds: Vec<_> = read.stores.values().map(backup_objects::StoreConfig::kind).collect();
+        assert_eq!(kinds, ["azure", "gcs", "s3", "local"], "{name}");
+    }
+}

@@ -15,6 +15,9 @@ pub(super) fn of_path(path: &str) -> Vec<Ref> {
     if path.contains("{instance_id}") {
         found.push("InstanceId");
     }
+    if path.contains("{store}") {
+        found.push("StoreName");
+    }
     if path.contains("/restores/{id}") {
         found.push("RestoreId");
     } else if path.contains("/reconciliations/{id}") {
@@ -28,7 +31,7 @@ pub(super) fn of_path(path: &str) -> Vec<Ref> {
 }
 
 /// The components that [`of_path`] refers to.
-pub(super) fn components() -> [(&'static str, Parameter); 5] {
+pub(super) fn components() -> [(&'static str, Parameter); 6] {
     let number = |of: &str| {
         let text = format!("The number of the {of}.");
         in_path("id", &text, id(), json!(1))
@@ -41,6 +44,15 @@ pub(super) fn components() -> [(&'static str, Parameter); 5] {
     );
     [
         ("InstanceId", guid),
+        (
+            "StoreName",
+            in_path(
+                "store",
+                "The name of a store in the configuration.",
+                guid_schema().into(),
+                json!("main"),
+            ),
+        ),
         ("BackupId", number("backup")),
         ("RestoreId", number("restore")),
         ("ReconciliationId", number("reconciliation")),

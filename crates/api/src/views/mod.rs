@@ -13,6 +13,7 @@ pub(crate) mod reconciliation;
 pub(crate) mod restore;
 pub(crate) mod retention;
 pub(crate) mod schema;
+pub(crate) mod store;
 mod time;
 
 pub(crate) use schema::View;

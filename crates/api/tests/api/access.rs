@@ -6,7 +6,7 @@ use reqwest::Method;
 use crate::app::{App, PASSWORD, error, json, status};
 
 fn filled(path: &str) -> String {
-    path.replace("{instance_id}", "some-guid").replace("{id}", "1")
+    path.replace("{instance_id}", "some-guid").replace("{id}", "1").replace("{store}", "local")
 }
 
 #[tokio::test]
@@ -60,7 +60,11 @@ async fn an_auditor_reads_and_changes_nothing() {
     for endpoint in routes::protected() {
         for method in endpoint.methods().iter().filter(|method| *method != "GET") {
             let method = Method::from_bytes(method.as_str().as_bytes()).unwrap();
-            let path = endpoint.path().replace("{instance_id}", &instance.guid).replace("{id}", "1");
+            let path = endpoint
+                .path()
+                .replace("{instance_id}", &instance.guid)
+                .replace("{id}", "1")
+                .replace("{store}", "local");
             error(eve(method, &path).send().await.unwrap(), 403, "Forbidden").await;
         }
     }

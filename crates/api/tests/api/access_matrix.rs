@@ -112,7 +112,7 @@ impl World {
                 self.app.database.value("SELECT max(id) FROM restores").unwrap().unwrap()
             }
         };
-        path.replace("{instance_id}", &instance.guid).replace("{id}", &id)
+        path.replace("{instance_id}", &instance.guid).replace("{id}", &id).replace("{store}", "local")
     }
 }
 

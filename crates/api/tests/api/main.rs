@@ -38,3 +38,4 @@ mod queues;
 mod reconciliations;
 mod restores;
 mod shutdown;
+mod stores;

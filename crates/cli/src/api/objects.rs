@@ -338,3 +338,41 @@ pub struct Finding {
     /// For a person.
     pub detail: Option<String>,
 }
+
+/// A store of the manager's configuration.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Store {
+    /// Name.
+    pub name: String,
+    /// Kind of provider.
+    pub kind: String,
+}
+
+/// What was found in a store.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct StoreCheck {
+    /// Name of the store.
+    pub name: String,
+    /// Whether all works.
+    pub is_healthy: bool,
+    /// What was tried.
+    pub steps: Vec<StoreStep>,
+}
+
+/// One thing that was tried with a store.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct StoreStep {
+    /// What.
+    pub name: String,
+    /// How it went.
+    pub outcome: String,
+    /// How long it took.
+    pub duration_ms: i64,
+    /// What is wrong.
+    pub problem: Option<String>,
+    /// What to do about it.
+    pub advice: Option<String>,
+}

@@ -9,6 +9,7 @@ mod moment;
 mod queues;
 mod reconcile;
 mod restores;
+mod stores;
 
 use std::path::PathBuf;
 
@@ -22,6 +23,7 @@ pub use instances::{ConfigChanges, ConfigCommand, InstancesCommand};
 pub use queues::{JobState, QueuesArgs, QueuesCommand};
 pub use reconcile::ReconcileArgs;
 pub use restores::RestoresCommand;
+pub use stores::StoresCommand;
 
 use crate::output::Format;
 
@@ -102,6 +104,9 @@ pub enum Command {
     /// Backups that lie in the stores and are not in the database
     #[command(subcommand)]
     Catalogue(CatalogueCommand),
+    /// The stores of the manager, and whether they work
+    #[command(subcommand)]
+    Stores(StoresCommand),
     /// Starts a backup of all service instances now
     BackupAll,
     /// Asks whether the manager is healthy

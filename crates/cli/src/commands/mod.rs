@@ -11,6 +11,7 @@ mod operator;
 mod queues;
 mod reconcile;
 mod restores;
+mod stores;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -39,6 +40,7 @@ pub async fn run(cli: Cli, screen: &mut Screen) -> Result<(), Error> {
         Command::Audit(args) => audit::run(&client()?, screen, args).await,
         Command::Reconcile(args) => reconcile::run(&client()?, screen, args).await,
         Command::Catalogue(command) => catalogue::run(&client()?, screen, command).await,
+        Command::Stores(command) => stores::run(&client()?, screen, command).await,
         Command::BackupAll => operator::backup_all(&client()?, screen).await,
     }
 }

@@ -8,4 +8,5 @@ mod fake;
 mod holds;
 mod reading;
 mod reconcile;
+mod stores;
 mod waiting;

@@ -11,6 +11,7 @@ pub mod adopt_operations;
 pub mod back_up_all;
 pub mod cancel_operation;
 pub mod check_operation;
+pub mod check_store;
 pub mod configure_instance;
 pub mod delete_backup;
 pub mod delete_backups;

@@ -6,3 +6,4 @@ pub(crate) mod healthy;
 pub(crate) mod queues;
 pub(crate) mod reconciliations;
 pub(crate) mod retention;
+pub(crate) mod stores;

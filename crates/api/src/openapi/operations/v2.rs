@@ -16,6 +16,7 @@ use crate::views::audit::AuditEventView;
 use crate::views::queue::{JobView, QueueView};
 use crate::views::reconciliation::{ReconciliationRequested, ReconciliationView};
 use crate::views::retention::RetentionView;
+use crate::views::store::{StoreCheckView, StoreView};
 use crate::word::Word;
 
 const TAG: Tag = Tag::Operators;
@@ -83,6 +84,19 @@ pub(crate) fn retention() -> Description {
     Description::new("previewRetention", TAG, "Preview the retention", text)
         .parameter(parameters::text("instance_id", "Only the backups of the instance with this GUID."))
         .answers(StatusCode::OK, Answer::list::<RetentionView>("The decisions."))
+        .words([Word::NotFound])
+}
+
+pub(crate) fn stores() -> Description {
+    let text = "The stores of the manager's configuration.";
+    Description::new("listStores", TAG, "List the stores", text)
+        .answers(StatusCode::OK, Answer::list::<StoreView>("The stores."))
+}
+
+pub(crate) fn check_store() -> Description {
+    let text = "Writes, reads, lists and deletes in a folder of its own, and says in words what does not work. Takes up to 35 seconds at a store that hangs. It is the manager's view: agents have credentials of their own, see `backup-agent check`.";
+    Description::new("checkStore", TAG, "Try everything with a store", text)
+        .answers(StatusCode::OK, Answer::one::<StoreCheckView>("What was found, also when it is bad."))
         .words([Word::NotFound])
 }
 
