@@ -11,7 +11,7 @@ use super::failure::Failure;
 use super::meter::Meter;
 use super::pieces::{Piece, PieceReader};
 use super::verify::decrypt;
-use crate::drivers::DriverError;
+use crate::drivers::{Driver, DriverError, Loaded};
 
 /// Runs both filters and the driver to their ends.
 pub(super) fn decode(
@@ -21,10 +21,23 @@ pub(super) fn decode(
     queue: mpsc::Receiver<Piece>,
 ) -> Result<(), Failure> {
     run.driver.recover(&run.session)?;
+    let loaded = load(run, &*run.driver, operation, encryption, queue)?;
+    run.session.begin_exchange();
+    Ok(loaded.commit(&run.session)?)
+}
+
+/// Runs both filters and `driver` until everything is loaded and the stream proven to be complete.
+pub(super) fn load(
+    run: &Run,
+    driver: &dyn Driver,
+    operation: &str,
+    encryption: &Encryption,
+    queue: mpsc::Receiver<Piece>,
+) -> Result<Box<dyn Loaded>, Failure> {
     let decrypted = decrypt(PieceReader::new(queue), encryption)?;
     let plain = zstd::Decoder::new(decrypted).map_err(broken)?;
     let mut plain = Watched { inner: Meter::new(plain, &run.session, &run.progress, None), fault: None };
-    let loaded = run.driver.load(&run.session, operation, &mut plain);
+    let loaded = driver.load(&run.session, operation, &mut plain);
     let loaded = match (loaded, plain.fault.take()) {
         (Ok(loaded), None) => loaded,
         (Ok(loaded), Some(fault)) => {
@@ -37,10 +50,7 @@ pub(super) fn decode(
     // A driver may stop at its own end mark; only the end of the whole stream proves that it is complete.
     let drained = io::copy(&mut plain, &mut io::sink());
     match drained.map_err(broken).and_then(|_| Ok(run.session.check()?)) {
-        Ok(()) => {
-            run.session.begin_exchange();
-            Ok(loaded.commit(&run.session)?)
-        }
+        Ok(()) => Ok(loaded),
         Err(failure) => {
             loaded.discard();
             Err(failure)

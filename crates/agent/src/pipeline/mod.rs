@@ -10,6 +10,7 @@ mod meter;
 mod parts;
 mod pieces;
 mod progress;
+mod rehearse;
 mod restore;
 mod verify;
 
@@ -23,6 +24,7 @@ use crate::session::Session;
 pub(crate) use backup::{BackupOrder, run as backup};
 pub(crate) use failure::Failure;
 pub(crate) use progress::Progress;
+pub(crate) use rehearse::run as rehearse;
 pub(crate) use restore::{RestoreOrder, run as restore};
 
 /// The filters of the default form, in the order they are applied; see `metadata.json`.

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use backup_protocol::{OperationStatus, Part};
+use backup_protocol::{OperationStatus, Part, RehearsalReport};
 
 /// Counters written by the pipeline and read by status requests.
 #[derive(Debug, Default)]
@@ -12,6 +12,7 @@ pub(crate) struct Progress {
     stored: AtomicU64,
     estimate: OnceLock<u64>,
     parts: Mutex<Vec<Part>>,
+    rehearsal: OnceLock<RehearsalReport>,
 }
 
 impl Progress {
@@ -32,11 +33,17 @@ impl Progress {
         self.parts.lock().unwrap_or_else(PoisonError::into_inner).push(part);
     }
 
+    /// The first report is kept.
+    pub(super) fn set_report(&self, report: RehearsalReport) {
+        let _ = self.rehearsal.set(report);
+    }
+
     /// Copies the current figures into a status.
     pub(crate) fn fill(&self, status: &mut OperationStatus) {
         status.bytes_read = self.read.load(Ordering::Relaxed);
         status.bytes_stored = self.stored.load(Ordering::Relaxed);
         status.total_bytes_estimate = self.estimate.get().copied();
         status.parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        status.rehearsal = self.rehearsal.get().cloned().map(Box::new);
     }
 }

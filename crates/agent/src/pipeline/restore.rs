@@ -30,33 +30,52 @@ pub(crate) struct RestoreOrder {
 /// # Errors
 /// [`Failure`] when the data service has not been changed.
 pub(crate) async fn run(run: Run, order: RestoreOrder) -> Result<Metadata, Failure> {
-    let session = run.session.clone();
-    let checked = tokio::select! {
-        checked = check(&run, &order) => checked,
-        () = session.wait_until_stopped() => Err(Failure::from_stop(Stop::Failed)),
-    };
-    let metadata = match (session.stopped(), checked) {
-        (Some(stop), _) => return Err(Failure::from_stop(stop)),
-        (None, checked) => checked?,
-    };
-    stream(Arc::new(run), order, &metadata).await?;
+    let metadata = verified(&run, &order, None).await?;
+    let work = move |run: &Run, pieces| decode(run, &order.restore_id, &order.encryption, pieces);
+    stream(Arc::new(run), &metadata, work).await?;
     Ok(metadata)
 }
 
-async fn check(run: &Run, order: &RestoreOrder) -> Result<Metadata, Failure> {
+/// Checks everything that can be checked before anything is loaded; also whether `room` bytes are enough for it.
+pub(super) async fn verified(
+    run: &Run,
+    order: &RestoreOrder,
+    room: Option<u64>,
+) -> Result<Metadata, Failure> {
+    let session = run.session.clone();
+    let checked = tokio::select! {
+        checked = check(run, order, room) => checked,
+        () = session.wait_until_stopped() => Err(Failure::from_stop(Stop::Failed)),
+    };
+    match (session.stopped(), checked) {
+        (Some(stop), _) => Err(Failure::from_stop(stop)),
+        (None, checked) => checked,
+    }
+}
+
+async fn check(run: &Run, order: &RestoreOrder, room: Option<u64>) -> Result<Metadata, Failure> {
     let metadata = verify::metadata(run, &order.backup_id, &order.checksum).await?;
     // All bytes are read twice: once to check, once to load.
     run.progress.set_estimate(metadata.plain_size);
+    if let Some(room) = room.filter(|room| *room < metadata.plain_size) {
+        let message = format!("{room} bytes are free for at least {} bytes", metadata.plain_size);
+        return Err(Failure::new("disk_full", message));
+    }
     verify::key(run, &metadata, &order.encryption).await?;
     verify::stored_bytes(run, &metadata).await?;
     Ok(metadata)
 }
 
-async fn stream(run: Arc<Run>, order: RestoreOrder, metadata: &Metadata) -> Result<(), Failure> {
+/// Reads all stored bytes for `work`, which has a thread of its own.
+pub(super) async fn stream(
+    run: Arc<Run>,
+    metadata: &Metadata,
+    work: impl FnOnce(&Run, mpsc::Receiver<Piece>) -> Result<(), Failure> + Send + 'static,
+) -> Result<(), Failure> {
     let (sender, pieces) = mpsc::channel(QUEUE);
     let decoding = {
         let run = Arc::clone(&run);
-        tokio::task::spawn_blocking(move || decode(&run, &order.restore_id, &order.encryption, pieces))
+        tokio::task::spawn_blocking(move || work(&run, pieces))
     };
     let feeding = async {
         let fed = tokio::select! {

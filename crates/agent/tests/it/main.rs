@@ -16,3 +16,4 @@ mod memory;
 mod operations;
 mod pipeline;
 mod process;
+mod rehearsals;

@@ -15,6 +15,7 @@ mod programs;
 mod quote;
 mod recover;
 mod roles;
+mod scratch;
 mod state;
 mod swap;
 
@@ -25,7 +26,7 @@ use std::sync::Arc;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::{Driver, DriverError, Loaded};
+use super::{Driver, DriverError, Loaded, Scratch};
 use crate::session::Session;
 use programs::Programs;
 
@@ -126,6 +127,14 @@ impl Driver for Postgresql {
 
     fn recover(&self, session: &Session) -> Result<(), DriverError> {
         recover::recover(&self.programs, session)?.cleaned
+    }
+
+    fn can_rehearse(&self) -> bool {
+        true
+    }
+
+    fn scratch(&self, session: &Session, directory: &Path) -> Result<Option<Box<dyn Scratch>>, DriverError> {
+        Ok(Some(Box::new(scratch::ScratchServer::start(&self.programs, session, directory)?)))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The drivers with their real data services.
 
 mod files;
-mod postgresql;
+pub(crate) mod postgresql;
 mod postgresql_leftovers;
 mod postgresql_unhappy;
