@@ -11,5 +11,6 @@ mod crashes;
 mod data_services;
 mod deletion;
 mod reconciling;
+mod rehearsing;
 mod starting;
 mod watching;

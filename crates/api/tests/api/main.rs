@@ -36,5 +36,6 @@ mod proxy;
 mod public_api;
 mod queues;
 mod reconciliations;
+mod rehearsals;
 mod restores;
 mod shutdown;

@@ -10,6 +10,7 @@ mod instances;
 mod operator;
 mod queues;
 mod reconcile;
+mod rehearsals;
 mod restores;
 
 use serde::de::DeserializeOwned;

@@ -15,6 +15,8 @@ pub mod key_envelope;
 pub mod operation;
 pub mod reason;
 pub mod reconciliation;
+pub mod rehearsal;
 pub mod restore;
 pub mod scope;
 pub mod spread;
+pub mod verification;

@@ -60,6 +60,7 @@ fn listed(operation: &Operation) -> ListedOperation {
     }
     let (kind, objects) = match &operation.start {
         Some(Start::Restore(_)) => (ListedKind::Restore, None),
+        Some(Start::Rehearsal(_)) => (ListedKind::Rehearsal, None),
         Some(Start::Backup(start)) => {
             let objects =
                 ListedObjects { store: start.store.clone(), object_prefix: start.object_prefix.clone() };

@@ -50,17 +50,23 @@ impl State {
                 Ok(start) => self.start(id, Start::Restore(start)),
                 Err(error) => refuse(400, "BadRequest", &error.to_string(), None),
             },
-            ("GET", ["v1", "backups" | "restores", id]) => found(200, self.operations.ask(id)),
-            ("DELETE", ["v1", "backups" | "restores", id]) => self.stop(id, request),
+            ("PUT", ["v1", "rehearsals", id]) if self.rehearses => {
+                match serde_json::from_slice(&request.body) {
+                    Ok(start) => self.start(id, Start::Rehearsal(start)),
+                    Err(error) => refuse(400, "BadRequest", &error.to_string(), None),
+                }
+            }
+            ("GET" | "DELETE", ["v1", "rehearsals", _]) if !self.rehearses => {
+                refuse(404, "NotFound", "no such path", None)
+            }
+            ("GET", ["v1", "backups" | "restores" | "rehearsals", id]) => found(200, self.operations.ask(id)),
+            ("DELETE", ["v1", "backups" | "restores" | "rehearsals", id]) => self.stop(id, request),
             _ => refuse(404, "NotFound", "no such path", None),
         }
     }
 
     fn start(&mut self, id: &str, start: Start) -> Answer {
-        let epoch = match &start {
-            Start::Backup(start) => start.epoch,
-            Start::Restore(start) => start.epoch,
-        };
+        let epoch = start.epoch();
         if let Some(known) = self.operations.status(id) {
             if epoch < known.epoch {
                 return stale(known.epoch);
@@ -68,7 +74,7 @@ impl State {
             self.operations.see_epoch(id, epoch);
             return found(200, self.operations.status(id).cloned());
         }
-        if let Some(running) = self.operations.running() {
+        if let Some(running) = self.operations.in_the_way(&start) {
             return refuse(409, "OperationRunning", "one operation at a time", Some(running.to_owned()));
         }
         found(202, Some(self.operations.start(id, start)))
@@ -97,7 +103,11 @@ impl State {
             data_service: self.data_service.clone(),
             data_service_version: None,
             drivers: vec!["fake".into()],
-            capabilities: vec!["cancel".into()],
+            capabilities: ["cancel"]
+                .into_iter()
+                .chain(self.rehearses.then_some("rehearse"))
+                .map(Into::into)
+                .collect(),
             free_scratch_bytes: None,
         }
     }
