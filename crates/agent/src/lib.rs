@@ -7,6 +7,7 @@ mod body;
 pub mod config;
 mod drivers;
 mod error;
+pub mod fetch;
 mod handlers;
 mod operations;
 mod pipeline;
@@ -16,6 +17,6 @@ mod server;
 mod session;
 
 pub use config::Config;
-pub use drivers::{DriverError, FilesSettings, PostgresqlSettings};
+pub use drivers::{CommandSettings, DriverError, FilesSettings, PostgresqlSettings, RedisSettings};
 pub use operations::{JournalError, Kind, admission};
 pub use server::{RunningAgent, ServeError, serve};

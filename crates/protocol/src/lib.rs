@@ -137,6 +137,18 @@ impl std::fmt::Debug for Encryption {
 pub enum EncryptionScheme {
     /// age v1 with a passphrase recipient.
     Age,
+    /// What `openssl enc -aes256 -md md5` writes: the legacy form. It has no authentication of its own.
+    OpensslEnc,
+}
+
+impl EncryptionScheme {
+    /// Its word in `filter_plugins`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Age => "age",
+            Self::OpensslEnc => "openssl-enc",
+        }
+    }
 }
 
 /// How the stream is compressed before encryption.
@@ -154,6 +166,18 @@ pub struct Compression {
 pub enum CompressionScheme {
     /// Zstandard.
     Zstd,
+    /// gzip, of the legacy form.
+    Gzip,
+}
+
+impl CompressionScheme {
+    /// Its word in `filter_plugins`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Zstd => "zstd",
+            Self::Gzip => "gzip",
+        }
+    }
 }
 
 /// Answer of `PUT`, `GET` and `DELETE` on `/v1/backups/{id}`, `/v1/restores/{id}` and `/v1/rehearsals/{id}`.

@@ -2,6 +2,7 @@
 //! below. They know nothing of stores, keys or HTTP, and run on a thread of their own, so they may block.
 
 mod error;
+mod record;
 
 use std::io::{Read, Write};
 use std::path::Path;
@@ -58,6 +59,8 @@ macro_rules! drivers {
 drivers! {
     postgresql: Postgresql, PostgresqlSettings;
     files: Files, FilesSettings;
+    command: Command, CommandSettings;
+    redis: Redis, RedisSettings;
 }
 
 /// One kind of data service.

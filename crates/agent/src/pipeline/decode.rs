@@ -1,60 +1,59 @@
-//! The blocking half of a restore: pieces → age → zstd → driver. The driver is told to commit only after the stream
-//! has ended, unbroken and authenticated to its last byte.
+//! The driver's thread of a restore. The driver is told to commit only after the stream has ended, unbroken and
+//! authenticated to its last byte, with the length it had at the backup.
 
 use std::io::{self, Read};
-
-use backup_protocol::Encryption;
-use tokio::sync::mpsc;
 
 use super::Run;
 use super::failure::Failure;
 use super::meter::Meter;
-use super::pieces::{Piece, PieceReader};
-use super::verify::decrypt;
-use crate::drivers::{Driver, DriverError, Loaded};
+use super::pieces::{PieceReader, Receiver};
+use crate::drivers::{Driver, Loaded};
 
-/// Runs both filters and the driver to their ends.
-pub(super) fn decode(
-    run: &Run,
-    operation: &str,
-    encryption: &Encryption,
-    queue: mpsc::Receiver<Piece>,
-) -> Result<(), Failure> {
+/// Loads the stream and puts it in place.
+pub(super) fn decode(run: &Run, operation: &str, plain_size: u64, queue: Receiver) -> Result<(), Failure> {
     run.driver.recover(&run.session)?;
-    let loaded = load(run, &*run.driver, operation, encryption, queue)?;
+    let loaded = load(run, &*run.driver, operation, plain_size, queue)?;
     run.session.begin_exchange();
     Ok(loaded.commit(&run.session)?)
 }
 
-/// Runs both filters and `driver` until everything is loaded and the stream proven to be complete.
+/// Runs `driver` until everything is loaded and the stream proven to be complete.
 pub(super) fn load(
     run: &Run,
     driver: &dyn Driver,
     operation: &str,
-    encryption: &Encryption,
-    queue: mpsc::Receiver<Piece>,
+    plain_size: u64,
+    queue: Receiver,
 ) -> Result<Box<dyn Loaded>, Failure> {
-    let decrypted = decrypt(PieceReader::new(queue), encryption)?;
-    let plain = zstd::Decoder::new(decrypted).map_err(broken)?;
-    let mut plain = Watched { inner: Meter::new(plain, &run.session, &run.progress, None), fault: None };
+    let plain = Meter::new(PieceReader::new(queue), &run.session, &run.progress, None);
+    let mut plain = Watched { inner: plain, fault: None };
     let loaded = driver.load(&run.session, operation, &mut plain);
     let loaded = match (loaded, plain.fault.take()) {
         (Ok(loaded), None) => loaded,
         (Ok(loaded), Some(fault)) => {
             loaded.discard();
-            return Err(broken(fault));
+            return Err(Failure::broken_stream(&fault));
         }
-        (Err(_), Some(fault)) => return Err(broken(fault)),
+        (Err(_), Some(fault)) => return Err(Failure::broken_stream(&fault)),
         (Err(error), None) => return Err(error.into()),
     };
     // A driver may stop at its own end mark; only the end of the whole stream proves that it is complete.
-    let drained = io::copy(&mut plain, &mut io::sink());
-    match drained.map_err(broken).and_then(|_| Ok(run.session.check()?)) {
+    let drained = io::copy(&mut plain, &mut io::sink()).map_err(|error| Failure::broken_stream(&error));
+    let whole = drained.and_then(|_| check_length(plain.inner.counted(), plain_size));
+    match whole.and_then(|()| Ok(run.session.check()?)) {
         Ok(()) => Ok(loaded),
         Err(failure) => {
             loaded.discard();
             Err(failure)
         }
+    }
+}
+
+/// Compares the length of the stream with the one in `metadata.json`.
+pub(super) fn check_length(found: u64, expected: u64) -> Result<(), Failure> {
+    match found == expected {
+        true => Ok(()),
+        false => Err(Failure::mismatch(format!("the stream has {found} bytes instead of {expected}"))),
     }
 }
 
@@ -71,13 +70,5 @@ impl<R: Read> Read for Watched<R> {
                 self.fault.get_or_insert_with(|| io::Error::new(error.kind(), error.to_string()));
             }
         })
-    }
-}
-
-/// The bytes were those promised (they were hashed before), so what breaks now is the form of the stream.
-fn broken(error: io::Error) -> Failure {
-    match error.kind() {
-        io::ErrorKind::ConnectionAborted => DriverError::Stopped.into(),
-        _ => Failure::new("decryption_failed", format!("the stored stream cannot be read: {error}")),
     }
 }

@@ -6,12 +6,11 @@ use std::time::Instant;
 
 use backup_objects::Metadata;
 use backup_protocol::{Check, CheckOutcome, RehearsalReport};
-use tokio::sync::mpsc;
 
 use super::Run;
 use super::decode::load;
 use super::failure::Failure;
-use super::pieces::Piece;
+use super::pieces::Receiver;
 use super::restore::{RestoreOrder, stream, verified};
 use crate::scratch::ScratchRoot;
 
@@ -21,9 +20,10 @@ use crate::scratch::ScratchRoot;
 /// [`Failure`] when the backup could not be restored, or a check says that something is wrong with what was.
 pub(crate) async fn run(run: Run, order: RestoreOrder, root: Arc<ScratchRoot>) -> Result<Metadata, Failure> {
     let begin = Instant::now();
-    let metadata = verified(&run, &order, root.free_bytes()).await?;
-    let work = move |run: &Run, pieces| rehearse(run, &order, &root, pieces, begin);
-    stream(Arc::new(run), &metadata, work).await?;
+    let (metadata, chain) = verified(&run, &order, root.free_bytes()).await?;
+    let plain_size = metadata.plain_size;
+    let work = move |run: &Run, plain| rehearse(run, (&order.restore_id, plain_size), &root, plain, begin);
+    stream(Arc::new(run), &metadata, &chain, work).await?;
     Ok(metadata)
 }
 
@@ -31,9 +31,9 @@ pub(crate) async fn run(run: Run, order: RestoreOrder, root: Arc<ScratchRoot>) -
 /// every path out.
 fn rehearse(
     run: &Run,
-    order: &RestoreOrder,
+    (operation, plain_size): (&str, u64),
     root: &ScratchRoot,
-    pieces: mpsc::Receiver<Piece>,
+    plain: Receiver,
     begin: Instant,
 ) -> Result<(), Failure> {
     let made = root.make();
@@ -44,7 +44,7 @@ fn rehearse(
         let message = format!("a backup of {} cannot be rehearsed", run.driver.name());
         return Err(Failure::new("bad_request", message));
     };
-    let loaded = load(run, scratch.driver(), &order.restore_id, &order.encryption, pieces)?;
+    let loaded = load(run, scratch.driver(), operation, plain_size, plain)?;
     loaded.commit(&run.session)?;
     let restore_ms = milliseconds(begin);
     let checks = scratch.check(&run.session)?;

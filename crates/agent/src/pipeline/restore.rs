@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use backup_objects::Metadata;
 use backup_protocol::Encryption;
-use tokio::sync::mpsc;
 
+use super::Run;
 use super::decode::decode;
 use super::failure::Failure;
-use super::pieces::{Piece, QUEUE};
-use super::{Run, verify};
+use super::filters::Chain;
+use super::pieces;
+use super::stages::Stages;
 use crate::session::Stop;
 
 /// What is to be restored.
@@ -30,9 +31,10 @@ pub(crate) struct RestoreOrder {
 /// # Errors
 /// [`Failure`] when the data service has not been changed.
 pub(crate) async fn run(run: Run, order: RestoreOrder) -> Result<Metadata, Failure> {
-    let metadata = verified(&run, &order, None).await?;
-    let work = move |run: &Run, pieces| decode(run, &order.restore_id, &order.encryption, pieces);
-    stream(Arc::new(run), &metadata, work).await?;
+    let (metadata, chain) = verified(&run, &order, None).await?;
+    let plain_size = metadata.plain_size;
+    let work = move |run: &Run, plain| decode(run, &order.restore_id, plain_size, plain);
+    stream(Arc::new(run), &metadata, &chain, work).await?;
     Ok(metadata)
 }
 
@@ -41,7 +43,7 @@ pub(super) async fn verified(
     run: &Run,
     order: &RestoreOrder,
     room: Option<u64>,
-) -> Result<Metadata, Failure> {
+) -> Result<(Metadata, Chain), Failure> {
     let session = run.session.clone();
     let checked = tokio::select! {
         checked = check(run, order, room) => checked,
@@ -53,59 +55,58 @@ pub(super) async fn verified(
     }
 }
 
-async fn check(run: &Run, order: &RestoreOrder, room: Option<u64>) -> Result<Metadata, Failure> {
-    let metadata = verify::metadata(run, &order.backup_id, &order.checksum).await?;
+async fn check(run: &Run, order: &RestoreOrder, room: Option<u64>) -> Result<(Metadata, Chain), Failure> {
+    let stored = run.stored();
+    let metadata = stored.metadata(&order.backup_id).await?;
+    if !metadata.checksum.eq_ignore_ascii_case(&order.checksum) {
+        return Err(Failure::mismatch("metadata.json has another checksum than the request"));
+    }
+    let chain = Chain::recorded(&metadata.filter_plugins, &order.encryption)?;
+    let (own, version) = (run.driver.name(), run.driver.stream_version());
+    if metadata.driver.name != own || metadata.driver.stream_version > version {
+        let (name, found) = (&metadata.driver.name, metadata.driver.stream_version);
+        let message = format!("made by driver {name} (stream version {found}), this is {own} ({version})");
+        return Err(Failure::new("bad_request", message));
+    }
     // All bytes are read twice: once to check, once to load.
     run.progress.set_estimate(metadata.plain_size);
     if let Some(room) = room.filter(|room| *room < metadata.plain_size) {
         let message = format!("{room} bytes are free for at least {} bytes", metadata.plain_size);
         return Err(Failure::new("disk_full", message));
     }
-    verify::key(run, &metadata, &order.encryption).await?;
-    verify::stored_bytes(run, &metadata).await?;
-    Ok(metadata)
+    stored.key(&metadata, &chain).await?;
+    stored.bytes(&metadata).await?;
+    Ok((metadata, chain))
 }
 
-/// Reads all stored bytes for `work`, which has a thread of its own.
+/// Reads all stored bytes and gives the plain ones to `work`, which has a thread of its own.
 pub(super) async fn stream(
     run: Arc<Run>,
     metadata: &Metadata,
-    work: impl FnOnce(&Run, mpsc::Receiver<Piece>) -> Result<(), Failure> + Send + 'static,
+    chain: &Chain,
+    work: impl FnOnce(&Run, pieces::Receiver) -> Result<(), Failure> + Send + 'static,
 ) -> Result<(), Failure> {
-    let (sender, pieces) = mpsc::channel(QUEUE);
+    let (sender, stored) = pieces::queue_from_store();
+    let (stages, plain) = Stages::undo(chain, stored);
     let decoding = {
         let run = Arc::clone(&run);
-        tokio::task::spawn_blocking(move || work(&run, pieces))
+        tokio::task::spawn_blocking(move || work(&run, plain))
     };
     let feeding = async {
         let fed = tokio::select! {
-            fed = feed(&run, metadata, &sender) => fed,
+            fed = async { run.stored().feed(metadata, &sender).await } => fed,
             () = run.session.wait_until_stopped() => Ok(()),
         };
         // Closes the queue: without an end mark the other side knows that the stream is broken.
         drop(sender);
         fed
     };
-    let (decoded, fed) = tokio::join!(decoding, feeding);
-    match (decoded?, run.session.stopped(), fed) {
-        (Ok(()), _, _) => Ok(()),
-        (Err(_), Some(stop), _) => Err(Failure::from_stop(stop)),
-        (Err(_), None, Err(store)) => Err(store),
-        (Err(failure), None, Ok(())) => Err(failure),
+    let (decoded, trouble, fed) = tokio::join!(decoding, stages.trouble(), feeding);
+    match (decoded?, run.session.stopped(), fed, trouble) {
+        (Ok(()), ..) => Ok(()),
+        (Err(_), Some(stop), ..) => Err(Failure::from_stop(stop)),
+        (Err(_), None, Err(store), _) => Err(store),
+        (Err(_), None, Ok(()), Some(trouble)) => Err(Failure::broken_stream(&trouble)),
+        (Err(failure), None, Ok(()), None) => Err(failure),
     }
-}
-
-async fn feed(run: &Run, metadata: &Metadata, queue: &mpsc::Sender<Piece>) -> Result<(), Failure> {
-    for part in &metadata.parts {
-        let mut stream = verify::open(run, &part.name).await?;
-        while let Some(bytes) = stream.next().await? {
-            run.progress.add_read(bytes.len());
-            // The other side has stopped reading and says why.
-            if queue.send(Piece::Data(bytes)).await.is_err() {
-                return Ok(());
-            }
-        }
-    }
-    let _ = queue.send(Piece::End).await;
-    Ok(())
 }

@@ -19,4 +19,5 @@ pub mod rehearsal;
 pub mod restore;
 pub mod scope;
 pub mod spread;
+pub mod stored_form;
 pub mod verification;

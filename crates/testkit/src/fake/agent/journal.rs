@@ -58,18 +58,14 @@ fn listed(operation: &Operation) -> ListedOperation {
     if let Some(doctored) = &operation.listed_as {
         return doctored.clone();
     }
-    let (kind, objects) = match &operation.start {
-        Some(Start::Restore(_)) => (ListedKind::Restore, None),
-        Some(Start::Rehearsal(_)) => (ListedKind::Rehearsal, None),
+    let objects = match &operation.start {
         Some(Start::Backup(start)) => {
-            let objects =
-                ListedObjects { store: start.store.clone(), object_prefix: start.object_prefix.clone() };
-            (ListedKind::Backup, Some(objects))
+            Some(ListedObjects { store: start.store.clone(), object_prefix: start.object_prefix.clone() })
         }
-        None => (ListedKind::Backup, None),
+        Some(Start::Restore(_) | Start::Rehearsal(_)) | None => None,
     };
     ListedOperation {
-        kind,
+        kind: operation.kind,
         id: operation.status.id.clone(),
         epoch: operation.status.epoch,
         state: operation.status.state,
