@@ -2,7 +2,10 @@
 
 mod command;
 mod files;
+mod kills;
 pub(crate) mod postgresql;
 mod postgresql_leftovers;
+mod postgresql_trust;
 mod postgresql_unhappy;
 mod redis;
+mod troubles;

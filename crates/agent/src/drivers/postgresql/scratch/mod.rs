@@ -191,6 +191,7 @@ fn settings(running: &PostgresqlSettings, bin: &Path, directory: &Path) -> Postg
         maintenance_database: "postgres".to_owned(),
         bin_directory: Some(bin.to_owned()),
         keep_roles: Vec::new(),
+        trust_owners: running.trust_owners,
     }
 }
 
