@@ -13,6 +13,7 @@ mod handlers;
 mod operations;
 mod pipeline;
 mod routes;
+mod scratch;
 mod server;
 mod session;
 

@@ -23,6 +23,7 @@ use crate::drivers::{self, DriverError};
 use crate::handlers::info::Scratch;
 use crate::operations::{JournalError, Operations, Settings};
 use crate::routes;
+use crate::scratch::ScratchRoot;
 
 const WORKERS: usize = 2;
 /// How long a stopping agent waits for its operations to clean up, and for requests to end. A restore whose exchange has
@@ -104,14 +105,19 @@ fn open(config: &Config) -> Result<Operations, ServeError> {
         // Hours of work are not given up for a store that is away for minutes.
         Ok((name.clone(), Store::open(name, store)?.retrying(Retry::PATIENTLY)))
     });
+    let rehearsals = Arc::new(ScratchRoot::new(&config.rehearsal_directory()));
     let settings = Settings {
         driver,
+        rehearsals: Arc::clone(&rehearsals),
         stores: stores.collect::<Result<_, StoreError>>()?,
         concurrency: config.concurrency,
         chunk_size: config.chunk_size,
         runtime: tokio::runtime::Handle::current(),
     };
-    Ok(Operations::open(settings, &config.journal_directory())?)
+    let operations = Operations::open(settings, &config.journal_directory())?;
+    let directory = config.rehearsal_directory();
+    rehearsals.claim().map_err(io(format!("cannot use {}", directory.display())))?;
+    Ok(operations)
 }
 
 fn http(

@@ -175,6 +175,7 @@ fn word(error: &Error) -> Word {
         Error::InstanceNotFound(_)
         | Error::BackupNotFound(_)
         | Error::RestoreNotFound(_)
+        | Error::RehearsalNotFound(_)
         | Error::RebuildNotFound(_)
         | Error::ReconciliationNotFound(_)
         | Error::NoReconciliation => Word::NotFound,

@@ -83,7 +83,7 @@ pub fn protected() -> Vec<Endpoint> {
 }
 
 fn below_an_instance(base: &str) -> Vec<Endpoint> {
-    use instances::{backups, restores};
+    use instances::{backups, rehearsals, restores};
     let below = |path: &str| at(&format!("{base}{path}"));
     vec![
         below("/backups")
@@ -97,8 +97,12 @@ fn below_an_instance(base: &str) -> Vec<Endpoint> {
         below("/backups/{id}/hold")
             .put(backups::hold::update, describe::backups::hold)
             .delete(backups::hold::delete, describe::backups::release),
+        below("/backups/{id}/rehearse").post(backups::rehearse::create, describe::rehearsals::create),
         below("/backups/{id}/restore").post(backups::restore::create, describe::backups::restore),
         below("/backups/{id}/undelete").post(backups::undelete::create, describe::backups::undelete),
+        below("/rehearsals").get(rehearsals::list, describe::rehearsals::list),
+        below("/rehearsals/{id}").get(rehearsals::show, describe::rehearsals::show),
+        below("/rehearsals/{id}/cancel").post(rehearsals::cancel::create, describe::rehearsals::cancel),
         below("/restores").get(restores::list, describe::restores::list),
         below("/restores/{id}").get(restores::show, describe::restores::show),
         below("/restores/{id}/cancel").post(restores::cancel::create, describe::restores::cancel),

@@ -223,8 +223,10 @@ pub struct OperationStatus {
 /// What a rehearsal found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RehearsalReport {
-    /// Milliseconds from the first stored byte that was read to the last check: how long a restore takes at least.
+    /// Milliseconds from the beginning to the last check.
     pub duration_ms: u64,
+    /// Of these, the milliseconds until the data was in place: what a restore takes here.
+    pub restore_ms: u64,
     /// What was looked at, in the driver's order.
     #[serde(default)]
     pub checks: Vec<Check>,

@@ -111,7 +111,6 @@ pub(crate) trait Driver: Send + Sync {
 
     /// Whether [`Self::scratch`] can give a data service, as far as this program goes; the server's programs may still be
     /// missing.
-    #[expect(dead_code, reason = "called by the operation that rehearses, which comes next")]
     fn can_rehearse(&self) -> bool {
         false
     }
@@ -122,7 +121,6 @@ pub(crate) trait Driver: Send + Sync {
     ///
     /// # Errors
     /// When it does not start, for example because the server's programs are not installed.
-    #[expect(dead_code, reason = "called by the operation that rehearses, which comes next")]
     fn scratch(
         &self,
         _session: &Session,
@@ -134,7 +132,6 @@ pub(crate) trait Driver: Send + Sync {
 
 /// An empty data service of a driver's kind, made for one rehearsal; gone when dropped, and with the agent. A rehearsal
 /// is [`Driver::load`] and [`Loaded::commit`] of [`Scratch::driver`], then [`Scratch::check`].
-#[expect(dead_code, reason = "called by the operation that rehearses, which comes next")]
 pub(crate) trait Scratch {
     /// The driver for the scratch data service.
     fn driver(&self) -> &dyn Driver;

@@ -81,6 +81,16 @@ impl Operations {
                 };
                 pipeline::restore(run, order).await
             }
+            // Beside everything else: it leaves the running data service alone.
+            Start::Rehearsal(body) => {
+                let order = RestoreOrder {
+                    restore_id: key.1,
+                    backup_id: body.backup_id,
+                    checksum: body.checksum,
+                    encryption: body.encryption,
+                };
+                pipeline::rehearse(run, order, Arc::clone(&self.inner.settings.rehearsals)).await
+            }
         }
     }
 

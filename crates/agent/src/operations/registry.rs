@@ -16,6 +16,7 @@ use super::start::Start;
 use super::uploads::Uploads;
 use crate::drivers::Driver;
 use crate::pipeline::Progress;
+use crate::scratch::ScratchRoot;
 use crate::session::{Session, Stop};
 
 /// What operations need of the configuration.
@@ -24,6 +25,8 @@ pub(crate) struct Settings {
     pub(crate) driver: Arc<dyn Driver>,
     /// The stores by name.
     pub(crate) stores: BTreeMap<String, Store>,
+    /// Where rehearsals have their scratch data services.
+    pub(crate) rehearsals: Arc<ScratchRoot>,
     /// Backups at once.
     pub(crate) concurrency: usize,
     /// Bytes uploaded in one piece.

@@ -12,6 +12,7 @@ mod meter;
 mod parts;
 mod pieces;
 mod progress;
+mod rehearse;
 mod restore;
 mod stages;
 mod verify;
@@ -28,6 +29,7 @@ pub(crate) use backup::{BackupOrder, run as backup};
 pub(crate) use failure::Failure;
 pub(crate) use fetch::Checked;
 pub(crate) use progress::Progress;
+pub(crate) use rehearse::run as rehearse;
 pub(crate) use restore::{RestoreOrder, run as restore};
 
 /// What every run of a pipeline needs.

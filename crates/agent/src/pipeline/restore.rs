@@ -31,20 +31,31 @@ pub(crate) struct RestoreOrder {
 /// # Errors
 /// [`Failure`] when the data service has not been changed.
 pub(crate) async fn run(run: Run, order: RestoreOrder) -> Result<Metadata, Failure> {
-    let session = run.session.clone();
-    let checked = tokio::select! {
-        checked = check(&run, &order) => checked,
-        () = session.wait_until_stopped() => Err(Failure::from_stop(Stop::Failed)),
-    };
-    let (metadata, chain) = match (session.stopped(), checked) {
-        (Some(stop), _) => return Err(Failure::from_stop(stop)),
-        (None, checked) => checked?,
-    };
-    stream(Arc::new(run), order, &metadata, &chain).await?;
+    let (metadata, chain) = verified(&run, &order, None).await?;
+    let plain_size = metadata.plain_size;
+    let work = move |run: &Run, plain| decode(run, &order.restore_id, plain_size, plain);
+    stream(Arc::new(run), &metadata, &chain, work).await?;
     Ok(metadata)
 }
 
-async fn check(run: &Run, order: &RestoreOrder) -> Result<(Metadata, Chain), Failure> {
+/// Checks everything that can be checked before anything is loaded; also whether `room` bytes are enough for it.
+pub(super) async fn verified(
+    run: &Run,
+    order: &RestoreOrder,
+    room: Option<u64>,
+) -> Result<(Metadata, Chain), Failure> {
+    let session = run.session.clone();
+    let checked = tokio::select! {
+        checked = check(run, order, room) => checked,
+        () = session.wait_until_stopped() => Err(Failure::from_stop(Stop::Failed)),
+    };
+    match (session.stopped(), checked) {
+        (Some(stop), _) => Err(Failure::from_stop(stop)),
+        (None, checked) => checked,
+    }
+}
+
+async fn check(run: &Run, order: &RestoreOrder, room: Option<u64>) -> Result<(Metadata, Chain), Failure> {
     let stored = run.stored();
     let metadata = stored.metadata(&order.backup_id).await?;
     if !metadata.checksum.eq_ignore_ascii_case(&order.checksum) {
@@ -59,22 +70,27 @@ async fn check(run: &Run, order: &RestoreOrder) -> Result<(Metadata, Chain), Fai
     }
     // All bytes are read twice: once to check, once to load.
     run.progress.set_estimate(metadata.plain_size);
+    if let Some(room) = room.filter(|room| *room < metadata.plain_size) {
+        let message = format!("{room} bytes are free for at least {} bytes", metadata.plain_size);
+        return Err(Failure::new("disk_full", message));
+    }
     stored.key(&metadata, &chain).await?;
     stored.bytes(&metadata).await?;
     Ok((metadata, chain))
 }
 
-async fn stream(
+/// Reads all stored bytes and gives the plain ones to `work`, which has a thread of its own.
+pub(super) async fn stream(
     run: Arc<Run>,
-    order: RestoreOrder,
     metadata: &Metadata,
     chain: &Chain,
+    work: impl FnOnce(&Run, pieces::Receiver) -> Result<(), Failure> + Send + 'static,
 ) -> Result<(), Failure> {
     let (sender, stored) = pieces::queue_from_store();
     let (stages, plain) = Stages::undo(chain, stored);
     let decoding = {
-        let (run, plain_size) = (Arc::clone(&run), metadata.plain_size);
-        tokio::task::spawn_blocking(move || decode(&run, &order.restore_id, plain_size, plain))
+        let run = Arc::clone(&run);
+        tokio::task::spawn_blocking(move || work(&run, plain))
     };
     let feeding = async {
         let fed = tokio::select! {

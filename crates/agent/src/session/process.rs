@@ -7,9 +7,11 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, User};
 
 use super::Session;
 use super::complaints::Complaints;
@@ -56,8 +58,21 @@ impl Program {
     /// # Errors
     /// See [`require_setpriv`].
     pub(crate) fn new(path: &Path, scratch: &Path) -> Result<Self, DriverError> {
+        Self::new_as(path, scratch, None)
+    }
+
+    /// As [`Self::new`], as another user and without its further groups; only root can.
+    ///
+    /// # Errors
+    /// See [`require_setpriv`].
+    pub(crate) fn new_as(path: &Path, scratch: &Path, user: Option<&User>) -> Result<Self, DriverError> {
         let mut command = Command::new(require_setpriv()?);
-        command.args(["--pdeathsig", "KILL", "--"]).arg(path);
+        command.args(["--pdeathsig", "KILL"]);
+        if let Some(user) = user {
+            let (uid, gid) = (user.uid.to_string(), user.gid.to_string());
+            command.args(["--reuid", &uid, "--regid", &gid, "--clear-groups"]);
+        }
+        command.arg("--").arg(path);
         command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin");
         command.env("LC_ALL", "C.UTF-8").env("TMPDIR", scratch);
         command.current_dir("/").process_group(0);
@@ -70,6 +85,13 @@ impl Program {
     #[must_use]
     pub(crate) fn judged_by_exit_status(mut self) -> Self {
         self.judgement = Judgement::Status;
+        self
+    }
+
+    /// Runs it in a directory instead of `/`.
+    #[must_use]
+    pub(crate) fn current_dir(mut self, directory: &Path) -> Self {
+        self.command.current_dir(directory);
         self
     }
 
@@ -224,6 +246,17 @@ impl RunningProgram {
             None => format!("was ended ({status})"),
         };
         Err(DriverError::data_service(format!("{} {ended}: {}", self.name, complaints.last_lines())))
+    }
+
+    /// Ends a server that would run for ever: it is asked with `signal`, and killed when it has not ended after
+    /// `patience`. How it ends tells nothing.
+    pub(crate) fn quit(self, signal: Signal, patience: Duration) {
+        // It may have ended by itself.
+        let _ = kill(Pid::from_raw(self.group), signal);
+        let begin = Instant::now();
+        while !self.has_ended() && begin.elapsed() < patience {
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Waits without reaping, so that the number stays ours while the rest of the group is killed; then reaps.

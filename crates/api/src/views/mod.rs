@@ -10,6 +10,7 @@ pub(crate) mod instance_config;
 pub(crate) mod message;
 pub(crate) mod queue;
 pub(crate) mod reconciliation;
+pub(crate) mod rehearsal;
 pub(crate) mod restore;
 pub(crate) mod retention;
 pub(crate) mod schema;

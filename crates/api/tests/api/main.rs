@@ -36,6 +36,7 @@ mod proxy;
 mod public_api;
 mod queues;
 mod reconciliations;
+mod rehearsals;
 mod restores;
 mod shutdown;
 mod stores;

@@ -4,13 +4,16 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::domain::backup::Backup;
-use crate::domain::identifiers::{BackupId, RestoreId, ServiceInstanceGuid, ServiceInstanceId};
+use crate::domain::identifiers::{BackupId, RehearsalId, RestoreId, ServiceInstanceGuid, ServiceInstanceId};
 use crate::domain::instance::ServiceInstance;
+use crate::domain::rehearsal::Rehearsal;
 use crate::domain::restore::Restore;
 use crate::domain::scope::Scope;
 use crate::manager::Manager;
 use crate::store::service_brokers::FailedListing;
-use crate::store::{backups, migrations, restores, row_counts, service_brokers, service_instances, state};
+use crate::store::{
+    backups, migrations, rehearsals, restores, row_counts, service_brokers, service_instances, state,
+};
 use crate::{Error, Result, jobs};
 
 /// Most backups and restores that are read at once.
@@ -155,6 +158,27 @@ pub async fn restore(manager: &Manager, guid: &ServiceInstanceGuid, id: RestoreI
         .transaction(move |conn| {
             let instance = service_instances::get(conn, &guid)?;
             restores::find(conn, instance.id, id)?.ok_or(Error::RestoreNotFound(id))
+        })
+        .await
+}
+
+/// Rehearsals of an instance's backups, newest first; at most [`ROWS`] of those older than `before`.
+pub async fn rehearsals_before(
+    manager: &Manager,
+    instance: ServiceInstanceId,
+    before: Option<RehearsalId>,
+) -> Result<Vec<Rehearsal>> {
+    manager.database.transaction(move |conn| rehearsals::list_before(conn, instance, before, ROWS)).await
+}
+
+/// One rehearsal of an instance's backup.
+pub async fn rehearsal(manager: &Manager, guid: &ServiceInstanceGuid, id: RehearsalId) -> Result<Rehearsal> {
+    let guid = guid.clone();
+    manager
+        .database
+        .transaction(move |conn| {
+            let instance = service_instances::get(conn, &guid)?;
+            rehearsals::find(conn, instance.id, id)?.ok_or(Error::RehearsalNotFound(id))
         })
         .await
 }

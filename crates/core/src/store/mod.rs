@@ -17,6 +17,7 @@ pub mod migrations;
 pub mod operations;
 pub mod reconciliation_facts;
 pub mod reconciliations;
+pub mod rehearsals;
 pub mod restores;
 pub mod row_counts;
 mod schema;

@@ -11,6 +11,7 @@ mod backup_watcher_job;
 mod deletion_gate;
 mod rebuild_catalogue;
 mod reconcile;
+mod rehearsals;
 mod restore_watcher_job;
 mod schedules;
 mod second_thoughts;

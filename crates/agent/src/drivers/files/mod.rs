@@ -5,6 +5,7 @@
 mod attributes;
 mod pack;
 mod place;
+mod scratch;
 mod unpack;
 mod walk;
 
@@ -16,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{Driver, DriverError, Loaded};
+use super::{Driver, DriverError, Loaded, Scratch};
 use crate::session::Session;
 use place::Place;
 
@@ -83,6 +84,14 @@ impl Driver for Files {
 
     fn recover(&self, _: &Session) -> Result<(), DriverError> {
         self.place.recover()
+    }
+
+    fn can_rehearse(&self) -> bool {
+        true
+    }
+
+    fn scratch(&self, _: &Session, directory: &Path) -> Result<Option<Box<dyn Scratch>>, DriverError> {
+        Ok(Some(Box::new(scratch::ScratchFiles::new(directory)?)))
     }
 }
 

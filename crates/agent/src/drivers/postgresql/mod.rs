@@ -18,6 +18,7 @@ mod programs;
 mod quote;
 mod recover;
 mod roles;
+mod scratch;
 mod scratch_file;
 mod stand_ins;
 mod state;
@@ -31,7 +32,7 @@ use std::sync::Arc;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::{Driver, DriverError, Loaded};
+use super::{Driver, DriverError, Loaded, Scratch};
 use crate::session::Session;
 use programs::Programs;
 
@@ -136,6 +137,14 @@ impl Driver for Postgresql {
 
     fn recover(&self, session: &Session) -> Result<(), DriverError> {
         recover::recover(&self.programs, session)?.cleaned
+    }
+
+    fn can_rehearse(&self) -> bool {
+        true
+    }
+
+    fn scratch(&self, session: &Session, directory: &Path) -> Result<Option<Box<dyn Scratch>>, DriverError> {
+        Ok(Some(Box::new(scratch::ScratchServer::start(&self.programs, session, directory)?)))
     }
 }
 

@@ -4,7 +4,7 @@ mod command;
 mod files;
 mod kills;
 mod mariadb;
-mod postgresql;
+pub(crate) mod postgresql;
 mod postgresql_leftovers;
 mod postgresql_trust;
 mod postgresql_unhappy;

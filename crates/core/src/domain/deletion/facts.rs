@@ -44,6 +44,8 @@ pub struct DeletionFacts {
     pub removal_reason: Option<String>,
     /// A restore that is queued or running uses it.
     pub is_used_by_restore: bool,
+    /// A rehearsal that is queued or running uses it.
+    pub is_used_by_rehearsal: bool,
     /// Somebody holds, or has held it.
     pub hold: Option<Hold>,
     /// It failed, and its partial objects are still to be removed.

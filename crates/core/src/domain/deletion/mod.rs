@@ -42,7 +42,7 @@ pub type Verdict = Result<Permit, Refusal>;
 ///
 /// The newest `min_backup_count` `done` backups of a live instance stay, whatever the clock says or said and whatever
 /// else was deleted (`the_newest_done_backups_survive_any_sequence_of_causes_under_any_clock`; a client's `DELETE` only
-/// where the operator has not left it to the owners). What is held, used by a restore or unfinished, no cause touches
+/// where the operator has not left it to the owners). What is held, used by a restore or a rehearsal, or unfinished, no cause touches
 /// (`what_is_held_or_in_use_survives_any_sequence_of_causes_under_any_clock`).
 #[derive(Debug)]
 pub struct Gate {
@@ -100,7 +100,11 @@ impl Gate {
         if let Some(hold) = backup.hold.as_ref().filter(|hold| !hold.is_over(self.now)) {
             return Some(DeletionReason::Held(hold.clone()));
         }
-        backup.is_used_by_restore.then_some(DeletionReason::UsedByRestore)
+        match (backup.is_used_by_restore, backup.is_used_by_rehearsal) {
+            (true, _) => Some(DeletionReason::UsedByRestore),
+            (false, true) => Some(DeletionReason::UsedByRehearsal),
+            (false, false) => None,
+        }
     }
 
     /// What this cause wants with a backup that may be touched, or why it may not.

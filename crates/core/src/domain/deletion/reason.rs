@@ -15,6 +15,8 @@ pub enum DeletionReason {
     Held(Hold),
     /// A restore uses it.
     UsedByRestore,
+    /// A rehearsal uses it.
+    UsedByRehearsal,
     /// It is younger than the retention time.
     Young {
         /// The retention time.
@@ -75,6 +77,7 @@ impl fmt::Display for DeletionReason {
             Self::Unfinished => write!(f, "it is not finished"),
             Self::Held(hold) => write!(f, "held: {hold}"),
             Self::UsedByRestore => write!(f, "a restore uses it"),
+            Self::UsedByRehearsal => write!(f, "a rehearsal uses it"),
             Self::Young { days } => write!(f, "it is not older than {days} days"),
             Self::Needed { newer, required } => {
                 write!(f, "only {newer} newer done backups exist, {required} are required")

@@ -55,6 +55,7 @@ pub(super) struct State {
     cancel_faults: VecDeque<AgentFault>,
     list_faults: VecDeque<AgentFault>,
     lists_operations: bool,
+    rehearses: bool,
 }
 
 impl FakeAgent {
@@ -75,6 +76,7 @@ impl FakeAgent {
             cancel_faults: VecDeque::new(),
             list_faults: VecDeque::new(),
             lists_operations: true,
+            rehearses: true,
         }));
         let shared = Arc::clone(&state);
         let server = FakeServer::start(move |request| lock(&shared).answer(request))?;
@@ -127,6 +129,11 @@ impl FakeAgent {
     /// From now on it does not know `GET /v1/operations`, as an agent of another make may not.
     pub fn without_journal(&self) {
         lock(&self.state).lists_operations = false;
+    }
+
+    /// From now on it does not know `/v1/rehearsals`, as an older agent.
+    pub fn without_rehearsals(&self) {
+        lock(&self.state).rehearses = false;
     }
 
     /// Changes an operation of the journal past the protocol.

@@ -53,6 +53,16 @@ impl State {
                 Ok(start) => self.start(ListedKind::Restore, id, Start::Restore(start)),
                 Err(reason) => refuse(400, "BadRequest", &reason, None),
             },
+            ("PUT", ["v1", "rehearsals", id]) if self.rehearses => match refusals::body(&request.body) {
+                Ok(start) => self.start(ListedKind::Rehearsal, id, Start::Rehearsal(start)),
+                Err(reason) => refuse(400, "BadRequest", &reason, None),
+            },
+            ("GET", ["v1", "rehearsals", id]) if self.rehearses => {
+                found(200, self.operations.ask(ListedKind::Rehearsal, id))
+            }
+            ("DELETE", ["v1", "rehearsals", id]) if self.rehearses => {
+                self.stop(ListedKind::Rehearsal, id, request)
+            }
             ("GET", ["v1", "backups", id]) => found(200, self.operations.ask(ListedKind::Backup, id)),
             ("GET", ["v1", "restores", id]) => found(200, self.operations.ask(ListedKind::Restore, id)),
             ("DELETE", ["v1", "backups", id]) => self.stop(ListedKind::Backup, id, request),
@@ -62,10 +72,7 @@ impl State {
     }
 
     fn start(&mut self, kind: ListedKind, id: &str, start: Start) -> Answer {
-        let epoch = match &start {
-            Start::Backup(start) => start.epoch,
-            Start::Restore(start) => start.epoch,
-        };
+        let epoch = start.epoch();
         if let Some(known) = self.operations.status(kind, id) {
             if epoch < known.epoch {
                 return stale(known.epoch);
@@ -76,7 +83,7 @@ impl State {
         if let Some(reason) = refusals::reason(id, &start, &self.stores) {
             return refuse(400, "BadRequest", &reason, None);
         }
-        if let Some(running) = self.operations.running() {
+        if let Some(running) = self.operations.in_the_way(&start) {
             return refuse(409, "OperationRunning", "one operation at a time", Some(running.to_owned()));
         }
         found(202, Some(self.operations.start(id, start)))
@@ -106,7 +113,11 @@ impl State {
             data_service: self.data_service.clone(),
             data_service_version: None,
             drivers: vec!["fake".into()],
-            capabilities: vec!["cancel".into()],
+            capabilities: ["cancel"]
+                .into_iter()
+                .chain(self.rehearses.then_some("rehearse"))
+                .map(Into::into)
+                .collect(),
             free_scratch_bytes: None,
         }
     }
