@@ -2,6 +2,7 @@
 //! encrypted objects in a backup store, and back. The protocol is described in `docs/agent-protocol.md`.
 //! Begin with [`serve`] and `routes.rs`; a `PUT` leads through `handlers/`, `operations/` and `pipeline/` to a driver.
 
+mod archive;
 mod auth;
 mod body;
 pub mod config;
@@ -15,6 +16,6 @@ mod server;
 mod session;
 
 pub use config::Config;
-pub use drivers::{DriverError, FilesSettings, PostgresqlSettings};
+pub use drivers::{DriverError, FilesSettings, PhysicalSettings, PostgresqlSettings};
 pub use operations::{JournalError, Kind, admission};
 pub use server::{RunningAgent, ServeError, serve};

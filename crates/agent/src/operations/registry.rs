@@ -13,6 +13,7 @@ use super::entry::{Entry, Key, Kind};
 use super::journal::{self, Journal, JournalError};
 use super::refusal::Refused;
 use super::start::Start;
+use crate::archive::Archive;
 use crate::drivers::Driver;
 use crate::pipeline::Progress;
 use crate::session::{Session, Stop};
@@ -21,6 +22,8 @@ use crate::session::{Session, Stop};
 pub(crate) struct Settings {
     /// The data service.
     pub(crate) driver: Arc<dyn Driver>,
+    /// The archive of its log, when it has one.
+    pub(crate) archive: Option<Archive>,
     /// The stores by name.
     pub(crate) stores: BTreeMap<String, Store>,
     /// Backups at once.
@@ -78,6 +81,11 @@ impl Operations {
     /// The driver all operations use.
     pub(crate) fn driver(&self) -> Arc<dyn Driver> {
         Arc::clone(&self.inner.settings.driver)
+    }
+
+    /// The archive of the data service's log, when there is one.
+    pub(crate) fn archive(&self) -> Option<&Archive> {
+        self.inner.settings.archive.as_ref()
     }
 
     /// Starts an operation, or tells how it stands when it is known already. True: started by this call.

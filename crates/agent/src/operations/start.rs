@@ -1,7 +1,7 @@
 //! A request to start something, checked field by field before anything is recorded.
 
 use backup_objects::{BackupFolder, Store};
-use backup_protocol::{StartBackup, StartRestore};
+use backup_protocol::{POSTGRESQL_WAL, StartBackup, StartRestore};
 use chrono::{DateTime, Utc};
 
 use super::entry::Kind;
@@ -70,14 +70,19 @@ impl Start {
             return Err(Refused::bad("deadline", "has passed already by the agent's clock"));
         }
         match self {
-            Self::Backup(body) => check_backup(body)?,
+            Self::Backup(body) => check_backup(body, settings)?,
             Self::Restore(body) => check_restore(body)?,
         }
         Ok(Place { store: found.clone(), folder })
     }
 }
 
-fn check_backup(body: &StartBackup) -> Result<(), Refused> {
+fn check_backup(body: &StartBackup, settings: &Settings) -> Result<(), Refused> {
+    if let Some(asked) = &body.backup_type
+        && (asked != POSTGRESQL_WAL || settings.archive.is_none())
+    {
+        return Err(Refused::bad("backup_type", format!("this agent makes no backups of the type {asked}")));
+    }
     if !LEVELS.contains(&body.compression.level) {
         return Err(Refused::bad("compression.level", "must be 1 to 19"));
     }

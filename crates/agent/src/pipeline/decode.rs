@@ -11,21 +11,25 @@ use super::failure::Failure;
 use super::meter::Meter;
 use super::pieces::{Piece, PieceReader};
 use super::verify::decrypt;
-use crate::drivers::DriverError;
+use crate::drivers::{DriverError, Moment};
 
 /// Runs both filters and the driver to their ends.
 pub(super) fn decode(
     run: &Run,
     operation: &str,
     encryption: &Encryption,
+    moment: Option<Moment>,
     queue: mpsc::Receiver<Piece>,
 ) -> Result<(), Failure> {
     run.driver.recover(&run.session)?;
     let decrypted = decrypt(PieceReader::new(queue), encryption)?;
     let plain = zstd::Decoder::new(decrypted).map_err(broken)?;
     let mut plain = Watched { inner: Meter::new(plain, &run.session, &run.progress, None), fault: None };
-    let loaded = run.driver.load(&run.session, operation, &mut plain);
-    let loaded = match (loaded, plain.fault.take()) {
+    let loaded = match moment {
+        None => run.driver.load(&run.session, operation, &mut plain),
+        Some(moment) => run.driver.load_at(&run.session, operation, &mut plain, moment),
+    };
+    let mut loaded = match (loaded, plain.fault.take()) {
         (Ok(loaded), None) => loaded,
         (Ok(loaded), Some(fault)) => {
             loaded.discard();
@@ -36,7 +40,10 @@ pub(super) fn decode(
     };
     // A driver may stop at its own end mark; only the end of the whole stream proves that it is complete.
     let drained = io::copy(&mut plain, &mut io::sink());
-    match drained.map_err(broken).and_then(|_| Ok(run.session.check()?)) {
+    let drained = drained.map_err(broken).and_then(|_| Ok(run.session.check()?));
+    let prepared =
+        drained.and_then(|()| Ok(loaded.prepare(&run.session)?)).and_then(|()| Ok(run.session.check()?));
+    match prepared {
         Ok(()) => {
             run.session.begin_exchange();
             Ok(loaded.commit(&run.session)?)

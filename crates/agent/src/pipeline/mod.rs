@@ -42,3 +42,14 @@ pub(crate) struct Run {
     /// What is shown of the operation while it runs.
     pub(crate) progress: Arc<Progress>,
 }
+
+impl Run {
+    /// The driver of this name, if the agent has it for its data service.
+    pub(crate) fn driver_of(&self, name: &str) -> Option<Arc<dyn Driver>> {
+        let mut all = vec![Arc::clone(&self.driver)];
+        if let Some(physical) = self.driver.physical() {
+            all.push(physical);
+        }
+        all.into_iter().find(|driver| driver.name() == name)
+    }
+}

@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use backup_objects::Metadata;
 use backup_protocol::Encryption;
+use chrono::{DateTime, Utc};
 use tokio::sync::mpsc;
 
 use super::decode::decode;
 use super::failure::Failure;
 use super::pieces::{Piece, QUEUE};
 use super::{Run, verify};
+use crate::archive::StoredLog;
+use crate::drivers::Moment;
 use crate::session::Stop;
 
 /// What is to be restored.
@@ -23,6 +26,8 @@ pub(crate) struct RestoreOrder {
     pub(crate) checksum: String,
     /// Scheme and key.
     pub(crate) encryption: Encryption,
+    /// The moment to restore to, and the last piece of the log that must be there.
+    pub(crate) moment: Option<(DateTime<Utc>, Option<String>)>,
 }
 
 /// Restores the backup; returns its metadata.
@@ -39,7 +44,13 @@ pub(crate) async fn run(run: Run, order: RestoreOrder) -> Result<Metadata, Failu
         (Some(stop), _) => return Err(Failure::from_stop(stop)),
         (None, checked) => checked?,
     };
-    stream(Arc::new(run), order, &metadata).await?;
+    let driver = run.driver_of(&metadata.driver.name).unwrap_or_else(|| Arc::clone(&run.driver));
+    let run = Run { driver, ..run };
+    let moment = match &order.moment {
+        Some((time, last_piece)) => Some(open_log(&run, &order.encryption, *time, last_piece.clone()).await?),
+        None => None,
+    };
+    stream(Arc::new(run), order, moment, &metadata).await?;
     Ok(metadata)
 }
 
@@ -52,11 +63,28 @@ async fn check(run: &Run, order: &RestoreOrder) -> Result<Metadata, Failure> {
     Ok(metadata)
 }
 
-async fn stream(run: Arc<Run>, order: RestoreOrder, metadata: &Metadata) -> Result<(), Failure> {
+async fn open_log(
+    run: &Run,
+    encryption: &Encryption,
+    time: DateTime<Utc>,
+    last_piece: Option<String>,
+) -> Result<Moment, Failure> {
+    let log = run.unless_stopped(StoredLog::open(&run.store, &run.folder, encryption, time)).await?;
+    Ok(Moment { time, last_piece, log: Arc::new(log) })
+}
+
+async fn stream(
+    run: Arc<Run>,
+    order: RestoreOrder,
+    moment: Option<Moment>,
+    metadata: &Metadata,
+) -> Result<(), Failure> {
     let (sender, pieces) = mpsc::channel(QUEUE);
     let decoding = {
         let run = Arc::clone(&run);
-        tokio::task::spawn_blocking(move || decode(&run, &order.restore_id, &order.encryption, pieces))
+        tokio::task::spawn_blocking(move || {
+            decode(&run, &order.restore_id, &order.encryption, moment, pieces)
+        })
     };
     let feeding = async {
         let fed = tokio::select! {

@@ -32,9 +32,9 @@ pub(super) async fn metadata(run: &Run, backup_id: &str, checksum: &str) -> Resu
         let found = metadata.filter_plugins.join(", ");
         return Err(Failure::new("bad_request", format!("this agent cannot undo the filters {found}")));
     }
-    let (own, version) = (run.driver.name(), run.driver.stream_version());
-    if metadata.driver.name != own || metadata.driver.stream_version > version {
-        let (name, found) = (&metadata.driver.name, metadata.driver.stream_version);
+    let (name, found) = (&metadata.driver.name, metadata.driver.stream_version);
+    if run.driver_of(name).is_none_or(|driver| found > driver.stream_version()) {
+        let (own, version) = (run.driver.name(), run.driver.stream_version());
         let message = format!("made by driver {name} (stream version {found}), this is {own} ({version})");
         return Err(Failure::new("bad_request", message));
     }

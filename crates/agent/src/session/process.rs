@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
 
-use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 
 use super::Session;
@@ -46,7 +47,22 @@ impl Program {
     /// # Errors
     /// See [`require_setpriv`].
     pub(crate) fn new(path: &Path, scratch: &Path) -> Result<Self, DriverError> {
+        Self::of_account(path, scratch, None)
+    }
+
+    /// As [`Self::new`], as another account (user and group number), for which the agent must be root.
+    ///
+    /// # Errors
+    /// See [`require_setpriv`].
+    pub(crate) fn of_account(
+        path: &Path,
+        scratch: &Path,
+        account: Option<(u32, u32)>,
+    ) -> Result<Self, DriverError> {
         let mut command = Command::new(require_setpriv()?);
+        if let Some((user, group)) = account {
+            command.arg(format!("--reuid={user}")).arg(format!("--regid={group}")).arg("--clear-groups");
+        }
         command.args(["--pdeathsig", "KILL", "--"]).arg(path);
         command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin");
         command.env("LC_ALL", "C.UTF-8").env("TMPDIR", scratch);
@@ -156,6 +172,18 @@ impl RunningProgram {
     /// Takes the pipe from standard output.
     pub(crate) fn stdout(&mut self) -> Option<ChildStdout> {
         self.child.stdout.take()
+    }
+
+    /// Asks the program to end by itself (`SIGINT`).
+    pub(crate) fn interrupt(&self) {
+        // It may have ended already; its exit status tells.
+        let _ = kill(Pid::from_raw(self.group), Signal::SIGINT);
+    }
+
+    /// Whether it has ended; [`Self::finish`] says how.
+    pub(crate) fn has_ended(&self) -> bool {
+        let ended = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | WaitPidFlag::WNOHANG;
+        !matches!(waitid(Id::Pid(Pid::from_raw(self.group)), ended), Ok(WaitStatus::StillAlive))
     }
 
     /// Waits for the end and judges it. The pipes must have been dropped before.

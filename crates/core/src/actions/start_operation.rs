@@ -303,6 +303,7 @@ fn request(
             rate_limit_bytes_per_second: None,
             deadline: operation.triggered_at,
             part_size_limit: settings.policy.part_size_limit,
+            backup_type: None,
         }),
         OperationKind::Restore => Request::Restore(StartRestore {
             epoch: operation.epoch,
@@ -314,6 +315,8 @@ fn request(
                 .ok_or_else(|| Error::Internal("a done backup has no checksum".into()))?,
             encryption,
             deadline: operation.triggered_at,
+            recovery_target_time: None,
+            recovery_last_segment: None,
         }),
     })
 }

@@ -3,7 +3,7 @@
 //! the directory and exchanges the two in one step, so it needs the space twice and the directory must not be a mount point.
 
 mod pack;
-mod place;
+pub(super) mod place;
 mod unpack;
 mod walk;
 

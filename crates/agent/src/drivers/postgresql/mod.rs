@@ -10,6 +10,7 @@ mod leftovers;
 mod load;
 mod manifest;
 mod names;
+pub(crate) mod physical;
 mod preconditions;
 mod programs;
 mod quote;
@@ -27,6 +28,8 @@ use serde::Deserialize;
 
 use super::{Driver, DriverError, Loaded};
 use crate::session::Session;
+pub use physical::PhysicalSettings;
+pub(crate) use physical::Physical;
 use programs::Programs;
 
 const NAME: &str = "postgresql";
@@ -61,6 +64,9 @@ pub struct PostgresqlSettings {
     /// Roles a restore neither creates, changes nor drops, beside `user`.
     #[serde(default)]
     pub keep_roles: Vec<String>,
+    /// Present: this agent also makes physical backups and archives the server's log.
+    #[serde(default)]
+    pub physical: Option<PhysicalSettings>,
 }
 
 fn default_host() -> String {
@@ -82,11 +88,16 @@ fn default_database() -> String {
 /// The driver.
 pub(super) struct Postgresql {
     programs: Arc<Programs>,
+    physical: Option<Arc<Physical>>,
 }
 
 impl Postgresql {
     pub(super) fn open(settings: &PostgresqlSettings, scratch: &Path) -> Result<Self, DriverError> {
-        Ok(Self { programs: Arc::new(Programs::find(settings.clone(), scratch)?) })
+        let programs = Arc::new(Programs::find(settings.clone(), scratch)?);
+        let physical = settings.physical.as_ref().map(|physical| {
+            Ok::<_, DriverError>(Arc::new(Physical::open(physical, Arc::clone(&programs), scratch)?))
+        });
+        Ok(Self { programs, physical: physical.transpose()? })
     }
 }
 
@@ -124,7 +135,13 @@ impl Driver for Postgresql {
         Ok(Box::new(LoadedDatabases { programs: Arc::clone(&self.programs), manifest }))
     }
 
+    fn physical(&self) -> Option<Arc<Physical>> {
+        self.physical.clone()
+    }
+
     fn recover(&self, session: &Session) -> Result<(), DriverError> {
+        // First, because it starts a server that a killed agent had stopped.
+        self.physical.as_ref().map_or(Ok(()), |physical| physical.recover(session))?;
         recover::recover(&self.programs, session)?.cleaned
     }
 }

@@ -4,3 +4,4 @@ mod files;
 mod postgresql;
 mod postgresql_leftovers;
 mod postgresql_unhappy;
+mod postgresql_wal;
