@@ -10,6 +10,7 @@ mod catalogue;
 mod crashes;
 mod data_services;
 mod deletion;
+mod disaster_recovery;
 mod reconciling;
 mod starting;
 mod watching;

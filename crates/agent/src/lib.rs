@@ -8,6 +8,7 @@ mod body;
 pub mod config;
 mod drivers;
 mod error;
+pub mod fetch;
 mod handlers;
 mod operations;
 mod pipeline;
@@ -16,6 +17,8 @@ mod server;
 mod session;
 
 pub use config::Config;
-pub use drivers::{DriverError, FilesSettings, PhysicalSettings, PostgresqlSettings};
+pub use drivers::{
+    CommandSettings, DriverError, FilesSettings, PhysicalSettings, PostgresqlSettings, RedisSettings,
+};
 pub use operations::{JournalError, Kind, admission};
 pub use server::{RunningAgent, ServeError, serve};

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use backup_agent::fetch::{self, FetchArguments};
 use backup_agent::{Config, ServeError, serve};
 use backup_daemon::exit::{Failure, run_main};
 use backup_daemon::{logging, shutdown, systemd};
@@ -47,6 +48,8 @@ enum Command {
         )]
         config: PathBuf,
     },
+    /// Write one backup as a plain stream, or list the backups of a store, without any manager
+    Fetch(FetchArguments),
 }
 
 fn main() -> ExitCode {
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         match arguments.command {
             Command::CheckConfig { config } => Ok(Config::load(&config).map(drop)?),
             Command::Serve { config } => run(Config::load(&config)?).await,
+            Command::Fetch(arguments) => fetch::run(arguments).await,
         }
     })
 }

@@ -31,12 +31,18 @@ impl Client {
     /// When the answer is no 2xx.
     pub(crate) fn ask(&self, method: &str, path: &str) -> anyhow::Result<String> {
         let mut answer = Vec::new();
-        self.send(method, path)?.read_to_end(&mut answer)?;
-        let answer = String::from_utf8(answer)?;
-        if !answer.starts_with("HTTP/1.1 2") {
-            bail!("{method} {path} was answered: {answer}");
-        }
-        Ok(answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default())
+        self.send(method, path, "")?.read_to_end(&mut answer)?;
+        successful(method, path, answer)
+    }
+
+    /// The body of a successful answer to a `PUT` with this JSON.
+    ///
+    /// # Errors
+    /// When the answer is no 2xx.
+    pub(crate) fn put(&self, path: &str, json: &str) -> anyhow::Result<String> {
+        let mut answer = Vec::new();
+        self.send("PUT", path, json)?.read_to_end(&mut answer)?;
+        successful("PUT", path, answer)
     }
 
     /// Reads a streamed answer to its end and forgets it.
@@ -45,7 +51,7 @@ impl Client {
     /// When the answer is no 2xx or breaks off.
     pub(crate) fn drain(&self, path: &str) -> anyhow::Result<Drained> {
         let began = Instant::now();
-        let mut stream = self.send("GET", path)?;
+        let mut stream = self.send("GET", path, "")?;
         let mut buffer = vec![0_u8; 256 * 1024];
         let (mut bytes, mut tail, mut head) = (0_u64, Vec::<u8>::new(), Vec::<u8>::new());
         loop {
@@ -65,15 +71,24 @@ impl Client {
         Ok(Drained { bytes, time: began.elapsed() })
     }
 
-    fn send(&self, method: &str, path: &str) -> anyhow::Result<TcpStream> {
+    fn send(&self, method: &str, path: &str, json: &str) -> anyhow::Result<TcpStream> {
         let Self { address, authorization } = self;
         let mut stream =
             TcpStream::connect(address).with_context(|| format!("nobody answers on {address}"))?;
         let head = format!(
             "{method} {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: {authorization}\r\n\
-             Content-Length: 0\r\nConnection: close\r\n\r\n"
+             Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{json}",
+            json.len()
         );
         stream.write_all(head.as_bytes())?;
         Ok(stream)
     }
+}
+
+fn successful(method: &str, path: &str, answer: Vec<u8>) -> anyhow::Result<String> {
+    let answer = String::from_utf8(answer)?;
+    if !answer.starts_with("HTTP/1.1 2") {
+        bail!("{method} {path} was answered: {answer}");
+    }
+    Ok(answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default())
 }

@@ -3,6 +3,7 @@
 //! same minutes. Nothing here is a test, and nothing is asserted. Further benchmarks become further subcommands.
 #![allow(clippy::print_stdout, reason = "a command for people talks to them")]
 
+mod agent;
 mod api;
 mod http;
 mod machine;
@@ -27,12 +28,19 @@ struct Arguments {
 enum Benchmark {
     /// The HTTP API in front of a database with a long history
     Api(api::Options),
+    /// The reference agent beside a shell pipeline and restic
+    Agent(agent::Options),
+    /// Runs a command and prints what it cost
+    #[command(hide = true)]
+    Measure(agent::MeasureOptions),
 }
 
 #[expect(clippy::print_stderr, reason = "standard error is where a command reports its failure")]
 fn main() -> ExitCode {
     let result = match Arguments::parse().benchmark {
         Benchmark::Api(options) => api::run(&options),
+        Benchmark::Agent(options) => agent::run(&options),
+        Benchmark::Measure(options) => agent::measure(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

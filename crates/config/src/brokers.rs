@@ -32,6 +32,20 @@ pub struct BrokerSettings {
     pub data_service: String,
     /// Name of the store its instances' backups go to.
     pub store: String,
+    /// In which form they are stored.
+    #[serde(default)]
+    pub backup_format: BackupFormat,
+}
+
+/// The form of new backups; each backup is restored in the form it was made in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BackupFormat {
+    /// zstd and age.
+    #[default]
+    Default,
+    /// gzip and `openssl enc`, which has no authentication of its own.
+    Legacy,
 }
 
 /// How the manager proves itself to the agents of a broker's instances, and they to it.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use backup_core::clients::{AgentClient, AgentCredential, BrokerClient, BrokerEndpoint, TlsOptions};
 use backup_core::domain::cipher::KeyRing;
+use backup_core::domain::stored_form::StoredForm;
 use backup_core::jobs::ScheduleSettings;
 use backup_core::store::Database;
 use backup_core::{Broker, BrokerSource, Policy};
@@ -13,7 +14,7 @@ use backup_daemon::exit::chain;
 use backup_objects::Store;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::brokers::{AgentSettings, BrokerSettings};
+use crate::brokers::{AgentSettings, BackupFormat, BrokerSettings};
 use crate::settings::Settings;
 
 impl Settings {
@@ -110,6 +111,10 @@ fn convert_broker(settings: &BrokerSettings, path: &str, mistakes: &mut Vec<Mist
         agent_url_template: settings.backup_agent_url.clone(),
         data_service: settings.data_service.clone(),
         store: settings.store.clone(),
+        form: match settings.backup_format {
+            BackupFormat::Default => StoredForm::Default,
+            BackupFormat::Legacy => StoredForm::Legacy,
+        },
     })
 }
 

@@ -12,6 +12,7 @@ use crate::clients::broker::BrokerClient;
 use crate::domain::cipher::KeyRing;
 use crate::domain::operation::Failure;
 use crate::domain::reason::ReasonCode;
+use crate::domain::stored_form::StoredForm;
 use crate::store::Database;
 use crate::{Error, Result};
 
@@ -98,6 +99,8 @@ pub struct Broker {
     pub data_service: String,
     /// Name of the store its instances' backups go to.
     pub store: String,
+    /// In which form they are stored there.
+    pub form: StoredForm,
 }
 
 /// Calls of one store at once: enough for any number of slow downloads, and a store that hangs holds no more threads.

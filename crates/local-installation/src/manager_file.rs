@@ -71,6 +71,9 @@ fn entry(installation: &Installation, broker: &BrokerPlan) -> anyhow::Result<Val
         "name": broker.name, "data_service": broker.data_service, "store": STORE,
         "agent": {"user": user, "password": password, "ca_path": installation.certificates().authority}
     });
+    if broker.is_legacy {
+        set(&mut value, "backup_format", json!("legacy"))?;
+    }
     if let Some(template) = &broker.agent_url_template {
         set(&mut value, "backup_agent_url", json!(template))?;
     }

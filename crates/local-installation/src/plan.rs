@@ -159,6 +159,7 @@ pub struct BrokerPlan {
     pub(crate) instances: Vec<(String, AgentAddress)>,
     pub(crate) agent_credential: Option<(String, String)>,
     pub(crate) agent_url_template: Option<String>,
+    pub(crate) is_legacy: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -187,6 +188,7 @@ impl BrokerPlan {
             instances: Vec::new(),
             agent_credential: None,
             agent_url_template: None,
+            is_legacy: false,
         }
     }
 
@@ -208,6 +210,13 @@ impl BrokerPlan {
     #[must_use]
     pub fn agent_credential(mut self, user: &str, password: &str) -> Self {
         self.agent_credential = Some((user.to_owned(), password.to_owned()));
+        self
+    }
+
+    /// Its instances' backups are stored in the legacy form.
+    #[must_use]
+    pub fn legacy_form(mut self) -> Self {
+        self.is_legacy = true;
         self
     }
 

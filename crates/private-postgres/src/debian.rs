@@ -1,5 +1,6 @@
 //! Installs Debian packages, for those who need a server or a library that is not there.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -12,8 +13,11 @@ pub fn can_install() -> bool {
     Uid::effective().is_root() && Path::new("/usr/bin/apt-get").exists()
 }
 
-/// Installs packages with `apt-get`, telling so on standard error. The package `postgresql` does not start a cluster
-/// of its own.
+/// What `invoke-rc.d` asks before it starts a service; 101 forbids it.
+const POLICY: &str = "/usr/sbin/policy-rc.d";
+
+/// Installs packages with `apt-get`, telling so on standard error. No server is started by that, and the package
+/// `postgresql` does not make a cluster of its own.
 ///
 /// # Errors
 /// With what `apt-get` printed.
@@ -29,7 +33,33 @@ pub fn install(packages: &[&str]) -> anyhow::Result<()> {
     apt_get(&["update"])?;
     let mut arguments = vec!["install", "--yes", "--no-install-recommends"];
     arguments.extend(packages);
+    let _no_servers = NoServers::begin()?;
     apt_get(&arguments)
+}
+
+/// Forbids packages to start their servers as long as it lives. A machine's own policy stays as it is.
+struct NoServers {
+    is_ours: bool,
+}
+
+impl NoServers {
+    fn begin() -> anyhow::Result<Self> {
+        let is_ours = !Path::new(POLICY).exists();
+        if is_ours {
+            std::fs::write(POLICY, "#!/bin/sh\nexit 101\n")?;
+            std::fs::set_permissions(POLICY, std::fs::Permissions::from_mode(0o755))?;
+        }
+        Ok(Self { is_ours })
+    }
+}
+
+impl Drop for NoServers {
+    fn drop(&mut self) {
+        if self.is_ours {
+            // Gone already: somebody else removed it.
+            std::fs::remove_file(POLICY).unwrap_or_default();
+        }
+    }
 }
 
 fn apt_get(arguments: &[&str]) -> anyhow::Result<()> {

@@ -15,8 +15,8 @@ mod psql;
 mod ready;
 mod server;
 mod standby;
-mod tree;
-mod user;
+pub mod tree;
+pub mod user;
 
 pub use binaries::Binaries;
 pub use directory::{OwnedDirectory, unmount_in};

@@ -10,7 +10,10 @@ use crate::process::{ChildProcess, children_of, send, state_of};
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Stops the postmaster, and then its children, which can become no more.
-pub(crate) fn pause(postmaster: &ChildProcess) -> anyhow::Result<()> {
+///
+/// # Errors
+/// When it cannot be signalled.
+pub fn pause(postmaster: &ChildProcess) -> anyhow::Result<()> {
     postmaster.pause()?;
     // A fork that was under way is over when it has stopped.
     wait_until(|| matches!(state_of(postmaster.id()), Some('T' | 'Z') | None));
@@ -19,13 +22,19 @@ pub(crate) fn pause(postmaster: &ChildProcess) -> anyhow::Result<()> {
 }
 
 /// Lets all go on.
-pub(crate) fn resume(postmaster: &ChildProcess) -> anyhow::Result<()> {
+///
+/// # Errors
+/// When it cannot be signalled.
+pub fn resume(postmaster: &ChildProcess) -> anyhow::Result<()> {
     signal_children(postmaster, Signal::SIGCONT);
     postmaster.resume()
 }
 
 /// Kills the postmaster and all children, running or stopped, as a power cut would: none finishes what it does.
-pub(crate) fn kill(mut postmaster: ChildProcess) -> anyhow::Result<()> {
+///
+/// # Errors
+/// When it cannot be signalled.
+pub fn kill(mut postmaster: ChildProcess) -> anyhow::Result<()> {
     pause(&postmaster)?;
     let children = children_of(postmaster.id());
     postmaster.end(Signal::SIGKILL, PATIENCE)?;

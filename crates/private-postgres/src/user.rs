@@ -1,4 +1,5 @@
-//! Who the server runs as: PostgreSQL refuses to run as root, so root hands it to `postgres` or `nobody`.
+//! Who a server runs as: PostgreSQL refuses to run as root, so root hands it to `postgres` or `nobody`. Open to others who
+//! start servers beside it (`private-services`).
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -12,14 +13,17 @@ use crate::process::has_setpriv;
 
 /// The account the server programs run under.
 #[derive(Debug, Clone)]
-pub(crate) struct ServerUser {
+pub struct ServerUser {
     /// None: we are not root, the server runs as ourselves.
     account: Option<User>,
 }
 
 impl ServerUser {
     /// Chooses `postgres`, else `nobody`, when we are root; ourselves otherwise.
-    pub(crate) fn choose() -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    /// When there is neither.
+    pub fn choose() -> anyhow::Result<Self> {
         if !Uid::effective().is_root() {
             return Ok(Self { account: None });
         }
@@ -28,11 +32,14 @@ impl ServerUser {
                 return Ok(Self { account: Some(account) });
             }
         }
-        bail!("PostgreSQL does not run as root, and there is neither a user postgres nor a user nobody");
+        bail!("servers do not run as root, and there is neither a user postgres nor a user nobody");
     }
 
     /// Gives the path to the user.
-    pub(crate) fn own(&self, path: &Path) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    /// When the owner cannot be changed.
+    pub fn own(&self, path: &Path) -> anyhow::Result<()> {
         if let Some(account) = &self.account {
             std::os::unix::fs::chown(path, Some(account.uid.as_raw()), Some(account.gid.as_raw()))
                 .with_context(|| format!("{} cannot be given to {}", path.display(), account.name))?;
@@ -41,7 +48,8 @@ impl ServerUser {
     }
 
     /// The usual directory for temporary files, or `/tmp` when this user could not enter that.
-    pub(crate) fn temporary_directory(&self) -> PathBuf {
+    #[must_use]
+    pub fn temporary_directory(&self) -> PathBuf {
         let usual = std::env::temp_dir();
         let can_enter = |path: &Path| {
             path.ancestors()
@@ -60,7 +68,8 @@ impl ServerUser {
 
     /// A command that runs the program as this user. With `die_with_parent` the kernel kills it as soon as the
     /// **thread** that started it ends.
-    pub(crate) fn command(&self, program: &Path, die_with_parent: bool) -> Command {
+    #[must_use]
+    pub fn command(&self, program: &Path, die_with_parent: bool) -> Command {
         if self.account.is_none() && !(die_with_parent && has_setpriv()) {
             return Command::new(program);
         }

@@ -134,6 +134,26 @@ pub enum PitrWindowState {
     Broken,
 }
 
+/// Body of `PUT /v1/rehearsals/{rehearsal_id}`: the backup is restored into a scratch data service, checked and removed
+/// again; the running data service is not touched.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StartRehearsal {
+    /// Grows with each dispatch of this rehearsal.
+    pub epoch: i64,
+    /// The backup to rehearse.
+    pub backup_id: String,
+    /// Name of the store in the agent's configuration.
+    pub store: String,
+    /// The prefix the backup was written under (see [`StartBackup::object_prefix`]).
+    pub object_prefix: String,
+    /// SHA-256 over the stored bytes of all parts in order, lower-case hexadecimal.
+    pub checksum: String,
+    /// Scheme and key the backup was encrypted with.
+    pub encryption: Encryption,
+    /// The agent gives up at this moment.
+    pub deadline: DateTime<Utc>,
+}
+
 /// The service instance a backup belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstanceRef {
@@ -177,6 +197,18 @@ impl std::fmt::Debug for Encryption {
 pub enum EncryptionScheme {
     /// age v1 with a passphrase recipient.
     Age,
+    /// What `openssl enc -aes256 -md md5` writes: the legacy form. It has no authentication of its own.
+    OpensslEnc,
+}
+
+impl EncryptionScheme {
+    /// Its word in `filter_plugins`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Age => "age",
+            Self::OpensslEnc => "openssl-enc",
+        }
+    }
 }
 
 /// How the stream is compressed before encryption.
@@ -194,12 +226,24 @@ pub struct Compression {
 pub enum CompressionScheme {
     /// Zstandard.
     Zstd,
+    /// gzip, of the legacy form.
+    Gzip,
 }
 
-/// Answer of `PUT`, `GET` and `DELETE` on `/v1/backups/{id}` and `/v1/restores/{id}`.
+impl CompressionScheme {
+    /// Its word in `filter_plugins`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Zstd => "zstd",
+            Self::Gzip => "gzip",
+        }
+    }
+}
+
+/// Answer of `PUT`, `GET` and `DELETE` on `/v1/backups/{id}`, `/v1/restores/{id}` and `/v1/rehearsals/{id}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OperationStatus {
-    /// The id in the path: the backup id or the restore id.
+    /// The id in the path: that of the backup, the restore or the rehearsal.
     pub id: String,
     /// Newest epoch the agent has seen for this operation.
     pub epoch: i64,
@@ -231,6 +275,60 @@ pub struct OperationStatus {
     /// Why it failed.
     #[serde(default)]
     pub error: Option<OperationError>,
+    /// What a rehearsal found; set once the backup was loaded, also when a check failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rehearsal: Option<Box<RehearsalReport>>,
+}
+
+/// What a rehearsal found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RehearsalReport {
+    /// Milliseconds from the first stored byte that was read to the last check: how long a restore takes at least.
+    pub duration_ms: u64,
+    /// What was looked at, in the driver's order.
+    #[serde(default)]
+    pub checks: Vec<Check>,
+}
+
+/// One thing a driver looked at in a scratch data service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// What was looked at: a word like `databases`.
+    pub name: String,
+    /// How it is.
+    pub outcome: CheckOutcome,
+    /// For a person; never content of the data service.
+    #[serde(default)]
+    pub detail: String,
+}
+
+/// How something is that was looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CheckOutcome {
+    /// As it should be.
+    Passed,
+    /// Not as it should be: the backup cannot be relied upon.
+    Failed,
+    /// Could not be looked at, for example because a program is not installed; the detail says why.
+    Skipped,
+}
+
+impl Check {
+    /// It is as it should be.
+    pub fn passed(name: &str, detail: impl Into<String>) -> Self {
+        Self { name: name.to_owned(), outcome: CheckOutcome::Passed, detail: detail.into() }
+    }
+
+    /// It is not as it should be.
+    pub fn failed(name: &str, detail: impl Into<String>) -> Self {
+        Self { name: name.to_owned(), outcome: CheckOutcome::Failed, detail: detail.into() }
+    }
+
+    /// It could not be looked at.
+    pub fn skipped(name: &str, detail: impl Into<String>) -> Self {
+        Self { name: name.to_owned(), outcome: CheckOutcome::Skipped, detail: detail.into() }
+    }
 }
 
 /// States of an operation on the agent.
@@ -271,9 +369,9 @@ pub struct OperationList {
 /// One operation of an agent's journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ListedOperation {
-    /// Backup or restore; their ids do not clash.
+    /// Backup, restore or rehearsal; their ids do not clash.
     pub kind: ListedKind,
-    /// The backup id or the restore id.
+    /// The id in its path.
     pub id: String,
     /// Newest epoch the agent has seen for it; 0 when it was cancelled before it was ever started.
     pub epoch: i64,
@@ -300,6 +398,8 @@ pub enum ListedKind {
     Backup,
     /// Known below `/v1/restores`.
     Restore,
+    /// Known below `/v1/rehearsals`.
+    Rehearsal,
 }
 
 /// Where the objects of a backup are: below `<object_prefix>/<id>/` of a store.
@@ -316,7 +416,7 @@ pub struct ListedObjects {
 pub struct OperationError {
     /// Stable, machine-readable: `data_service_error`, `data_service_unreachable`, `data_service_access_denied`,
     /// `data_service_version`, `program_missing`, `disk_full`, `store_error`, `interrupted`, `timed_out`,
-    /// `checksum_mismatch`, `decryption_failed`, `bad_request`, `internal`; of a cancelled operation [`NEVER_BEGUN`].
+    /// `checksum_mismatch`, `decryption_failed`, `check_failed`, `bad_request`, `internal`; of a cancelled operation [`NEVER_BEGUN`].
     pub code: String,
     /// For a person; secrets are redacted by the agent.
     pub message: String,
@@ -337,7 +437,7 @@ pub struct Refusal {
     pub newest_epoch: Option<i64>,
 }
 
-/// Query of `DELETE` on `/v1/backups/{id}` and `/v1/restores/{id}`.
+/// Query of `DELETE` on `/v1/backups/{id}`, `/v1/restores/{id}` and `/v1/rehearsals/{id}`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StopOrder {
     /// Speaks for all dispatches up to this one, and is refused when the agent has seen a newer one. None, as from

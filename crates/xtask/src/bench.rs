@@ -14,7 +14,10 @@ use crate::run::cargo;
 /// When something is missing, the build fails or the benchmark does.
 pub fn main(arguments: &[String]) -> anyhow::Result<()> {
     prepare_for_benchmarks()?;
-    cargo(&["build", "--quiet", "--release", "-p", "backup-api", "-p", "backup-bench"], &[])?;
+    cargo(
+        &["build", "--quiet", "--release", "-p", "backup-api", "-p", "backup-agent", "-p", "backup-bench"],
+        &[],
+    )?;
     // Not `cargo run`: for one package alone it would choose other features and compile everything once more.
     let program = release_folder()?.join("backup-bench");
     let status = Command::new(&program).args(arguments).status();

@@ -1,5 +1,6 @@
-//! What a machine with only Rust lacks: a C compiler, PostgreSQL's client library and server programs; for one test, a
-//! Python that can make virtual environments; and for some, a library that moves the clocks of programs.
+//! What a machine with only Rust lacks: a C compiler, PostgreSQL's client library and server programs; for the tests of the
+//! agent's drivers, MariaDB, Redis and RabbitMQ; for one test, a Python that can make virtual environments; and for some, a
+//! library that moves the clocks of programs.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -19,9 +20,12 @@ use crate::schemathesis;
 pub fn prepare() -> anyhow::Result<()> {
     provide(|| {
         let mut packages = missing_packages();
-        // Elsewhere the test that needs it is skipped.
-        if debian::can_install() && !schemathesis::has_python() {
-            packages.extend(["python3", "python3-venv"]);
+        // Elsewhere the tests that need them are skipped, or say what to install.
+        if debian::can_install() {
+            if !schemathesis::has_python() {
+                packages.extend(["python3", "python3-venv"]);
+            }
+            packages.extend(private_services::missing_packages());
         }
         packages
     })?;
@@ -38,6 +42,9 @@ pub fn prepare() -> anyhow::Result<()> {
 pub fn prepare_for_benchmarks() -> anyhow::Result<()> {
     provide(|| {
         let mut packages = missing_packages();
+        // Peers of the agent.
+        packages
+            .extend(["age", "restic", "zstd"].iter().filter(|program| !is_there(program, &["--version"])));
         // Without a URL it fails, but it has told its version.
         if Command::new("wrk").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err()
         {

@@ -2,11 +2,13 @@
 //! below. They know nothing of stores, keys or HTTP, and run on a thread of their own, so they may block.
 
 mod error;
+mod record;
 
 use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
+use backup_protocol::Check;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
@@ -60,6 +62,8 @@ macro_rules! drivers {
 drivers! {
     postgresql: Postgresql, PostgresqlSettings;
     files: Files, FilesSettings;
+    command: Command, CommandSettings;
+    redis: Redis, RedisSettings;
 }
 
 /// One kind of data service.
@@ -124,6 +128,42 @@ pub(crate) trait Driver: Send + Sync {
     /// # Errors
     /// When the data service cannot be reached; to be called again later.
     fn recover(&self, session: &Session) -> Result<(), DriverError>;
+
+    /// Whether [`Self::scratch`] can give a data service, as far as this program goes; the server's programs may still be
+    /// missing.
+    #[expect(dead_code, reason = "called by the operation that rehearses, which comes next")]
+    fn can_rehearse(&self) -> bool {
+        false
+    }
+
+    /// Starts an empty data service of this kind below `directory`, which is empty and the caller's to remove. None: this
+    /// driver cannot be rehearsed. The data service listens on nothing that others could reach, and is used, checked and
+    /// dropped on the calling thread.
+    ///
+    /// # Errors
+    /// When it does not start, for example because the server's programs are not installed.
+    #[expect(dead_code, reason = "called by the operation that rehearses, which comes next")]
+    fn scratch(
+        &self,
+        _session: &Session,
+        _directory: &Path,
+    ) -> Result<Option<Box<dyn Scratch>>, DriverError> {
+        Ok(None)
+    }
+}
+
+/// An empty data service of a driver's kind, made for one rehearsal; gone when dropped, and with the agent. A rehearsal
+/// is [`Driver::load`] and [`Loaded::commit`] of [`Scratch::driver`], then [`Scratch::check`].
+#[expect(dead_code, reason = "called by the operation that rehearses, which comes next")]
+pub(crate) trait Scratch {
+    /// The driver for the scratch data service.
+    fn driver(&self) -> &dyn Driver;
+
+    /// Looks at everything that was restored. What is wrong with the data is a failed [`Check`], not an error.
+    ///
+    /// # Errors
+    /// When it cannot be looked at.
+    fn check(&self, session: &Session) -> Result<Vec<Check>, DriverError>;
 }
 
 /// The moment data is brought to.

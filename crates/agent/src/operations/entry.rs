@@ -67,6 +67,7 @@ impl Entry {
             checksum: None,
             filter_plugins: Vec::new(),
             error: None,
+            rehearsal: None,
         };
         Self { kind, status, owned: None, cleanup_pending: false }
     }

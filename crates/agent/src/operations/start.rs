@@ -1,7 +1,7 @@
 //! A request to start something, checked field by field before anything is recorded.
 
 use backup_objects::{BackupFolder, Store};
-use backup_protocol::{POSTGRESQL_WAL, StartBackup, StartRestore};
+use backup_protocol::{CompressionScheme, POSTGRESQL_WAL, StartBackup, StartRestore};
 use chrono::{DateTime, Utc};
 
 use super::entry::Kind;
@@ -9,8 +9,6 @@ use super::refusal::Refused;
 use super::registry::Settings;
 
 const SMALLEST_PART: u64 = 1024;
-/// Levels above need hundreds of megabytes.
-const LEVELS: std::ops::RangeInclusive<i32> = 1..=19;
 
 /// The two requests.
 #[derive(Debug, Clone)]
@@ -83,8 +81,13 @@ fn check_backup(body: &StartBackup, settings: &Settings) -> Result<(), Refused> 
     {
         return Err(Refused::bad("backup_type", format!("this agent makes no backups of the type {asked}")));
     }
-    if !LEVELS.contains(&body.compression.level) {
-        return Err(Refused::bad("compression.level", "must be 1 to 19"));
+    let highest = match body.compression.scheme {
+        // Levels above need hundreds of megabytes.
+        CompressionScheme::Zstd => 19,
+        CompressionScheme::Gzip => 9,
+    };
+    if !(1..=highest).contains(&body.compression.level) {
+        return Err(Refused::bad("compression.level", format!("must be 1 to {highest}")));
     }
     if body.part_size_limit < SMALLEST_PART {
         return Err(Refused::bad("part_size_limit", "must be at least 1024"));

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use backup_objects::{DriverInfo, FORMAT_VERSION, Metadata};
 use backup_protocol::{Compression, Encryption, InstanceRef, Part};
 use chrono::{DateTime, Utc};
-use tokio::sync::mpsc;
 
-use super::encode::encode_in_thread;
+use super::Run;
+use super::drive::drive;
 use super::failure::Failure;
+use super::filters::Chain;
 use super::parts::PartWriter;
-use super::pieces::QUEUE;
-use super::{FILTERS, Run};
+use super::pieces::{self, Piece};
+use super::stages::Stages;
+use crate::drivers::DriverError;
 use crate::session::Stop;
 
 /// What a backup is to be made of.
@@ -41,8 +43,9 @@ pub(crate) struct BackupOrder {
 /// [`Failure`] when no `metadata.json` was written.
 pub(crate) async fn run(run: Run, order: BackupOrder) -> Result<Metadata, Failure> {
     let run = Arc::new(run);
+    let chain = Chain::wanted(order.compression, &order.encryption)?;
     let driver = describe(&run).await?;
-    let (parts, checksum, plain_size) = store_parts(&run, &order).await?;
+    let (parts, checksum, plain_size) = store_parts(&run, &order, &chain).await?;
     let metadata = Metadata {
         format_version: FORMAT_VERSION,
         backup_id: order.backup_id,
@@ -51,7 +54,7 @@ pub(crate) async fn run(run: Run, order: BackupOrder) -> Result<Metadata, Failur
         parts,
         checksum,
         plain_size,
-        filter_plugins: FILTERS.map(str::to_owned).to_vec(),
+        filter_plugins: chain.names(),
         key_id: order.encryption.key_id,
         key_envelope: order.encryption.key_envelope,
         started_at: order.started_at,
@@ -85,33 +88,47 @@ impl Run {
     }
 }
 
-async fn store_parts(run: &Arc<Run>, order: &BackupOrder) -> Result<(Vec<Part>, String, u64), Failure> {
-    let (sender, mut pieces) = mpsc::channel(QUEUE);
-    let encoding = encode_in_thread(run, order.encryption.clone(), order.compression, order.rate, sender);
+async fn store_parts(
+    run: &Arc<Run>,
+    order: &BackupOrder,
+    chain: &Chain,
+) -> Result<(Vec<Part>, String, u64), Failure> {
+    let (sender, plain) = pieces::queue();
+    let driving = {
+        let (run, rate) = (Arc::clone(run), order.rate);
+        tokio::task::spawn_blocking(move || drive(&run, rate, sender))
+    };
+    let (stages, mut stored) = Stages::apply(chain, plain);
     let storing = async {
         let mut writer = PartWriter::new(run, order.part_size_limit, order.chunk_size);
         let written = async {
-            while let Some(piece) = pieces.recv().await {
-                writer.write(piece).await?;
+            loop {
+                match stored.recv().await {
+                    Some(Piece::Data(bytes)) => writer.write(bytes).await.map_err(Some)?,
+                    Some(Piece::End) => return Ok(()),
+                    None => return Err(None),
+                }
             }
-            Ok::<(), Failure>(())
         };
         let written = tokio::select! {
             written = written => written,
-            () = run.session.wait_until_stopped() => Err(Failure::from_stop(Stop::Failed)),
+            () = run.session.wait_until_stopped() => Err(Some(Failure::from_stop(Stop::Failed))),
         };
         if written.is_err() {
             // The driver may be waiting for its program; nothing it still sends is wanted.
             run.session.stop(Stop::Failed);
         }
-        drop(pieces);
+        drop(stored);
         written.map(|()| writer)
     };
-    let (encoded, stored) = tokio::join!(encoding, storing);
-    match (run.session.stopped(), encoded, stored) {
-        (Some(stop), _, _) if stop != Stop::Failed => Err(Failure::from_stop(stop)),
-        (_, _, Err(failure)) | (_, Err(failure), Ok(_)) => Err(failure),
-        (_, Ok(plain_size), Ok(writer)) => {
+    let (driven, trouble, stored) = tokio::join!(driving, stages.trouble(), storing);
+    match (run.session.stopped(), stored, trouble, driven?) {
+        (Some(stop), ..) if stop != Stop::Failed => Err(Failure::from_stop(stop)),
+        (_, Err(Some(failure)), ..) => Err(failure),
+        (_, _, Some(trouble), _) => Err(DriverError::Stream(trouble).into()),
+        (_, _, _, Err(failure)) => Err(failure),
+        (_, Err(None), ..) => Err(Failure::new("internal", "the stream ended without an end")),
+        (_, Ok(writer), None, Ok(plain_size)) => {
             let (parts, checksum) = run.unless_stopped(writer.finish()).await?;
             Ok((parts, checksum, plain_size))
         }

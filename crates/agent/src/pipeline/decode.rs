@@ -1,30 +1,25 @@
-//! The blocking half of a restore: pieces → age → zstd → driver. The driver is told to commit only after the stream
-//! has ended, unbroken and authenticated to its last byte.
+//! The driver's thread of a restore. The driver is told to commit only after the stream has ended, unbroken and
+//! authenticated to its last byte, with the length it had at the backup.
 
 use std::io::{self, Read};
-
-use backup_protocol::Encryption;
-use tokio::sync::mpsc;
 
 use super::Run;
 use super::failure::Failure;
 use super::meter::Meter;
-use super::pieces::{Piece, PieceReader};
-use super::verify::decrypt;
-use crate::drivers::{DriverError, Moment};
+use super::pieces::{PieceReader, Receiver};
+use crate::drivers::Moment;
 
-/// Runs both filters and the driver to their ends.
+/// Loads the stream and puts it in place.
 pub(super) fn decode(
     run: &Run,
     operation: &str,
-    encryption: &Encryption,
+    plain_size: u64,
     moment: Option<Moment>,
-    queue: mpsc::Receiver<Piece>,
+    queue: Receiver,
 ) -> Result<(), Failure> {
     run.driver.recover(&run.session)?;
-    let decrypted = decrypt(PieceReader::new(queue), encryption)?;
-    let plain = zstd::Decoder::new(decrypted).map_err(broken)?;
-    let mut plain = Watched { inner: Meter::new(plain, &run.session, &run.progress, None), fault: None };
+    let plain = Meter::new(PieceReader::new(queue), &run.session, &run.progress, None);
+    let mut plain = Watched { inner: plain, fault: None };
     let loaded = match moment {
         None => run.driver.load(&run.session, operation, &mut plain),
         Some(moment) => run.driver.load_at(&run.session, operation, &mut plain, moment),
@@ -33,17 +28,17 @@ pub(super) fn decode(
         (Ok(loaded), None) => loaded,
         (Ok(loaded), Some(fault)) => {
             loaded.discard();
-            return Err(broken(fault));
+            return Err(Failure::broken_stream(&fault));
         }
-        (Err(_), Some(fault)) => return Err(broken(fault)),
+        (Err(_), Some(fault)) => return Err(Failure::broken_stream(&fault)),
         (Err(error), None) => return Err(error.into()),
     };
     // A driver may stop at its own end mark; only the end of the whole stream proves that it is complete.
-    let drained = io::copy(&mut plain, &mut io::sink());
-    let drained = drained.map_err(broken).and_then(|_| Ok(run.session.check()?));
-    let prepared =
-        drained.and_then(|()| Ok(loaded.prepare(&run.session)?)).and_then(|()| Ok(run.session.check()?));
-    match prepared {
+    let drained = io::copy(&mut plain, &mut io::sink()).map_err(|error| Failure::broken_stream(&error));
+    let whole = drained.and_then(|_| check_length(plain.inner.counted(), plain_size));
+    let whole = whole.and_then(|()| Ok(run.session.check()?));
+    let prepared = whole.and_then(|()| Ok(loaded.prepare(&run.session)?));
+    match prepared.and_then(|()| Ok(run.session.check()?)) {
         Ok(()) => {
             run.session.begin_exchange();
             Ok(loaded.commit(&run.session)?)
@@ -52,6 +47,14 @@ pub(super) fn decode(
             loaded.discard();
             Err(failure)
         }
+    }
+}
+
+/// Compares the length of the stream with the one in `metadata.json`.
+pub(super) fn check_length(found: u64, expected: u64) -> Result<(), Failure> {
+    match found == expected {
+        true => Ok(()),
+        false => Err(Failure::mismatch(format!("the stream has {found} bytes instead of {expected}"))),
     }
 }
 
@@ -68,13 +71,5 @@ impl<R: Read> Read for Watched<R> {
                 self.fault.get_or_insert_with(|| io::Error::new(error.kind(), error.to_string()));
             }
         })
-    }
-}
-
-/// The bytes were those promised (they were hashed before), so what breaks now is the form of the stream.
-fn broken(error: io::Error) -> Failure {
-    match error.kind() {
-        io::ErrorKind::ConnectionAborted => DriverError::Stopped.into(),
-        _ => Failure::new("decryption_failed", format!("the stored stream cannot be read: {error}")),
     }
 }

@@ -1,5 +1,7 @@
 //! Why an operation failed, in the words of the protocol.
 
+use std::io;
+
 use backup_objects::{InvalidName, MetadataError, StoreError};
 use backup_protocol::OperationError;
 
@@ -28,6 +30,15 @@ impl Failure {
             Stop::TimedOut => Self::new("timed_out", "the deadline passed before the operation was complete"),
             Stop::Interrupted => Self::new("interrupted", "the agent was stopped during the operation"),
             Stop::Failed => Self::new("internal", "another part of the operation failed"),
+        }
+    }
+
+    /// The stored stream breaks while it is undone. The bytes were those promised (they were hashed before), so it is
+    /// their form that is wrong.
+    pub(super) fn broken_stream(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::ConnectionAborted => DriverError::Stopped.into(),
+            _ => Self::new("decryption_failed", format!("the stored stream cannot be read: {error}")),
         }
     }
 

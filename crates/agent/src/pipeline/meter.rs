@@ -30,7 +30,7 @@ impl<T> Meter<T> {
         self.inner
     }
 
-    pub(super) fn bytes(&self) -> u64 {
+    pub(super) fn counted(&self) -> u64 {
         self.bytes
     }
 

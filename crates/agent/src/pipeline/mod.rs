@@ -1,32 +1,34 @@
-//! From a driver's stream to stored objects and back: driver → zstd → age → parts → store. Drivers, compression and
-//! encryption run on one blocking thread; the store is used from asynchronous code; a short queue of pieces between them
-//! bounds the memory, whatever the size of the data.
+//! From a driver's stream to stored objects and back: driver → compression → encryption → parts → store. The driver and
+//! every filter run on a blocking thread each; the store is used from asynchronous code; short queues of pieces between
+//! them bound the memory, whatever the size of the data.
 
 mod backup;
 mod decode;
-mod encode;
+mod drive;
 mod failure;
+mod fetch;
+mod filters;
 mod meter;
 mod parts;
 mod pieces;
 mod progress;
 mod restore;
+mod stages;
 mod verify;
 
 use std::sync::Arc;
 
 use backup_objects::{BackupFolder, Store};
 
+use self::verify::Stored;
 use crate::drivers::Driver;
 use crate::session::Session;
 
 pub(crate) use backup::{BackupOrder, run as backup};
 pub(crate) use failure::Failure;
+pub(crate) use fetch::Checked;
 pub(crate) use progress::Progress;
 pub(crate) use restore::{RestoreOrder, run as restore};
-
-/// The filters of the default form, in the order they are applied; see `metadata.json`.
-pub(crate) const FILTERS: [&str; 2] = ["zstd", "age"];
 
 /// What every run of a pipeline needs.
 #[derive(Clone)]
@@ -51,5 +53,10 @@ impl Run {
             all.push(physical);
         }
         all.into_iter().find(|driver| driver.name() == name)
+    }
+
+    /// The backup in the store, for reading.
+    fn stored(&self) -> Stored<'_> {
+        Stored { store: &self.store, folder: &self.folder, progress: &self.progress }
     }
 }

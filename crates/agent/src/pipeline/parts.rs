@@ -3,10 +3,10 @@
 use backup_objects::{BackupFolder, Upload};
 use backup_protocol::Part;
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
 
 use super::Run;
 use super::failure::Failure;
+use super::verify::Hashes;
 
 /// Writes `data.00001` and so on.
 pub(super) struct PartWriter<'a> {
@@ -14,7 +14,7 @@ pub(super) struct PartWriter<'a> {
     limit: u64,
     chunk_size: usize,
     current: Option<Current>,
-    total: Sha256,
+    hashes: Hashes,
     parts: Vec<Part>,
 }
 
@@ -22,12 +22,18 @@ struct Current {
     name: String,
     upload: Upload,
     size: u64,
-    hash: Sha256,
 }
 
 impl<'a> PartWriter<'a> {
     pub(super) fn new(run: &'a Run, limit: u64, chunk_size: usize) -> Self {
-        Self { run, limit: limit.max(1), chunk_size, current: None, total: Sha256::new(), parts: Vec::new() }
+        Self {
+            run,
+            limit: limit.max(1),
+            chunk_size,
+            current: None,
+            hashes: Hashes::default(),
+            parts: Vec::new(),
+        }
     }
 
     /// Adds bytes of the stream.
@@ -39,8 +45,7 @@ impl<'a> PartWriter<'a> {
             };
             let room = usize::try_from(self.limit.saturating_sub(current.size)).unwrap_or(usize::MAX);
             let piece = bytes.split_to(room.min(bytes.len()));
-            self.total.update(&piece);
-            current.hash.update(&piece);
+            self.hashes.update(&piece);
             current.size = current.size.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
             let length = piece.len();
             current.upload.write(piece).await?;
@@ -58,19 +63,19 @@ impl<'a> PartWriter<'a> {
         if let Some(current) = self.current.take() {
             self.complete(current).await?;
         }
-        Ok((self.parts, hex::encode(self.total.finalize())))
+        Ok((self.parts, self.hashes.finish()))
     }
 
     async fn begin(&mut self) -> Result<Current, Failure> {
         let number = u32::try_from(self.parts.len()).unwrap_or(u32::MAX).saturating_add(1);
         let name = BackupFolder::part_name(number);
         let upload = self.run.store.upload(&self.run.folder.part(&name)?, self.chunk_size).await?;
-        Ok(Current { name, upload, size: 0, hash: Sha256::new() })
+        Ok(Current { name, upload, size: 0 })
     }
 
     async fn complete(&mut self, current: Current) -> Result<(), Failure> {
         let size = current.upload.finish().await?;
-        let part = Part { name: current.name, size, sha256: hex::encode(current.hash.finalize()) };
+        let part = Part { name: current.name, size, sha256: self.hashes.end_of_part() };
         self.run.progress.add_part(part.clone());
         self.parts.push(part);
         Ok(())

@@ -1,4 +1,5 @@
-//! The short queue of byte pieces between the blocking thread and the asynchronous side, in both directions.
+//! The short queues of byte pieces between the threads of a pipeline, and between them and the asynchronous side, in both
+//! directions. They bound the memory, whatever the size of the data.
 
 use std::io::{self, BufRead, Read, Write};
 
@@ -6,24 +7,62 @@ use bytes::{Buf, Bytes, BytesMut};
 use tokio::sync::mpsc;
 
 /// Pieces waiting in a queue at most.
-pub(super) const QUEUE: usize = 4;
+const QUEUE: usize = 4;
 
 const PIECE: usize = 256 * 1024;
 
+/// What a queue carries. One that closes without `End` is a broken stream.
+pub(super) enum Piece {
+    /// The next bytes.
+    Data(Bytes),
+    /// All bytes were sent.
+    End,
+}
+
+/// The end of a queue that takes pieces.
+pub(super) type Sender = mpsc::Sender<Piece>;
+/// The end of a queue that gives them.
+pub(super) type Receiver = mpsc::Receiver<Piece>;
+
+/// An empty queue.
+pub(super) fn queue() -> (Sender, Receiver) {
+    mpsc::channel(QUEUE)
+}
+
+/// An empty queue for pieces from the store, which are bigger: two of them wait at most.
+pub(super) fn queue_from_store() -> (Sender, Receiver) {
+    mpsc::channel(2)
+}
+
+/// A neighbour in the pipeline has given up, and says itself why.
+#[derive(Debug, thiserror::Error)]
+#[error("another part of the pipeline has ended")]
+struct Echo;
+
+fn echo() -> io::Error {
+    io::Error::new(io::ErrorKind::BrokenPipe, Echo)
+}
+
+/// Whether an error only repeats that a neighbour has given up.
+pub(super) fn is_echo(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|cause| cause.is::<Echo>())
+}
+
 /// The blocking end that writes: collects bytes to pieces and sends them on.
 pub(super) struct PieceWriter {
-    queue: mpsc::Sender<Bytes>,
+    queue: Sender,
     buffer: BytesMut,
 }
 
 impl PieceWriter {
-    pub(super) fn new(queue: mpsc::Sender<Bytes>) -> Self {
+    pub(super) fn new(queue: Sender) -> Self {
         Self { queue, buffer: BytesMut::with_capacity(PIECE) }
     }
 
-    /// Sends the last bytes on.
+    /// Sends the last bytes on, and that they were the last.
     pub(super) fn finish(mut self) -> io::Result<()> {
-        self.send()
+        self.send()?;
+        self.queue.blocking_send(Piece::End).map_err(|_| echo())
     }
 
     fn send(&mut self) -> io::Result<()> {
@@ -31,8 +70,7 @@ impl PieceWriter {
             return Ok(());
         }
         let piece = std::mem::replace(&mut self.buffer, BytesMut::with_capacity(PIECE)).freeze();
-        let gone = |_| io::Error::new(io::ErrorKind::BrokenPipe, "the store takes no more bytes");
-        self.queue.blocking_send(piece).map_err(gone)
+        self.queue.blocking_send(Piece::Data(piece)).map_err(|_| echo())
     }
 }
 
@@ -52,23 +90,15 @@ impl Write for PieceWriter {
     }
 }
 
-/// What the asynchronous side sends for reading. A queue that closes without `End` is a broken stream.
-pub(super) enum Piece {
-    /// The next bytes.
-    Data(Bytes),
-    /// All bytes were sent.
-    End,
-}
-
 /// The blocking end that reads.
 pub(super) struct PieceReader {
-    queue: mpsc::Receiver<Piece>,
+    queue: Receiver,
     current: Bytes,
     ended: bool,
 }
 
 impl PieceReader {
-    pub(super) fn new(queue: mpsc::Receiver<Piece>) -> Self {
+    pub(super) fn new(queue: Receiver) -> Self {
         Self { queue, current: Bytes::new(), ended: false }
     }
 }
@@ -79,10 +109,7 @@ impl BufRead for PieceReader {
             match self.queue.blocking_recv() {
                 Some(Piece::Data(bytes)) => self.current = bytes,
                 Some(Piece::End) => self.ended = true,
-                None => {
-                    let message = "the store gave fewer bytes than expected";
-                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, message));
-                }
+                None => return Err(echo()),
             }
         }
         Ok(&self.current)

@@ -32,6 +32,11 @@ impl Progress {
         self.parts.lock().unwrap_or_else(PoisonError::into_inner).push(part);
     }
 
+    /// Bytes read so far, and how many there will be.
+    pub(crate) fn read_of(&self) -> (u64, Option<u64>) {
+        (self.read.load(Ordering::Relaxed), self.estimate.get().copied())
+    }
+
     /// Copies the current figures into a status.
     pub(crate) fn fill(&self, status: &mut OperationStatus) {
         status.bytes_read = self.read.load(Ordering::Relaxed);

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use backup_objects::Metadata;
 use backup_protocol::Encryption;
 use chrono::{DateTime, Utc};
-use tokio::sync::mpsc;
 
+use super::Run;
 use super::decode::decode;
 use super::failure::Failure;
-use super::pieces::{Piece, QUEUE};
-use super::{Run, verify};
+use super::filters::Chain;
+use super::pieces;
+use super::stages::Stages;
 use crate::archive::StoredLog;
 use crate::drivers::Moment;
 use crate::session::Stop;
@@ -40,7 +41,7 @@ pub(crate) async fn run(run: Run, order: RestoreOrder) -> Result<Metadata, Failu
         checked = check(&run, &order) => checked,
         () = session.wait_until_stopped() => Err(Failure::from_stop(Stop::Failed)),
     };
-    let metadata = match (session.stopped(), checked) {
+    let (metadata, chain) = match (session.stopped(), checked) {
         (Some(stop), _) => return Err(Failure::from_stop(stop)),
         (None, checked) => checked?,
     };
@@ -50,17 +51,28 @@ pub(crate) async fn run(run: Run, order: RestoreOrder) -> Result<Metadata, Failu
         Some((time, last_piece)) => Some(open_log(&run, &order.encryption, *time, last_piece.clone()).await?),
         None => None,
     };
-    stream(Arc::new(run), order, moment, &metadata).await?;
+    stream(Arc::new(run), order, moment, &metadata, &chain).await?;
     Ok(metadata)
 }
 
-async fn check(run: &Run, order: &RestoreOrder) -> Result<Metadata, Failure> {
-    let metadata = verify::metadata(run, &order.backup_id, &order.checksum).await?;
+async fn check(run: &Run, order: &RestoreOrder) -> Result<(Metadata, Chain), Failure> {
+    let stored = run.stored();
+    let metadata = stored.metadata(&order.backup_id).await?;
+    if !metadata.checksum.eq_ignore_ascii_case(&order.checksum) {
+        return Err(Failure::mismatch("metadata.json has another checksum than the request"));
+    }
+    let chain = Chain::recorded(&metadata.filter_plugins, &order.encryption)?;
+    let (name, found) = (&metadata.driver.name, metadata.driver.stream_version);
+    if run.driver_of(name).is_none_or(|driver| found > driver.stream_version()) {
+        let (own, version) = (run.driver.name(), run.driver.stream_version());
+        let message = format!("made by driver {name} (stream version {found}), this is {own} ({version})");
+        return Err(Failure::new("bad_request", message));
+    }
     // All bytes are read twice: once to check, once to load.
     run.progress.set_estimate(metadata.plain_size);
-    verify::key(run, &metadata, &order.encryption).await?;
-    verify::stored_bytes(run, &metadata).await?;
-    Ok(metadata)
+    stored.key(&metadata, &chain).await?;
+    stored.bytes(&metadata).await?;
+    Ok((metadata, chain))
 }
 
 async fn open_log(
@@ -78,43 +90,29 @@ async fn stream(
     order: RestoreOrder,
     moment: Option<Moment>,
     metadata: &Metadata,
+    chain: &Chain,
 ) -> Result<(), Failure> {
-    let (sender, pieces) = mpsc::channel(QUEUE);
+    let (sender, stored) = pieces::queue_from_store();
+    let (stages, plain) = Stages::undo(chain, stored);
     let decoding = {
-        let run = Arc::clone(&run);
-        tokio::task::spawn_blocking(move || {
-            decode(&run, &order.restore_id, &order.encryption, moment, pieces)
-        })
+        let (run, plain_size) = (Arc::clone(&run), metadata.plain_size);
+        tokio::task::spawn_blocking(move || decode(&run, &order.restore_id, plain_size, moment, plain))
     };
     let feeding = async {
         let fed = tokio::select! {
-            fed = feed(&run, metadata, &sender) => fed,
+            fed = async { run.stored().feed(metadata, &sender).await } => fed,
             () = run.session.wait_until_stopped() => Ok(()),
         };
         // Closes the queue: without an end mark the other side knows that the stream is broken.
         drop(sender);
         fed
     };
-    let (decoded, fed) = tokio::join!(decoding, feeding);
-    match (decoded?, run.session.stopped(), fed) {
-        (Ok(()), _, _) => Ok(()),
-        (Err(_), Some(stop), _) => Err(Failure::from_stop(stop)),
-        (Err(_), None, Err(store)) => Err(store),
-        (Err(failure), None, Ok(())) => Err(failure),
+    let (decoded, trouble, fed) = tokio::join!(decoding, stages.trouble(), feeding);
+    match (decoded?, run.session.stopped(), fed, trouble) {
+        (Ok(()), ..) => Ok(()),
+        (Err(_), Some(stop), ..) => Err(Failure::from_stop(stop)),
+        (Err(_), None, Err(store), _) => Err(store),
+        (Err(_), None, Ok(()), Some(trouble)) => Err(Failure::broken_stream(&trouble)),
+        (Err(failure), None, Ok(()), None) => Err(failure),
     }
-}
-
-async fn feed(run: &Run, metadata: &Metadata, queue: &mpsc::Sender<Piece>) -> Result<(), Failure> {
-    for part in &metadata.parts {
-        let mut stream = verify::open(run, &part.name).await?;
-        while let Some(bytes) = stream.next().await? {
-            run.progress.add_read(bytes.len());
-            // The other side has stopped reading and says why.
-            if queue.send(Piece::Data(bytes)).await.is_err() {
-                return Ok(());
-            }
-        }
-    }
-    let _ = queue.send(Piece::End).await;
-    Ok(())
 }

@@ -1,109 +1,135 @@
-//! What is checked before a restore touches the data service: the metadata, every part's size and hash, the checksum
-//! of the request, and that the key opens the backup.
+//! A stored backup, and what is checked before its first byte is used: the metadata, every part's size and hash, the
+//! checksum over all, and that the key opens it.
 
-use std::io;
-
-use age::secrecy::SecretString;
-use age::{DecryptError, Decryptor, scrypt};
-use backup_objects::{Metadata, ObjectStream};
-use backup_protocol::Encryption;
-use sha2::{Digest, Sha256};
+use aws_lc_rs::digest::{Context, SHA256};
+use backup_objects::{BackupFolder, Metadata, ObjectStream, Store};
+use backup_protocol::Part;
 
 use super::failure::Failure;
-use super::{FILTERS, Run};
+use super::filters::Chain;
+use super::pieces::{Piece, Sender};
+use super::progress::Progress;
 
 const LARGEST_METADATA: u64 = 64 * 1024 * 1024;
 /// The longest header of a passphrase-encrypted age file is far shorter.
-const HEADER: u64 = 4096;
-/// 2^20 means 1 GiB of memory and seconds of work; a backup of ours never asks for that much.
-const LARGEST_WORK_FACTOR: u8 = 20;
+const HEAD: u64 = 4096;
 
-/// Reads `metadata.json` and checks it against the request and this agent's driver.
-pub(super) async fn metadata(run: &Run, backup_id: &str, checksum: &str) -> Result<Metadata, Failure> {
-    let bytes = run.store.get_bytes(&run.folder.metadata(), LARGEST_METADATA).await?;
-    let metadata = Metadata::parse(&bytes)?;
-    if metadata.backup_id != backup_id {
-        return Err(Failure::mismatch(format!("metadata.json belongs to backup {}", metadata.backup_id)));
-    }
-    if !metadata.checksum.eq_ignore_ascii_case(checksum) {
-        return Err(Failure::mismatch("metadata.json has another checksum than the request"));
-    }
-    if metadata.filter_plugins != FILTERS {
-        let found = metadata.filter_plugins.join(", ");
-        return Err(Failure::new("bad_request", format!("this agent cannot undo the filters {found}")));
-    }
-    let (name, found) = (&metadata.driver.name, metadata.driver.stream_version);
-    if run.driver_of(name).is_none_or(|driver| found > driver.stream_version()) {
-        let (own, version) = (run.driver.name(), run.driver.stream_version());
-        let message = format!("made by driver {name} (stream version {found}), this is {own} ({version})");
-        return Err(Failure::new("bad_request", message));
-    }
-    for part in &metadata.parts {
-        let path = run.folder.part(&part.name)?;
-        match run.store.size(&path).await? {
-            Some(size) if size == part.size => {}
-            Some(size) => {
-                let message = format!("part {} has {size} bytes instead of {}", part.name, part.size);
-                return Err(Failure::mismatch(message));
-            }
-            None => return Err(Failure::new("store_error", format!("part {} is missing", part.name))),
-        }
-    }
-    Ok(metadata)
+/// Where a backup is, and where the bytes read of it are counted.
+#[derive(Clone, Copy)]
+pub(super) struct Stored<'a> {
+    pub(super) store: &'a Store,
+    pub(super) folder: &'a BackupFolder,
+    pub(super) progress: &'a Progress,
 }
 
-/// Reads all parts once and compares the hashes.
-pub(super) async fn stored_bytes(run: &Run, metadata: &Metadata) -> Result<(), Failure> {
-    let mut total = Sha256::new();
-    for part in &metadata.parts {
-        let mut hash = Sha256::new();
-        let mut stream = open(run, &part.name).await?;
+impl Stored<'_> {
+    /// Reads `metadata.json`, and looks whether all parts are there with their sizes.
+    pub(super) async fn metadata(&self, backup_id: &str) -> Result<Metadata, Failure> {
+        let bytes = self.store.get_bytes(&self.folder.metadata(), LARGEST_METADATA).await?;
+        let metadata = Metadata::parse(&bytes)?;
+        if metadata.backup_id != backup_id {
+            return Err(Failure::mismatch(format!("metadata.json belongs to backup {}", metadata.backup_id)));
+        }
+        for part in &metadata.parts {
+            match self.store.size(&self.folder.part(&part.name)?).await? {
+                Some(size) if size == part.size => {}
+                Some(size) => {
+                    let message = format!("part {} has {size} bytes instead of {}", part.name, part.size);
+                    return Err(Failure::mismatch(message));
+                }
+                None => return Err(Failure::new("store_error", format!("part {} is missing", part.name))),
+            }
+        }
+        Ok(metadata)
+    }
+
+    /// Tries the key on the first stored bytes. When they are damaged, it is that what is reported.
+    pub(super) async fn key(&self, metadata: &Metadata, chain: &Chain) -> Result<(), Failure> {
+        let Some(first) = metadata.parts.first() else { return Ok(()) };
+        let mut stream = self.store.get_stream(&self.folder.part(&first.name)?, Some(0..HEAD)).await?;
+        let (head, chain) = (stream.next().await?.unwrap_or_default(), chain.clone());
+        let opened = tokio::task::spawn_blocking(move || chain.check_key(&head)).await?;
+        if opened.is_err() {
+            self.part(first, &mut Hashes::default()).await?;
+        }
+        opened
+    }
+
+    /// Reads all parts once and compares the hashes.
+    pub(super) async fn bytes(&self, metadata: &Metadata) -> Result<(), Failure> {
+        let mut hashes = Hashes::default();
+        for part in &metadata.parts {
+            self.part(part, &mut hashes).await?;
+        }
+        match hashes.finish().eq_ignore_ascii_case(&metadata.checksum) {
+            true => Ok(()),
+            false => Err(Failure::mismatch("the checksum over all stored bytes differs")),
+        }
+    }
+
+    async fn part(&self, part: &Part, hashes: &mut Hashes) -> Result<(), Failure> {
+        let mut stream = self.open(&part.name).await?;
         while let Some(bytes) = stream.next().await? {
-            hash.update(&bytes);
-            total.update(&bytes);
-            run.progress.add_read(bytes.len());
+            hashes.update(&bytes);
+            self.progress.add_read(bytes.len());
         }
-        if !hex::encode(hash.finalize()).eq_ignore_ascii_case(&part.sha256) {
-            return Err(Failure::mismatch(format!("the stored bytes of part {} have changed", part.name)));
+        match hashes.end_of_part().eq_ignore_ascii_case(&part.sha256) {
+            true => Ok(()),
+            false => Err(Failure::mismatch(format!("the stored bytes of part {} have changed", part.name))),
         }
     }
-    match hex::encode(total.finalize()).eq_ignore_ascii_case(&metadata.checksum) {
-        true => Ok(()),
-        false => Err(Failure::mismatch("the checksum over all stored bytes differs")),
-    }
-}
 
-/// Opens the first part's header with the key.
-pub(super) async fn key(run: &Run, metadata: &Metadata, encryption: &Encryption) -> Result<(), Failure> {
-    let first = metadata.parts.first().map(|part| part.name.clone()).unwrap_or_default();
-    let mut stream = run.store.get_stream(&run.folder.part(&first)?, Some(0..HEADER)).await?;
-    let header = stream.next().await?.unwrap_or_default();
-    let encryption = encryption.clone();
-    let opened = tokio::task::spawn_blocking(move || decrypt(io::Cursor::new(header), &encryption).map(drop));
-    opened.await?
-}
-
-/// Undoes the encryption of a stream that begins at its header.
-pub(super) fn decrypt<R: io::BufRead>(
-    input: R,
-    encryption: &Encryption,
-) -> Result<age::stream::StreamReader<R>, Failure> {
-    let mut identity = scrypt::Identity::new(SecretString::from(encryption.key.clone()));
-    identity.set_max_work_factor(LARGEST_WORK_FACTOR);
-    let identities: [&dyn age::Identity; 1] = [&identity];
-    let opened = Decryptor::new_buffered(input).and_then(|d| d.decrypt(identities.into_iter()));
-    opened.map_err(|error| {
-        let reason = match error {
-            DecryptError::DecryptionFailed | DecryptError::KeyDecryptionFailed => {
-                format!("the key {} does not open this backup", encryption.key_id)
+    /// Sends all parts into a queue, and then that they were all.
+    pub(super) async fn feed(&self, metadata: &Metadata, queue: &Sender) -> Result<(), Failure> {
+        for part in &metadata.parts {
+            let mut stream = self.open(&part.name).await?;
+            while let Some(bytes) = stream.next().await? {
+                self.progress.add_read(bytes.len());
+                // The other side has stopped reading and says why.
+                if queue.send(Piece::Data(bytes)).await.is_err() {
+                    return Ok(());
+                }
             }
-            other => other.to_string(),
-        };
-        Failure::new("decryption_failed", reason)
-    })
+        }
+        let _ = queue.send(Piece::End).await;
+        Ok(())
+    }
+
+    async fn open(&self, part: &str) -> Result<ObjectStream, Failure> {
+        Ok(self.store.get_stream(&self.folder.part(part)?, None).await?)
+    }
 }
 
-/// Opens one part for reading.
-pub(super) async fn open(run: &Run, part: &str) -> Result<ObjectStream, Failure> {
-    Ok(run.store.get_stream(&run.folder.part(part)?, None).await?)
+/// SHA-256 of each part and of all together. Most backups have one part: then both are the same, and computed once.
+pub(super) struct Hashes {
+    all: Context,
+    /// None in the first part.
+    part: Option<Context>,
+}
+
+impl Default for Hashes {
+    fn default() -> Self {
+        Self { all: Context::new(&SHA256), part: None }
+    }
+}
+
+impl Hashes {
+    /// Adds bytes of the current part.
+    pub(super) fn update(&mut self, bytes: &[u8]) {
+        self.all.update(bytes);
+        if let Some(part) = &mut self.part {
+            part.update(bytes);
+        }
+    }
+
+    /// The hash of the current part; what follows belongs to the next.
+    pub(super) fn end_of_part(&mut self) -> String {
+        let part = self.part.replace(Context::new(&SHA256));
+        hex::encode(part.unwrap_or_else(|| self.all.clone()).finish())
+    }
+
+    /// The hash over all parts.
+    pub(super) fn finish(self) -> String {
+        hex::encode(self.all.finish())
+    }
 }

@@ -98,6 +98,11 @@ impl Session {
         }
     }
 
+    /// Leaves a group alone that belongs to another session now.
+    fn forget(&self, group: i32) {
+        self.groups().remove(&group);
+    }
+
     /// Kills what is left of a group whose leader has ended but is not reaped yet, and forgets it.
     fn release(&self, group: i32) {
         let mut groups = self.groups();

@@ -39,6 +39,16 @@ pub(crate) struct Program {
     name: String,
     command: Command,
     secrets: Vec<String>,
+    judgement: Judgement,
+}
+
+/// What tells that a program has failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Judgement {
+    /// Its exit status, and any line on standard error that is not marked as harmless.
+    StatusAndComplaints,
+    /// Its exit status alone.
+    Status,
 }
 
 impl Program {
@@ -69,7 +79,14 @@ impl Program {
         command.current_dir("/").process_group(0);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Self { name, command, secrets: Vec::new() })
+        Ok(Self { name, command, secrets: Vec::new(), judgement: Judgement::StatusAndComplaints })
+    }
+
+    /// Lets only the exit status decide whether the program has failed, for programs that print what they like.
+    #[must_use]
+    pub(crate) fn judged_by_exit_status(mut self) -> Self {
+        self.judgement = Judgement::Status;
+        self
     }
 
     /// Adds an argument.
@@ -91,6 +108,13 @@ impl Program {
     pub(crate) fn secret_env(mut self, name: &str, value: &str) -> Self {
         self.secrets.push(value.to_owned());
         self.env(name, value)
+    }
+
+    /// Makes this its standard input.
+    #[must_use]
+    pub(crate) fn stdin(mut self, source: impl Into<Stdio>) -> Self {
+        self.command.stdin(source);
+        self
     }
 
     /// Connects standard input to a pipe.
@@ -127,7 +151,8 @@ impl Program {
             }
             complaints
         });
-        Ok(RunningProgram { name: self.name, child, group, session: session.clone(), reader: Some(reader) })
+        let (name, judgement, session) = (self.name, self.judgement, session.clone());
+        Ok(RunningProgram { name, child, group, session, judgement, reader: Some(reader) })
     }
 
     /// Runs the program to its end with a text as its standard input, and returns what it printed.
@@ -160,6 +185,7 @@ pub(crate) struct RunningProgram {
     child: Child,
     group: i32,
     session: Session,
+    judgement: Judgement,
     reader: Option<JoinHandle<Complaints>>,
 }
 
@@ -180,10 +206,17 @@ impl RunningProgram {
         let _ = kill(Pid::from_raw(self.group), Signal::SIGINT);
     }
 
-    /// Whether it has ended; [`Self::finish`] says how.
+    /// Whether it has ended; it is then still to be judged by [`Self::finish`].
     pub(crate) fn has_ended(&self) -> bool {
         let ended = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | WaitPidFlag::WNOHANG;
         !matches!(waitid(Id::Pid(Pid::from_raw(self.group)), ended), Ok(WaitStatus::StillAlive))
+    }
+
+    /// Makes it a program of another session: from now on that one's end is its end.
+    pub(crate) fn hand_over(&mut self, session: &Session) {
+        session.register(self.group);
+        self.session.forget(self.group);
+        self.session = session.clone();
     }
 
     /// Waits for the end and judges it. The pipes must have been dropped before.
@@ -197,7 +230,7 @@ impl RunningProgram {
         self.session.check()?;
         let status = status.map_err(|e| DriverError::data_service(format!("{}: {e}", self.name)))?;
         let ended = match status.code() {
-            Some(0) if complaints.is_harmless() => {
+            Some(0) if self.judgement == Judgement::Status || complaints.is_harmless() => {
                 complaints.log_warnings(&self.name);
                 return Ok(());
             }

@@ -9,7 +9,10 @@
     missing_docs
 )]
 
+mod conformance;
 mod drivers;
+mod fetch;
+mod formats;
 mod handlers;
 mod harness;
 mod memory;

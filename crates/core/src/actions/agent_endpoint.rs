@@ -7,6 +7,7 @@ use crate::clients::agent::{AgentClient, AgentEndpoint};
 use crate::domain::backup::Backup;
 use crate::domain::instance::ServiceInstance;
 use crate::domain::operation::OperationKind;
+use crate::domain::stored_form::StoredForm;
 use crate::manager::{Manager, Settings};
 use crate::store::{self, service_instances};
 use crate::{Error, Result};
@@ -16,6 +17,8 @@ use crate::{Error, Result};
 pub(super) struct Agent {
     pub(super) client: AgentClient,
     pub(super) endpoint: AgentEndpoint,
+    /// The form new backups are asked for in.
+    pub(super) form: StoredForm,
 }
 
 /// Finds the agent of an instance. Fails when its address is unknown or its broker has left the configuration.
@@ -32,6 +35,7 @@ pub(super) fn agent_of(settings: &Settings, instance: &ServiceInstance) -> Resul
     Ok(Agent {
         client: broker.agent.clone(),
         endpoint: AgentEndpoint::new(url, broker.agent_credential.clone()),
+        form: broker.form,
     })
 }
 

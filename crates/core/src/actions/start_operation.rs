@@ -5,10 +5,7 @@
 
 use std::time::Duration;
 
-use backup_protocol::{
-    Compression, CompressionScheme, Encryption, EncryptionScheme, InstanceRef, OperationStatus, StartBackup,
-    StartRestore,
-};
+use backup_protocol::{Encryption, InstanceRef, OperationStatus, StartBackup, StartRestore};
 use backup_queue::{ClaimedJob, Outcome};
 use diesel::{Connection, PgConnection};
 use secrecy::ExposeSecret;
@@ -23,6 +20,7 @@ use crate::domain::identifiers::{BackupId, RestoreId};
 use crate::domain::instance::ServiceInstance;
 use crate::domain::key_envelope::KeyEnvelope;
 use crate::domain::operation::{Failure, Operation, OperationKind};
+use crate::domain::stored_form::{StoredForm, encryption_of};
 use crate::error::chain;
 use crate::manager::{Manager, Settings};
 use crate::store::{self, backups, encryption_keys, operations, restores, service_instances};
@@ -138,8 +136,10 @@ fn prepare(
         Step::Wait(hindrance) => return wait(conn, &operation, hindrance),
         other => return settle(conn, &operation, other),
     }
-    let prepared = agent_of(settings, &instance)
-        .and_then(|agent| Ok((agent, request(conn, settings, &operation, &instance)?)));
+    let prepared = agent_of(settings, &instance).and_then(|agent| {
+        let request = request(conn, settings, &operation, &instance, agent.form)?;
+        Ok((agent, request))
+    });
     let (agent, mut request) = match prepared {
         Ok(prepared) => prepared,
         // Daemons are restarted one by one: what one does not know yet, another may. In the end it is a failure.
@@ -265,6 +265,7 @@ fn request(
     settings: &Settings,
     operation: &Operation,
     target: &ServiceInstance,
+    form: StoredForm,
 ) -> Result<Request> {
     let row = match operation.kind {
         OperationKind::Backup => BackupId(operation.row),
@@ -277,7 +278,10 @@ fn request(
     let owner = service_instances::get_by_id(conn, backup.instance)?;
     let key = encryption_keys::get(conn, &settings.key_ring, backup.encryption_key, &owner.guid)?;
     let encryption = Encryption {
-        scheme: EncryptionScheme::Age,
+        scheme: match operation.kind {
+            OperationKind::Backup => form.encryption(),
+            OperationKind::Restore => encryption_of(&backup.filter_plugins),
+        },
         key: key.expose_secret().to_owned(),
         key_id: backup.encryption_key.to_string(),
         key_envelope: None,
@@ -296,10 +300,7 @@ fn request(
                 data_service: target.data_service.clone(),
                 plan_guid: target.plan_guid.clone(),
             },
-            compression: Compression {
-                scheme: CompressionScheme::Zstd,
-                level: settings.policy.compression_level,
-            },
+            compression: form.compression(settings.policy.compression_level),
             rate_limit_bytes_per_second: None,
             deadline: operation.triggered_at,
             part_size_limit: settings.policy.part_size_limit,

@@ -18,3 +18,4 @@ pub mod reconciliation;
 pub mod restore;
 pub mod scope;
 pub mod spread;
+pub mod stored_form;

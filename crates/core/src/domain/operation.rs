@@ -286,6 +286,7 @@ mod tests {
             checksum: None,
             filter_plugins: Vec::new(),
             error: code.map(|code| OperationError { code: code.into(), message: "m".into() }),
+            rehearsal: None,
         })
     }
 

@@ -393,6 +393,7 @@ fn heard(seen: &Row, reply: Reply) -> Answer {
             checksum: None,
             filter_plugins: Vec::new(),
             error: error.map(|code| OperationError { code: code.to_owned(), message: String::new() }),
+            rehearsal: None,
         }),
         Reply::Unknown => Answer::Unknown,
         _ => Answer::None(String::new()),

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use backup_core::Policy;
 use backup_core::actions::cancel_operation::cancel_backup;
+use backup_core::actions::request_restore::{RestoreSource, RestoreTarget, request_restore};
 use backup_core::domain::actor::Actor;
+use backup_core::domain::stored_form::StoredForm;
 use backup_testkit::{AgentFault, Answer, Plan};
 use serde_json::json;
 
@@ -35,6 +38,23 @@ async fn an_accepted_backup_runs_and_its_request_carries_what_the_agent_needs() 
     let leaked =
         format!("SELECT count(*) FROM encryption_keys WHERE encode(ciphertext, 'escape') LIKE '%{key}%'");
     assert_eq!(world.value(&leaked), "0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_with_the_legacy_form_gets_legacy_backups_and_restores_them_as_such() {
+    let world = World::with_form(1, Policy::default(), StoredForm::Legacy);
+    let guid = world.instance("i-1").await;
+    let backup = world.done_backup(&guid).await;
+    assert_eq!(backup.filter_plugins, ["gzip", "openssl-enc"]);
+    let (target, source) = (RestoreTarget::Guid(guid), RestoreSource::Target);
+    request_restore(&world.manager, &Actor::worker(), target, source, backup.id).await.unwrap();
+    world.settle().await;
+    let sent: Vec<_> =
+        world.agent.requests().iter().filter(|r| r.method == "PUT").map(|r| r.json()).collect();
+    assert_eq!(sent[0]["compression"], json!({"scheme": "gzip", "level": 3}));
+    assert_eq!(sent[0]["encryption"]["scheme"], "openssl-enc");
+    assert_eq!(sent[1]["encryption"]["scheme"], "openssl-enc");
+    assert_eq!(sent[1]["encryption"]["key"], sent[0]["encryption"]["key"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

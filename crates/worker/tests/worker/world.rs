@@ -11,6 +11,7 @@ use backup_core::domain::actor::Actor;
 use backup_core::domain::backup::Backup;
 use backup_core::domain::cipher::KeyRing;
 use backup_core::domain::identifiers::{BackupId, ServiceInstanceGuid};
+use backup_core::domain::stored_form::StoredForm;
 use backup_core::jobs::QUEUES;
 use backup_core::queue::claim::{Claimer, claim};
 use backup_core::queue::promote::promote;
@@ -38,6 +39,11 @@ impl World {
     }
 
     pub(crate) fn with(brokers: usize, policy: Policy) -> Self {
+        Self::with_form(brokers, policy, StoredForm::Default)
+    }
+
+    /// Backups of all brokers' instances are stored in this form.
+    pub(crate) fn with_form(brokers: usize, policy: Policy, form: StoredForm) -> Self {
         backup_daemon::tls::install_provider();
         let database = Database::create().unwrap();
         let store = TempDir::new().unwrap();
@@ -50,7 +56,7 @@ impl World {
             brokers: brokers
                 .iter()
                 .enumerate()
-                .map(|(number, broker)| configured(number, broker, &agent))
+                .map(|(number, broker)| configured(number, broker, &agent, form))
                 .collect(),
             stores: HashMap::from([("local".to_owned(), opened)]),
             key_ring: KeyRing::new(vec![("k1".into(), "an operator's key of good length".to_owned().into())])
@@ -144,7 +150,7 @@ impl World {
     }
 }
 
-fn configured(number: usize, broker: &FakeBroker, agent: &FakeAgent) -> Broker {
+fn configured(number: usize, broker: &FakeBroker, agent: &FakeAgent, form: StoredForm) -> Broker {
     let (user, password) = broker.credential();
     let endpoint = BrokerEndpoint { url: broker.url().parse().unwrap(), user, password: password.into() };
     let (user, password) = agent.credential();
@@ -156,5 +162,6 @@ fn configured(number: usize, broker: &FakeBroker, agent: &FakeAgent) -> Broker {
         agent_url_template: None,
         data_service: "postgresql".into(),
         store: "local".into(),
+        form,
     }
 }

@@ -1,7 +1,9 @@
 //! The drivers with their real data services.
 
+mod command;
 mod files;
 mod postgresql;
 mod postgresql_leftovers;
 mod postgresql_unhappy;
 mod postgresql_wal;
+mod redis;

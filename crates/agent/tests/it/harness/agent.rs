@@ -46,6 +46,11 @@ pub(crate) struct Process {
 impl Process {
     pub(crate) async fn start(site: &Site) -> Self {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+        Self::start_at(site, port).await
+    }
+
+    /// At a port that somebody knows already.
+    pub(crate) async fn start_at(site: &Site, port: u16) -> Self {
         let mut config = site.config.clone();
         config["listen"] = json!(format!("127.0.0.1:{port}"));
         let file = site.path("backup-agent.yml");

@@ -88,7 +88,7 @@ async fn journal(
     let missing = |why: String| Some(gap("agent", &guid, Some(guid.clone()), why));
     let agent = agent_of(&manager.settings(), instance).map_err(|error| missing(error.to_string()))?;
     match agent.client.journal(&agent.endpoint).await {
-        Ok(Some(journal)) => Ok(journal.into_iter().map(entry).collect()),
+        Ok(Some(journal)) => Ok(journal.into_iter().filter_map(entry).collect()),
         Ok(None) => {
             let details = "its backup agent does not list its operations".to_owned();
             Err(Some(Remark { class: Class::Note, ..gap("journal", &guid, Some(guid.clone()), details) }))
@@ -97,11 +97,13 @@ async fn journal(
     }
 }
 
-fn entry(listed: ListedOperation) -> JournalEntry {
-    JournalEntry {
+/// Rehearsals change nothing that could differ from the manager's records.
+fn entry(listed: ListedOperation) -> Option<JournalEntry> {
+    Some(JournalEntry {
         kind: match listed.kind {
             ListedKind::Backup => OperationKind::Backup,
             ListedKind::Restore => OperationKind::Restore,
+            ListedKind::Rehearsal => return None,
         },
         name: listed.id,
         epoch: listed.epoch,
@@ -109,7 +111,7 @@ fn entry(listed: ListedOperation) -> JournalEntry {
         finished_at: listed.finished_at,
         is_cancelled: listed.state == OperationState::Cancelled,
         is_cleanup_pending: listed.cleanup_pending,
-    }
+    })
 }
 
 /// The folders of backups below a prefix, with what their `metadata.json` says.

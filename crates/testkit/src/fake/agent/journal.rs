@@ -41,7 +41,8 @@ impl Operations {
 
 fn parse(cursor: &str) -> Option<(ListedKind, String)> {
     let (kind, id) = cursor.split_once('-')?;
-    let kind = [ListedKind::Backup, ListedKind::Restore].into_iter().find(|known| word(*known) == kind)?;
+    let kinds = [ListedKind::Backup, ListedKind::Restore, ListedKind::Rehearsal];
+    let kind = kinds.into_iter().find(|known| word(*known) == kind)?;
     Some((kind, id.to_owned()))
 }
 
@@ -49,6 +50,7 @@ fn word(kind: ListedKind) -> &'static str {
     match kind {
         ListedKind::Backup => "backup",
         ListedKind::Restore => "restore",
+        ListedKind::Rehearsal => "rehearsal",
     }
 }
 
@@ -56,17 +58,14 @@ fn listed(operation: &Operation) -> ListedOperation {
     if let Some(doctored) = &operation.listed_as {
         return doctored.clone();
     }
-    let (kind, objects) = match &operation.start {
-        Some(Start::Restore(_)) => (ListedKind::Restore, None),
+    let objects = match &operation.start {
         Some(Start::Backup(start)) => {
-            let objects =
-                ListedObjects { store: start.store.clone(), object_prefix: start.object_prefix.clone() };
-            (ListedKind::Backup, Some(objects))
+            Some(ListedObjects { store: start.store.clone(), object_prefix: start.object_prefix.clone() })
         }
-        None => (ListedKind::Backup, None),
+        Some(Start::Restore(_)) | None => None,
     };
     ListedOperation {
-        kind,
+        kind: operation.kind,
         id: operation.status.id.clone(),
         epoch: operation.status.epoch,
         state: operation.status.state,

@@ -5,6 +5,7 @@ mod journal;
 mod objects;
 mod operations;
 mod plan;
+mod refusals;
 mod routes;
 
 use std::collections::VecDeque;
@@ -47,6 +48,8 @@ pub(super) struct State {
     password: String,
     data_service: String,
     operations: Operations,
+    /// Names of stores it knows; empty: any.
+    stores: Vec<String>,
     start_faults: VecDeque<AgentFault>,
     status_faults: VecDeque<AgentFault>,
     cancel_faults: VecDeque<AgentFault>,
@@ -66,6 +69,7 @@ impl FakeAgent {
             password: "secret".into(),
             data_service: "postgresql".into(),
             operations: Operations::new(store),
+            stores: Vec::new(),
             start_faults: VecDeque::new(),
             status_faults: VecDeque::new(),
             cancel_faults: VecDeque::new(),
@@ -88,6 +92,11 @@ impl FakeAgent {
     pub fn credential(&self) -> (String, String) {
         let state = lock(&self.state);
         (state.user.clone(), state.password.clone())
+    }
+
+    /// From now on it knows only this store, by name.
+    pub fn knows_store(&self, name: &str) {
+        lock(&self.state).stores.push(name.to_owned());
     }
 
     /// What operations started from now on come to.

@@ -65,6 +65,11 @@ fn content(id: &str, size: u64) -> Vec<u8> {
     id.bytes().cycle().take(size).collect()
 }
 
+/// As the form that was asked for says.
+pub(super) fn filters(start: &StartBackup) -> Vec<String> {
+    vec![start.compression.scheme.name().to_owned(), start.encryption.scheme.name().to_owned()]
+}
+
 fn metadata(id: &str, start: &StartBackup, size: u64, stored: &Stored) -> Metadata {
     Metadata {
         format_version: FORMAT_VERSION,
@@ -74,7 +79,7 @@ fn metadata(id: &str, start: &StartBackup, size: u64, stored: &Stored) -> Metada
         checksum: stored.checksum.clone(),
         size,
         plain_size: size * 3,
-        filter_plugins: vec!["zstd".into(), "age".into()],
+        filter_plugins: filters(start),
         key_id: start.encryption.key_id.clone(),
         key_envelope: start.encryption.key_envelope.clone(),
         started_at: Utc::now(),

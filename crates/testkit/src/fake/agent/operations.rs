@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use backup_protocol::{
-    ListedOperation, NEVER_BEGUN, OperationError, OperationState, OperationStatus, StartBackup, StartRestore,
+    ListedKind, ListedOperation, NEVER_BEGUN, OperationError, OperationState, OperationStatus, StartBackup,
+    StartRestore,
 };
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 
 use super::objects::{self, Stored};
 use super::plan::{End, Lie, Plan};
@@ -17,8 +18,25 @@ pub(super) enum Start {
     Restore(StartRestore),
 }
 
+impl Start {
+    fn kind(&self) -> ListedKind {
+        match self {
+            Self::Backup(_) => ListedKind::Backup,
+            Self::Restore(_) => ListedKind::Restore,
+        }
+    }
+
+    fn deadline(&self) -> DateTime<Utc> {
+        match self {
+            Self::Backup(start) => start.deadline,
+            Self::Restore(start) => start.deadline,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Operation {
+    pub(super) kind: ListedKind,
     /// None: cancelled before it was ever started.
     pub(super) start: Option<Start>,
     plan: Plan,
@@ -72,13 +90,13 @@ impl Operations {
         self.all.iter().find(running).map(|operation| operation.status.id.as_str())
     }
 
-    pub(super) fn status(&self, id: &str) -> Option<&OperationStatus> {
-        self.all.iter().map(|operation| &operation.status).find(|status| status.id == id)
+    pub(super) fn status(&self, kind: ListedKind, id: &str) -> Option<&OperationStatus> {
+        self.all.iter().find(|operation| operation.is(kind, id)).map(|operation| &operation.status)
     }
 
     /// Remembers a newer epoch of a known operation.
-    pub(super) fn see_epoch(&mut self, id: &str, epoch: i64) {
-        for operation in self.all.iter_mut().filter(|operation| operation.status.id == id) {
+    pub(super) fn see_epoch(&mut self, kind: ListedKind, id: &str, epoch: i64) {
+        for operation in self.all.iter_mut().filter(|operation| operation.is(kind, id)) {
             operation.status.epoch = operation.status.epoch.max(epoch);
         }
     }
@@ -88,8 +106,12 @@ impl Operations {
             Start::Backup(start) => start.epoch,
             Start::Restore(start) => start.epoch,
         };
-        let status = self.fresh(id, epoch);
+        let mut status = self.fresh(id, epoch);
+        if let Start::Backup(start) = &start {
+            status.filter_plugins = objects::filters(start);
+        }
         self.all.push(Operation {
+            kind: start.kind(),
             start: Some(start),
             plan: self.plan.clone(),
             asked: 0,
@@ -113,26 +135,45 @@ impl Operations {
             checksum: None,
             filter_plugins: vec!["zstd".into(), "age".into()],
             error: None,
+            rehearsal: None,
         }
     }
 
     /// Answers a question, which brings a running operation one step on.
-    pub(super) fn ask(&mut self, id: &str) -> Option<OperationStatus> {
+    pub(super) fn ask(&mut self, kind: ListedKind, id: &str) -> Option<OperationStatus> {
         let store = self.store.clone();
-        let operation = self.all.iter_mut().find(|operation| operation.status.id == id)?;
+        let refused = if kind == ListedKind::Restore { self.refusal_to_restore(id) } else { None };
+        let operation = self.all.iter_mut().find(|operation| operation.is(kind, id))?;
         if operation.status.state == OperationState::Running {
-            operation.advance(&store);
+            match refused {
+                Some((code, message)) => operation.fail(code, message),
+                None => operation.advance(&store),
+            }
         }
         Some(operation.status.clone())
     }
 
+    /// Why a restore cannot succeed, as far as this agent remembers the backup.
+    fn refusal_to_restore(&self, id: &str) -> Option<(&'static str, &'static str)> {
+        let asked = self.all.iter().find(|operation| operation.is(ListedKind::Restore, id))?;
+        let Some(Start::Restore(restore)) = &asked.start else { return None };
+        let made = self.all.iter().find(|operation| operation.is(ListedKind::Backup, &restore.backup_id))?;
+        let Some(Start::Backup(backup)) = &made.start else { return None };
+        if made.status.checksum.as_ref().is_some_and(|checksum| *checksum != restore.checksum) {
+            return Some(("checksum_mismatch", "the stored bytes are others"));
+        }
+        (backup.encryption.key != restore.encryption.key)
+            .then_some(("decryption_failed", "the key does not open the backup"))
+    }
+
     /// Cancels what runs. What was never heard of is remembered as cancelled, so that a late start starts nothing.
-    pub(super) fn cancel(&mut self, id: &str, epoch: i64) -> OperationStatus {
-        if self.status(id).is_none() {
+    pub(super) fn cancel(&mut self, kind: ListedKind, id: &str, epoch: i64) -> OperationStatus {
+        if self.status(kind, id).is_none() {
             let mut status = self.fresh(id, epoch);
             let message = "it was stopped before it had begun".to_owned();
             status.error = Some(OperationError { code: NEVER_BEGUN.to_owned(), message });
             self.all.push(Operation {
+                kind,
                 start: None,
                 plan: self.plan.clone(),
                 asked: 0,
@@ -140,7 +181,7 @@ impl Operations {
                 listed_as: None,
             });
         }
-        let known = self.all.iter_mut().find(|operation| operation.status.id == id);
+        let known = self.all.iter_mut().find(|operation| operation.is(kind, id));
         let operation = known.expect("it was just made sure of");
         if operation.status.state == OperationState::Running {
             operation.end(OperationState::Cancelled);
@@ -157,9 +198,17 @@ impl Operations {
 }
 
 impl Operation {
+    /// Backups and restores have ids of their own.
+    fn is(&self, kind: ListedKind, id: &str) -> bool {
+        self.kind == kind && self.status.id == id
+    }
+
     fn advance(&mut self, store: &Path) {
         self.asked += 1;
         let total = self.plan.size * 3;
+        if self.start.as_ref().is_some_and(|start| start.deadline() <= Utc::now()) {
+            return self.fail("timed_out", "the deadline passed");
+        }
         let Some(polls) = self.plan.polls.filter(|polls| self.asked > *polls) else {
             let share = self.plan.polls.map_or(10, |polls| u64::from(polls) + 1);
             self.status.bytes_read = total * u64::from(self.asked).min(share - 1) / share;

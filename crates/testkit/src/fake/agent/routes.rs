@@ -1,11 +1,11 @@
 //! The fake agent's side of the protocol.
 
-use backup_protocol::{AgentInfo, OperationStatus, PROTOCOL_VERSION, Refusal};
+use backup_protocol::{AgentInfo, ListedKind, OperationStatus, PROTOCOL_VERSION, Refusal};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::operations::Start;
-use super::{AgentFault, State};
+use super::{AgentFault, State, refusals};
 use crate::fake::answer::{Answer, Request};
 
 impl State {
@@ -34,6 +34,9 @@ impl State {
     }
 
     fn proper(&mut self, request: &Request, segments: &[&str]) -> Answer {
+        if refusals::too_large(&request.body) {
+            return refuse(413, "BadRequest", "the body is too large", None);
+        }
         match (request.method.as_str(), segments) {
             ("GET", ["v1", "info"]) => Answer::Json(200, to_json(&self.info())),
             ("GET", ["v1", "operations"]) if self.lists_operations => {
@@ -42,31 +45,36 @@ impl State {
                     Err(what) => refuse(400, "BadRequest", what, None),
                 }
             }
-            ("PUT", ["v1", "backups", id]) => match serde_json::from_slice(&request.body) {
-                Ok(start) => self.start(id, Start::Backup(start)),
-                Err(error) => refuse(400, "BadRequest", &error.to_string(), None),
+            ("PUT", ["v1", "backups", id]) => match refusals::body(&request.body) {
+                Ok(start) => self.start(ListedKind::Backup, id, Start::Backup(start)),
+                Err(reason) => refuse(400, "BadRequest", &reason, None),
             },
-            ("PUT", ["v1", "restores", id]) => match serde_json::from_slice(&request.body) {
-                Ok(start) => self.start(id, Start::Restore(start)),
-                Err(error) => refuse(400, "BadRequest", &error.to_string(), None),
+            ("PUT", ["v1", "restores", id]) => match refusals::body(&request.body) {
+                Ok(start) => self.start(ListedKind::Restore, id, Start::Restore(start)),
+                Err(reason) => refuse(400, "BadRequest", &reason, None),
             },
-            ("GET", ["v1", "backups" | "restores", id]) => found(200, self.operations.ask(id)),
-            ("DELETE", ["v1", "backups" | "restores", id]) => self.stop(id, request),
+            ("GET", ["v1", "backups", id]) => found(200, self.operations.ask(ListedKind::Backup, id)),
+            ("GET", ["v1", "restores", id]) => found(200, self.operations.ask(ListedKind::Restore, id)),
+            ("DELETE", ["v1", "backups", id]) => self.stop(ListedKind::Backup, id, request),
+            ("DELETE", ["v1", "restores", id]) => self.stop(ListedKind::Restore, id, request),
             _ => refuse(404, "NotFound", "no such path", None),
         }
     }
 
-    fn start(&mut self, id: &str, start: Start) -> Answer {
+    fn start(&mut self, kind: ListedKind, id: &str, start: Start) -> Answer {
         let epoch = match &start {
             Start::Backup(start) => start.epoch,
             Start::Restore(start) => start.epoch,
         };
-        if let Some(known) = self.operations.status(id) {
+        if let Some(known) = self.operations.status(kind, id) {
             if epoch < known.epoch {
                 return stale(known.epoch);
             }
-            self.operations.see_epoch(id, epoch);
-            return found(200, self.operations.status(id).cloned());
+            self.operations.see_epoch(kind, id, epoch);
+            return found(200, self.operations.status(kind, id).cloned());
+        }
+        if let Some(reason) = refusals::reason(id, &start, &self.stores) {
+            return refuse(400, "BadRequest", &reason, None);
         }
         if let Some(running) = self.operations.running() {
             return refuse(409, "OperationRunning", "one operation at a time", Some(running.to_owned()));
@@ -74,20 +82,21 @@ impl State {
         found(202, Some(self.operations.start(id, start)))
     }
 
-    fn stop(&mut self, id: &str, request: &Request) -> Answer {
+    fn stop(&mut self, kind: ListedKind, id: &str, request: &Request) -> Answer {
         let epoch = request.parameter("epoch").and_then(|text| text.parse::<i64>().ok());
-        if let (Some(asked), Some(known)) = (epoch, self.operations.status(id).map(|known| known.epoch)) {
+        if let (Some(asked), Some(known)) = (epoch, self.operations.status(kind, id).map(|known| known.epoch))
+        {
             if asked < known {
                 return stale(known);
             }
-            self.operations.see_epoch(id, asked);
+            self.operations.see_epoch(kind, id, asked);
         }
         if request.parameter("unless_begun").as_deref() == Some("true")
-            && let Some(known) = self.operations.status(id)
+            && let Some(known) = self.operations.status(kind, id)
         {
             return found(200, Some(known.clone()));
         }
-        found(200, Some(self.operations.cancel(id, epoch.unwrap_or(0))))
+        found(200, Some(self.operations.cancel(kind, id, epoch.unwrap_or(0))))
     }
 
     fn info(&self) -> AgentInfo {

@@ -202,7 +202,8 @@ impl Replay<'_> {
             }
             Until::End(_) => settings.push(("restore_command", format!("/bin/sh '{run}/fetch' '%f' '%p'"))),
         }
-        program = program.arg("-D").arg(self.fresh);
+        // How it ended is told by its exit status and the control file.
+        program = program.judged_by_exit_status().arg("-D").arg(self.fresh);
         for (name, value) in settings {
             program = program.arg("-c").arg(format!("{name}={value}"));
         }

@@ -137,6 +137,7 @@ fn file_name(backup: &Backup) -> String {
         "zstd" => ".zst",
         "gzip" => ".gz",
         "age" => ".age",
+        "openssl-enc" => ".enc",
         _ => ".bin",
     });
     let name: String = std::iter::once(backup.backup_id.as_str()).chain(endings).collect();

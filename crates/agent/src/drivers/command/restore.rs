@@ -1,0 +1,161 @@
+//! A restore by the operator's programs: the stream is written while it is read, the end of input is withheld until the
+//! pipeline says that the stream was whole. How far it is stands in a [`Record`](crate::drivers::record::Record).
+
+use std::io::{Read, Write};
+use std::os::fd::AsFd;
+use std::process::ChildStdin;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::programs::{Programs, Task};
+use crate::drivers::{DriverError, Loaded};
+use crate::session::{RunningProgram, Session};
+
+/// How far a restore is; there is no record of one that needs neither `commit` nor `discard`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Progress {
+    restore: String,
+    /// The restore program has ended well, and the exchange may have begun.
+    is_loaded: bool,
+}
+
+/// Feeds the restore program.
+pub(super) fn load(
+    programs: &Arc<Programs>,
+    session: &Session,
+    restore: &str,
+    input: &mut dyn Read,
+) -> Result<Box<dyn Loaded>, DriverError> {
+    note(programs, restore, false)?;
+    match feed(programs, session, restore, input) {
+        Ok(feeding) => {
+            Ok(Box::new(Fed { programs: Arc::clone(programs), restore: restore.to_owned(), feeding }))
+        }
+        Err(error) => {
+            discard_or_log(programs, restore);
+            Err(error)
+        }
+    }
+}
+
+fn feed(
+    programs: &Programs,
+    session: &Session,
+    restore: &str,
+    input: &mut dyn Read,
+) -> Result<Feeding, DriverError> {
+    let mut feeding = Feeding::start(programs, session, restore)?;
+    let mut buffer = vec![0; 128 * 1024];
+    loop {
+        let read = input.read(&mut buffer).map_err(DriverError::Stream)?;
+        if read == 0 {
+            return Ok(feeding);
+        }
+        if feeding.stdin.write_all(buffer.get(..read).unwrap_or_default()).is_err() {
+            // It has closed its input; how it ended says why.
+            feeding.end()?;
+            return Err(DriverError::data_service("the restore program ended before the end of its input"));
+        }
+    }
+}
+
+/// The restore program at work. Its input ends by [`Feeding::end`] only. In every other case the program is killed before
+/// the pipe is closed, so that it never takes a broken stream for a whole one: here by the order of the fields, and after
+/// a kill of the agent because the pipe is held by a second process, which the kernel kills after the first.
+struct Feeding {
+    running: RunningProgram,
+    holder: RunningProgram,
+    stdin: ChildStdin,
+}
+
+impl Feeding {
+    fn start(programs: &Programs, session: &Session, restore: &str) -> Result<Self, DriverError> {
+        let program = programs.program(Task::Restore, Some(restore))?;
+        let mut running = program.piped_stdin().start(session)?;
+        let stdin = running.stdin();
+        let stdin = stdin.ok_or_else(|| DriverError::data_service("a program has no input"))?;
+        let pipe = stdin.as_fd().try_clone_to_owned();
+        let pipe = pipe.map_err(|e| DriverError::data_service(format!("a pipe cannot be shared: {e}")))?;
+        // What it says when it is killed is of no interest, so it belongs to nobody's session.
+        let holder = programs.holder()?.stdin(pipe).start(&Session::default())?;
+        Ok(Self { running, holder, stdin })
+    }
+
+    /// Closes the input and waits for the program's end.
+    fn end(self) -> Result<(), DriverError> {
+        let Self { running, holder, stdin } = self;
+        drop(holder);
+        drop(stdin);
+        running.finish()
+    }
+}
+
+/// Everything is written; the restore program waits for more, or for the end.
+struct Fed {
+    programs: Arc<Programs>,
+    restore: String,
+    feeding: Feeding,
+}
+
+impl Loaded for Fed {
+    fn commit(self: Box<Self>, _: &Session) -> Result<(), DriverError> {
+        let Self { programs, restore, mut feeding } = *self;
+        // Nothing stops the exchange any more, so the program must not be stopped with the operation.
+        let session = Session::default();
+        feeding.running.hand_over(&session);
+        let done = feeding.end().and_then(|()| {
+            note(&programs, &restore, true)?;
+            programs.run(&session, Task::Commit, &restore)
+        });
+        match done {
+            Ok(()) => {
+                if let Err(error) = programs.record.remove() {
+                    tracing::warn!(%error, "commit will be run once more at the next start");
+                }
+                Ok(())
+            }
+            Err(error) => {
+                discard_or_log(&programs, &restore);
+                Err(error)
+            }
+        }
+    }
+
+    fn discard(self: Box<Self>) {
+        let Self { programs, restore, feeding } = *self;
+        drop(feeding);
+        discard_or_log(&programs, &restore);
+    }
+}
+
+/// Ends what a killed agent has begun.
+pub(super) fn recover(programs: &Programs, session: &Session) -> Result<(), DriverError> {
+    let Some(progress) = programs.record.read()? else { return Ok(()) };
+    if progress.is_loaded {
+        match programs.run(session, Task::Commit, &progress.restore) {
+            Ok(()) => return programs.record.remove(),
+            Err(DriverError::Stopped) => return Err(DriverError::Stopped),
+            Err(error) => tracing::warn!(%error, "an interrupted restore cannot be completed"),
+        }
+    }
+    programs.run(session, Task::Discard, &progress.restore)?;
+    programs.record.remove()
+}
+
+fn note(programs: &Programs, restore: &str, is_loaded: bool) -> Result<(), DriverError> {
+    match programs.has(Task::Commit) || programs.has(Task::Discard) {
+        true => programs.record.write(&Progress { restore: restore.to_owned(), is_loaded }),
+        false => Ok(()),
+    }
+}
+
+/// What fails here is tried again by [`recover`]; a restore that failed must not be completed by that.
+fn discard_or_log(programs: &Programs, restore: &str) {
+    let discarded = note(programs, restore, false)
+        .and_then(|()| programs.run(&Session::default(), Task::Discard, restore))
+        .and_then(|()| programs.record.remove());
+    if let Err(error) = discarded {
+        tracing::warn!(%error, "what a failed restore has left stays until the next try");
+    }
+}
