@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use crate::domain::reconciliation::Reconciliation;
 use crate::manager::Manager;
 use crate::store::operations::{self, UnfinishedCounts};
+use crate::store::pitr::{self, PitrCounts};
 use crate::store::{self, reconciliations};
 use crate::{Result, jobs};
 
@@ -19,6 +20,8 @@ pub struct Measurements {
     pub unfinished: UnfinishedCounts,
     /// The queues.
     pub queues: Vec<QueueOverview>,
+    /// Instances to which moments are promised.
+    pub moments: PitrCounts,
     /// The last reconciliation of everything that came to its end.
     pub reconciliation: Option<Reconciliation>,
 }
@@ -32,6 +35,7 @@ pub async fn measure(manager: &Manager) -> Result<Measurements> {
                 now: store::now(conn)?,
                 unfinished: operations::count_unfinished(conn)?,
                 queues: queues(conn, &jobs::QUEUES)?,
+                moments: pitr::count(conn)?,
                 reconciliation: reconciliations::find_last_complete(conn)?,
             })
         })

@@ -22,6 +22,7 @@ pub mod measure;
 pub mod plan_deletions;
 pub mod rebuild_catalogue;
 pub mod reconcile;
+pub mod refresh_windows;
 pub mod release_backup;
 pub mod request_backup;
 pub mod request_backup_all;

@@ -23,7 +23,7 @@ use crate::domain::operation::{Failure, Operation, OperationKind};
 use crate::domain::stored_form::{StoredForm, encryption_of};
 use crate::error::chain;
 use crate::manager::{Manager, Settings};
-use crate::store::{self, backups, encryption_keys, operations, restores, service_instances};
+use crate::store::{self, backups, encryption_keys, operations, pitr, restores, service_instances};
 use crate::{Error, Result, jobs};
 
 /// How long an operation waits that another one of its instance holds up; the end of the other wakes it earlier.
@@ -61,7 +61,10 @@ pub async fn start_operation(
 async fn send(manager: &Manager, job: &ClaimedJob, dispatch: Dispatch) -> Result<Outcome> {
     let Dispatch { operation, agent, request } = &dispatch;
     let answer = match request {
-        Request::Backup(body) => agent.client.start_backup(&agent.endpoint, &operation.name, body).await,
+        Request::Backup(body) => match check_ability(agent, body).await {
+            Ok(()) => agent.client.start_backup(&agent.endpoint, &operation.name, body).await,
+            Err(error) => Err(error),
+        },
         Request::Restore(body) => agent.client.start_restore(&agent.endpoint, &operation.name, body).await,
     };
     let is_last_attempt = job.attempt >= job.max_attempts;
@@ -79,6 +82,16 @@ async fn send(manager: &Manager, job: &ClaimedJob, dispatch: Dispatch) -> Result
         (Next::Snooze(delay), _) => Ok(Outcome::Snooze(delay)),
         (Next::Retry, Err(error)) => Err(error.into()),
         (Next::Retry | Next::Done, _) => Ok(Outcome::Done),
+    }
+}
+
+/// An agent that is older than the types of backups would ignore the wish and make another one.
+async fn check_ability(agent: &Agent, body: &StartBackup) -> std::result::Result<(), AgentError> {
+    let Some(wanted) = &body.backup_type else { return Ok(()) };
+    let info = agent.client.info(&agent.endpoint).await?;
+    match info.capabilities.contains(wanted) {
+        true => Ok(()),
+        false => Err(AgentError::unable(wanted)),
     }
 }
 
@@ -286,6 +299,10 @@ fn request(
         key_id: backup.encryption_key.to_string(),
         key_envelope: None,
     };
+    let moment = match operation.kind {
+        OperationKind::Backup => None,
+        OperationKind::Restore => pitr::find_target(conn, RestoreId(operation.row))?,
+    };
     Ok(match operation.kind {
         OperationKind::Backup => Request::Backup(StartBackup {
             encryption: Encryption {
@@ -304,7 +321,7 @@ fn request(
             rate_limit_bytes_per_second: None,
             deadline: operation.triggered_at,
             part_size_limit: settings.policy.part_size_limit,
-            backup_type: None,
+            backup_type: target.backup_type.clone(),
         }),
         OperationKind::Restore => Request::Restore(StartRestore {
             epoch: operation.epoch,
@@ -316,8 +333,8 @@ fn request(
                 .ok_or_else(|| Error::Internal("a done backup has no checksum".into()))?,
             encryption,
             deadline: operation.triggered_at,
-            recovery_target_time: None,
-            recovery_last_segment: None,
+            recovery_target_time: moment.as_ref().map(|(moment, _)| *moment),
+            recovery_last_segment: moment.map(|(_, last_segment)| last_segment),
         }),
     })
 }

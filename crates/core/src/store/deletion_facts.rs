@@ -6,7 +6,7 @@ use diesel::dsl::exists;
 use diesel::prelude::*;
 
 use super::holds::HoldRow;
-use super::schema::{backups, holds, restores};
+use super::schema::{backups, holds, pitr_windows, restores};
 use super::statuses::UnfinishedRestore;
 use crate::domain::backup::BackupStatus;
 use crate::domain::deletion::DeletionFacts;
@@ -25,6 +25,7 @@ struct Row {
     removal_reason: Option<String>,
     has_remains: bool,
     is_used_by_restore: bool,
+    window_start: Option<DateTime<Utc>>,
     hold: Option<HoldRow>,
 }
 
@@ -33,6 +34,7 @@ pub fn list(conn: &mut PgConnection, instance: ServiceInstanceId) -> Result<Vec<
     let unfinished = restores::backup_row_id.eq(backups::id).and(UnfinishedRestore);
     backups::table
         .left_join(holds::table)
+        .left_join(pitr_windows::table)
         .filter(backups::service_instance_id.eq(instance.0))
         .order(backups::id.desc())
         .select((
@@ -45,6 +47,7 @@ pub fn list(conn: &mut PgConnection, instance: ServiceInstanceId) -> Result<Vec<
             backups::removal_reason,
             backups::has_remains,
             exists(restores::table.filter(unfinished)),
+            pitr_windows::start_at.nullable(),
             Option::<HoldRow>::as_select(),
         ))
         .load_iter::<Row, diesel::pg::PgRowByRowLoadingMode>(conn)?
@@ -63,6 +66,7 @@ fn into_domain(row: Row) -> Result<DeletionFacts> {
         finished_at: row.finished_at,
         marked_deleted_at: row.marked_deleted_at,
         removal_reason: row.removal_reason,
+        window_start: row.window_start,
         is_used_by_restore: row.is_used_by_restore,
         hold: row.hold.map(Hold::from),
         has_remains: row.has_remains,
