@@ -119,6 +119,11 @@ impl Config {
         if self.stores.is_empty() {
             mistakes.push(Mistake::new("stores", "no store", "at least one"));
         }
+        for (name, store) in &self.stores {
+            let faults = store.faults().into_iter();
+            mistakes
+                .extend(faults.map(|f| Mistake::new(format!("stores.{name}.{}", f.key), f.found, f.allowed)));
+        }
         if !(1..=64).contains(&self.concurrency) {
             mistakes.push(Mistake::new("concurrency", self.concurrency, "1 to 64"));
         }

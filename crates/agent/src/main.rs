@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use backup_agent::fetch::{self, FetchArguments};
+use backup_agent::fetch::{self, DescribeArguments, FetchArguments};
 use backup_agent::{Config, ServeError, serve};
 use backup_daemon::exit::{Failure, run_main};
 use backup_daemon::{logging, shutdown, systemd};
@@ -50,6 +50,8 @@ enum Command {
     },
     /// Write one backup as a plain stream, or list the backups of a store, without any manager
     Fetch(FetchArguments),
+    /// Write the metadata.json of a backup that older programs have stored without one
+    Describe(DescribeArguments),
 }
 
 fn main() -> ExitCode {
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
             Command::CheckConfig { config } => Ok(Config::load(&config).map(drop)?),
             Command::Serve { config } => run(Config::load(&config)?).await,
             Command::Fetch(arguments) => fetch::run(arguments).await,
+            Command::Describe(arguments) => fetch::describe(arguments).await,
         }
     })
 }

@@ -130,6 +130,11 @@ impl Settings {
     fn check_names(&self, bounds: &mut Bounds) {
         let stores: Vec<&str> = self.stores.keys().map(String::as_str).collect();
         bounds.require(!stores.is_empty(), "stores", "no store", "at least one");
+        for (name, store) in &self.stores {
+            for fault in store.faults() {
+                bounds.require(false, &format!("stores.{name}.{}", fault.key), &fault.found, fault.allowed);
+            }
+        }
         bounds.require(!self.service_brokers.is_empty(), "service_brokers", "an empty list", "at least one");
         let mut names = BTreeSet::new();
         for (index, broker) in self.service_brokers.iter().enumerate() {

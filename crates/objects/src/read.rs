@@ -1,14 +1,17 @@
-//! Reading a large object piece by piece. Each piece is its own ranged request, so that a broken connection costs one
-//! piece and memory does not depend on the object's size.
+//! Reading a large object piece by piece. Each piece is its own ranged request, so that memory does not
+//! depend on the object's size; a download that breaks off goes on at the byte where it stopped.
 
 use std::ops::Range;
+use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt, TryStreamExt};
 use object_store::path::Path;
+use object_store::{GetOptions, ObjectStore};
 
 use crate::error::{StoreError, StoreErrorKind};
+use crate::retry::{Patience, Retry};
 use crate::store::Store;
 
 const PIECE: u64 = 4 * 1024 * 1024;
@@ -81,12 +84,62 @@ async fn read_piece(
     piece: Range<u64>,
 ) -> Result<Bytes, StoreError> {
     let wanted = piece.end.saturating_sub(piece.start);
-    // Asking for one range costs a local directory one turn on another thread, not two.
     let location = location.clone();
-    let read = store.call(|inner| async move { inner.get_ranges(&location, &[piece]).await });
-    let read = read.await.map_err(|e| store.failed("read", path, e))?;
-    match read.into_iter().next() {
-        Some(bytes) if u64::try_from(bytes.len()) == Ok(wanted) => Ok(bytes),
+    let read = match store.multipart() {
+        // Asking for one range costs a local directory one turn on another thread, not two.
+        None => {
+            let read = move |inner: Arc<dyn ObjectStore>| {
+                let (location, piece) = (location.clone(), piece.clone());
+                async move { inner.get_ranges(&location, &[piece]).await }
+            };
+            store.call(read).await.map(|read| read.into_iter().next().unwrap_or_default())
+        }
+        Some(_) => {
+            let reading = resume(Arc::clone(&store.inner), store.retry(), location, piece);
+            store.within_bounds(reading).await
+        }
+    };
+    match read.map_err(|e| store.failed("read", path, e))? {
+        bytes if u64::try_from(bytes.len()) == Ok(wanted) => Ok(bytes),
         _ => Err(StoreError::new(store.name(), "read all of", path, StoreErrorKind::Unavailable)),
     }
+}
+
+/// Reads a piece; when the connection breaks, the rest is asked for, not the whole again.
+async fn resume(
+    inner: Arc<dyn ObjectStore>,
+    retry: Retry,
+    location: Path,
+    piece: Range<u64>,
+) -> object_store::Result<Bytes> {
+    let mut got =
+        BytesMut::with_capacity(usize::try_from(piece.end.saturating_sub(piece.start)).unwrap_or(0));
+    let mut patience = Patience::new(retry);
+    loop {
+        let before = got.len();
+        let start = piece.start.saturating_add(u64::try_from(before).unwrap_or(u64::MAX));
+        match more(&*inner, &location, start..piece.end, &mut got).await {
+            Ok(()) => return Ok(got.freeze()),
+            Err(error) => {
+                if got.len() > before {
+                    patience.renew();
+                }
+                patience.after(error).await?;
+            }
+        }
+    }
+}
+
+async fn more(
+    inner: &dyn ObjectStore,
+    location: &Path,
+    range: Range<u64>,
+    got: &mut BytesMut,
+) -> object_store::Result<()> {
+    let options = GetOptions { range: Some(range.into()), ..GetOptions::default() };
+    let mut stream = inner.get_opts(location, options).await?.into_stream();
+    while let Some(bytes) = stream.try_next().await? {
+        got.extend_from_slice(&bytes);
+    }
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! A configured backup store. Objects are created once and never overwritten; what is deleted is confirmed to be gone.
 //! Reading is in [`crate::ObjectStream`], writing of large objects in [`crate::Upload`].
 
+use std::fmt;
 use std::future::Future;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
@@ -9,16 +10,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
-use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 
 use crate::bounds::Bounds;
+use crate::cause::Cause;
 use crate::config::StoreConfig;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::layout::{OWNER_NAME, check_path};
 use crate::metadata::METADATA_NAME;
+use crate::open::{Connected, Multipart, connect};
 use crate::read::ObjectStream;
+use crate::retry::Retry;
+use crate::unfinished::UploadRecord;
 use crate::upload::Upload;
 
 /// One object in a listing.
@@ -35,14 +39,26 @@ pub struct Object {
 /// What the library knows of a provider.
 type Provider = Arc<dyn ObjectStore>;
 
-/// A backup store, opened by name. Cloning is cheap and shares connections.
-#[derive(Debug, Clone)]
+/// A backup store, opened by name. Cloning is cheap and shares connections. `Debug` shows name and kind alone, because a
+/// connection holds credentials.
+#[derive(Clone)]
 pub struct Store {
     pub(crate) name: Arc<str>,
+    kind: &'static str,
     pub(crate) inner: Arc<dyn ObjectStore>,
     /// Set for a local directory: its absolute path.
-    directory: Option<Arc<FilePath>>,
+    pub(crate) directory: Option<Arc<FilePath>>,
+    /// Set for a provider across the network.
+    multipart: Option<Multipart>,
     bounds: Option<Bounds>,
+    retry: Retry,
+    pub(crate) record: Option<Arc<dyn UploadRecord>>,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("name", &self.name).field("kind", &self.kind).finish_non_exhaustive()
+    }
 }
 
 impl Store {
@@ -51,29 +67,29 @@ impl Store {
     /// # Errors
     /// A local directory must exist; other providers are first contacted when used.
     pub fn open(name: &str, config: &StoreConfig) -> Result<Self, StoreError> {
-        match config {
-            StoreConfig::Local { directory } => {
-                let shown = directory.display().to_string();
-                let absolute = std::fs::canonicalize(directory)
-                    .map_err(|e| StoreError::from_io(name, "open directory", &shown, e))?;
-                // Power may fail after we reported success, so files and directories are synced before.
-                let inner = LocalFileSystem::new_with_prefix(&absolute)
-                    .map_err(|e| StoreError::from_library(name, "open directory", &shown, e))?
-                    .with_fsync(true)
-                    .with_automatic_cleanup(true);
-                Ok(Self {
-                    name: name.into(),
-                    inner: Arc::new(inner),
-                    directory: Some(Arc::from(absolute.as_path())),
-                    bounds: None,
-                })
-            }
-        }
+        let Connected { inner, directory, multipart } = connect(name, config)?;
+        Ok(Self { kind: config.kind(), directory, multipart, ..Self::over(name, inner) })
     }
 
     /// A store at a provider that is connected already; tests use it for stores that hang or fail.
     pub fn over(name: &str, inner: Arc<dyn ObjectStore>) -> Self {
-        Self { name: name.into(), inner, directory: None, bounds: None }
+        Self {
+            name: name.into(),
+            kind: "other",
+            inner,
+            directory: None,
+            multipart: None,
+            bounds: None,
+            retry: Retry::BRIEFLY,
+            record: None,
+        }
+    }
+
+    /// The same store with other patience for a provider that fails. What an opened store does by itself is
+    /// [`Retry::BRIEFLY`]; a directory is never asked again.
+    #[must_use]
+    pub fn retrying(self, retry: Retry) -> Self {
+        Self { retry, ..self }
     }
 
     /// The same store with at most `calls` calls at once; one that has not ended after `patience`, the wait for its turn
@@ -88,16 +104,32 @@ impl Store {
         &self.name
     }
 
+    /// What it is, in the word of the configuration: `local`, `s3`, `azure` or `gcs`.
+    pub fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    /// The largest object that [`Store::upload`] can make of chunks of this size.
+    pub fn largest_object(&self, chunk_size: usize) -> u64 {
+        let chunk_size = u64::try_from(chunk_size).unwrap_or(u64::MAX);
+        self.multipart.as_ref().map_or(u64::MAX, |multipart| chunk_size.saturating_mul(multipart.most_chunks))
+    }
+
     /// Creates a small object in one piece.
     ///
     /// # Errors
     /// [`StoreErrorKind::AlreadyExists`] when the object is there already; it is left as it is.
     pub async fn put_bytes(&self, path: &str, bytes: Bytes) -> Result<(), StoreError> {
+        self.put(path, bytes.into()).await
+    }
+
+    pub(crate) async fn put(&self, path: &str, payload: PutPayload) -> Result<(), StoreError> {
         let location = self.location("create", path)?;
-        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-        let put = |inner: Provider| async move { inner.put_opts(&location, bytes.into(), options).await };
-        let outcome = self.call(put).await;
-        outcome.map(drop).map_err(|e| self.failed("create", path, e))
+        let put = move |inner: Provider, failures: u32| {
+            let (location, payload) = (location.clone(), payload.clone());
+            async move { create(&*inner, &location, payload, failures).await }
+        };
+        self.call_again(put).await.map_err(|e| self.failed("create", path, e))
     }
 
     /// Begins a large object that arrives in pieces of `chunk_size` bytes. See [`Upload`].
@@ -114,7 +146,7 @@ impl Store {
     /// Any failure but absence.
     pub async fn size(&self, path: &str) -> Result<Option<u64>, StoreError> {
         let location = self.location("look at", path)?;
-        match self.call(|inner| async move { inner.head(&location).await }).await {
+        match self.call(move |inner| look(inner, location.clone())).await {
             Ok(meta) => Ok(Some(meta.size)),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(self.failed("look at", path, error)),
@@ -127,10 +159,13 @@ impl Store {
     /// [`StoreErrorKind::NotFound`] when it does not exist.
     pub async fn get_bytes(&self, path: &str, limit: u64) -> Result<Bytes, StoreError> {
         let location = self.location("read", path)?;
-        let get = |inner: Provider| async move {
-            let answer = inner.get(&location).await?;
-            let size = answer.meta.size;
-            if size > limit { Ok(Err(size)) } else { answer.bytes().await.map(Ok) }
+        let get = move |inner: Provider| {
+            let location = location.clone();
+            async move {
+                let answer = inner.get(&location).await?;
+                let size = answer.meta.size;
+                if size > limit { Ok(Err(size)) } else { answer.bytes().await.map(Ok) }
+            }
         };
         self.call(get).await.map_err(|e| self.failed("read", path, e))?.map_err(|size| {
             let source = std::io::Error::other(format!("it has {size} bytes, at most {limit} are allowed"));
@@ -158,7 +193,10 @@ impl Store {
     /// A folder that does not exist is an empty list, not an error.
     pub async fn list(&self, folder: &str) -> Result<Vec<Object>, StoreError> {
         let location = self.location("list", folder)?;
-        let list = |inner: Provider| async move { inner.list(Some(&location)).try_collect::<Vec<_>>().await };
+        let list = move |inner: Provider| {
+            let location = location.clone();
+            async move { inner.list(Some(&location)).try_collect::<Vec<_>>().await }
+        };
         let mut objects: Vec<Object> = self
             .call(list)
             .await
@@ -181,7 +219,10 @@ impl Store {
     /// A folder that does not exist has none; that is not an error.
     pub async fn folders(&self, folder: &str) -> Result<Vec<String>, StoreError> {
         let location = self.location("list", folder)?;
-        let list = |inner: Provider| async move { inner.list_with_delimiter(Some(&location)).await };
+        let list = move |inner: Provider| {
+            let location = location.clone();
+            async move { inner.list_with_delimiter(Some(&location)).await }
+        };
         let found = match self.call(list).await {
             Ok(found) => found.common_prefixes,
             Err(object_store::Error::NotFound { .. }) => Vec::new(),
@@ -199,7 +240,11 @@ impl Store {
     /// Any failure but absence.
     pub async fn delete(&self, path: &str) -> Result<(), StoreError> {
         let location = self.location("delete", path)?;
-        match self.call(|inner| async move { inner.delete(&location).await }).await {
+        let delete = move |inner: Provider| {
+            let location = location.clone();
+            async move { inner.delete(&location).await }
+        };
+        match self.call(delete).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(self.failed("delete", path, error)),
         }
@@ -228,7 +273,7 @@ impl Store {
     async fn remove_directory(&self, folder: &str) -> Result<(), StoreError> {
         let Some(root) = &self.directory else { return Ok(()) };
         let directory: PathBuf = root.join(folder);
-        let remove = move || {
+        let remove = |directory: PathBuf| {
             match std::fs::remove_dir_all(&directory) {
                 Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
                 _ => {}
@@ -240,24 +285,56 @@ impl Store {
                 synced => synced,
             }
         };
-        let removed = self.call(|_| async { Ok(tokio::task::spawn_blocking(remove).await) }).await;
+        let removing = async move { Ok(tokio::task::spawn_blocking(move || remove(directory)).await) };
+        let removed = self.within_bounds(removing).await;
         let removed = removed.map_err(|e| self.failed("delete", folder, e))?;
         removed
             .unwrap_or_else(|e| Err(std::io::Error::other(e)))
             .map_err(|e| StoreError::from_io(&self.name, "delete", folder, e))
     }
 
-    /// Asks the provider for something, within the bounds if there are any.
-    pub(crate) async fn call<T, F>(&self, ask: impl FnOnce(Provider) -> F) -> object_store::Result<T>
+    /// Asks the provider for something, again if it fails in a way that passes, within the bounds if there are any.
+    pub(crate) async fn call<T, F>(
+        &self,
+        mut ask: impl FnMut(Provider) -> F + Send + 'static,
+    ) -> object_store::Result<T>
     where
         T: Send + 'static,
         F: Future<Output = object_store::Result<T>> + Send + 'static,
     {
-        let asked = ask(Arc::clone(&self.inner));
+        self.call_again(move |inner, _| ask(inner)).await
+    }
+
+    /// The same for what must know how often it has failed before.
+    async fn call_again<T, F>(
+        &self,
+        mut ask: impl FnMut(Provider, u32) -> F + Send + 'static,
+    ) -> object_store::Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = object_store::Result<T>> + Send + 'static,
+    {
+        let (inner, retry) = (Arc::clone(&self.inner), self.retry);
+        let asked = async move { retry.run(|failures| ask(Arc::clone(&inner), failures)).await };
+        self.within_bounds(asked).await
+    }
+
+    pub(crate) async fn within_bounds<T: Send + 'static>(
+        &self,
+        call: impl Future<Output = object_store::Result<T>> + Send + 'static,
+    ) -> object_store::Result<T> {
         match &self.bounds {
-            Some(bounds) => bounds.keep(asked).await,
-            None => asked.await,
+            Some(bounds) => bounds.keep(call).await,
+            None => call.await,
         }
+    }
+
+    pub(crate) fn retry(&self) -> Retry {
+        self.retry
+    }
+
+    pub(crate) fn multipart(&self) -> Option<&Multipart> {
+        self.multipart.as_ref()
     }
 
     /// Checks a path and turns it into the library's type.
@@ -274,6 +351,28 @@ impl Store {
     /// Whether large objects are first written under another name and then put in place without overwriting.
     pub(crate) fn is_local(&self) -> bool {
         self.directory.is_some()
+    }
+}
+
+async fn look(inner: Provider, location: Path) -> object_store::Result<ObjectMeta> {
+    inner.head(&location).await
+}
+
+/// Creates an object that must not exist. An earlier attempt whose answer was lost may have done it: then it has exactly
+/// these bytes, and names are never used for anything else.
+async fn create(
+    inner: &dyn ObjectStore,
+    location: &Path,
+    payload: PutPayload,
+    failures: u32,
+) -> object_store::Result<()> {
+    let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+    match inner.put_opts(location, payload.clone(), options).await {
+        Err(refused) if failures > 0 && Cause::of(&refused) == Cause::AlreadyExists => {
+            let there = inner.get(location).await?.bytes().await?;
+            if there == Bytes::from(payload) { Ok(()) } else { Err(refused) }
+        }
+        put => put.map(drop),
     }
 }
 

@@ -8,4 +8,5 @@ pub mod demo;
 pub mod prepare;
 pub mod run;
 pub mod schemathesis;
+pub mod store_servers;
 pub mod test;

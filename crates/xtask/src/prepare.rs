@@ -1,6 +1,7 @@
 //! What a machine with only Rust lacks: a C compiler, PostgreSQL's client library and server programs; for the tests of the
-//! agent's drivers, MariaDB, Redis and RabbitMQ; for one test, a Python that can make virtual environments; and for some, a
-//! library that moves the clocks of programs.
+//! agent's drivers, MariaDB, Redis and RabbitMQ; for those of the stored forms, the programs that read and write them; for two
+//! tests, a Python that can make virtual environments and one that can decrypt; and for some, a library that moves the
+//! clocks of programs.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -72,6 +73,16 @@ fn provide(missing_packages: impl Fn() -> Vec<&'static str>) -> anyhow::Result<(
     }
 }
 
+/// Programs that read and write the stored forms, and Debian's packages of them.
+const PUBLIC_PROGRAMS: [(&str, &str); 6] = [
+    ("age", "age"),
+    ("zstd", "zstd"),
+    ("openssl", "openssl"),
+    ("gzip", "gzip"),
+    ("jq", "jq"),
+    ("script", "bsdutils"),
+];
+
 fn missing_packages() -> Vec<&'static str> {
     let mut packages = Vec::new();
     if !is_there("cc", &["--version"]) {
@@ -82,6 +93,14 @@ fn missing_packages() -> Vec<&'static str> {
     }
     if Binaries::find().is_none() {
         packages.push("postgresql");
+    }
+    // Backups are exchanged with them in tests, and docs/disaster-recovery.md is executed.
+    let absent =
+        |(program, _): &&(&str, &str)| !is_there(program, &["--version"]) && !is_there(program, &["version"]);
+    packages.extend(PUBLIC_PROGRAMS.iter().filter(absent).map(|(_, package)| *package));
+    // Tests look into /usr/bin first: any other Python may lack what Debian packages.
+    if !is_there("/usr/bin/python3", &["-c", "import cryptography"]) {
+        packages.push("python3-cryptography");
     }
     packages
 }

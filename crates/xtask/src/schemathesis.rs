@@ -17,18 +17,28 @@ const REQUIREMENTS: &str = include_str!("../../../tests/schemathesis/requirement
 /// # Errors
 /// With what pip or Python said.
 pub fn install() -> anyhow::Result<PathBuf> {
-    let target = Programs::beside_this_one()?.directory().parent().context("no target directory")?.to_owned();
-    let home = target.join("tools").join(format!("schemathesis-{}", version()?));
-    let program = home.join("bin/schemathesis");
+    let home = tools()?.join(format!("schemathesis-{}", version()?));
+    environment(&home, REQUIREMENTS)?;
+    Ok(home.join("bin/schemathesis"))
+}
+
+/// Where programs are installed that only tests need.
+pub(crate) fn tools() -> anyhow::Result<PathBuf> {
+    let programs = Programs::beside_this_one()?;
+    Ok(programs.directory().parent().context("no target directory")?.join("tools"))
+}
+
+/// Makes a virtual environment with these packages, if it is not there.
+pub(crate) fn environment(home: &Path, requirements: &str) -> anyhow::Result<()> {
     let installed = home.join("installed.txt");
     // Written last: an installation that was interrupted, or of other requirements, is begun again.
-    if std::fs::read_to_string(&installed).is_ok_and(|text| text == REQUIREMENTS) {
-        return Ok(program);
+    if std::fs::read_to_string(&installed).is_ok_and(|text| text == requirements) {
+        return Ok(());
     }
-    std::fs::create_dir_all(&home)?;
-    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&home))?;
-    let requirements = home.join("requirements.txt");
-    std::fs::write(&requirements, REQUIREMENTS)?;
+    std::fs::create_dir_all(home)?;
+    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(home))?;
+    let file = home.join("requirements.txt");
+    std::fs::write(&file, requirements)?;
     let mut pip = Command::new(home.join("bin/python"));
     pip.args([
         "-m",
@@ -40,9 +50,9 @@ pub fn install() -> anyhow::Result<PathBuf> {
         "--retries",
         "2",
     ]);
-    run(pip.arg("--requirement").arg(&requirements))?;
-    std::fs::write(&installed, REQUIREMENTS)?;
-    Ok(program)
+    run(pip.arg("--requirement").arg(&file))?;
+    std::fs::write(&installed, requirements)?;
+    Ok(())
 }
 
 /// Tells whether Python can make virtual environments, as far as one can see without making one.
@@ -55,7 +65,7 @@ fn version() -> anyhow::Result<&'static str> {
     REQUIREMENTS.lines().find_map(|line| line.strip_prefix("schemathesis==")).context("no version is pinned")
 }
 
-fn run(command: &mut Command) -> anyhow::Result<()> {
+pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
     let name = Path::new(command.get_program()).display().to_string();
     let output =
         command.stdin(Stdio::null()).output().with_context(|| format!("{name} cannot be started"))?;

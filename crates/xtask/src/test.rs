@@ -10,6 +10,7 @@ use crate::chaos;
 use crate::prepare::prepare;
 use crate::run::{cargo, heading, is_there};
 use crate::schemathesis;
+use crate::store_servers;
 
 /// Where the tests find the server that is started for the whole run.
 const SERVER_VARIABLE: &str = "BACKUP_TEST_POSTGRES_URL";
@@ -64,6 +65,8 @@ pub fn main(filters: &[String]) -> anyhow::Result<()> {
         tool = Some(schemathesis::install()?);
         Ok(())
     }));
+    ended.push(optional("moto", store_servers::install_moto));
+    ended.push(optional("azurite", store_servers::install_azurite));
     // The programs that the end-to-end tests start.
     ended.push(step("build", None, || cargo(&["build", "--workspace"], &[])));
     ended.push(step("tests", None, || tests(filters, tool.as_deref())));

@@ -35,6 +35,17 @@ impl DriverError {
         Self::DataService { trouble, message: message.into() }
     }
 
+    /// The same error; when rights are missing, with what to do about it at the end of its message.
+    #[must_use]
+    pub(crate) fn or_grant(self, hint: &str) -> Self {
+        match self {
+            Self::DataService { trouble: Trouble::AccessDenied, message } => {
+                Self::DataService { trouble: Trouble::AccessDenied, message: format!("{message}; {hint}") }
+            }
+            other => other,
+        }
+    }
+
     /// The same error, with the place in front of its message.
     #[must_use]
     pub(crate) fn within(self, place: &str) -> Self {
@@ -69,11 +80,22 @@ const WORDS: &[(&str, Trouble)] = &[
     ("no space left on device", Trouble::DiskFull),
     ("disk quota exceeded", Trouble::DiskFull),
     ("file too large", Trouble::DiskFull),
+    ("could not extend file", Trouble::DiskFull),
+    ("failed to execute", Trouble::ProgramMissing),
+    ("unsupported version", Trouble::WrongVersion),
+    ("server version mismatch", Trouble::WrongVersion),
     ("password authentication failed", Trouble::AccessDenied),
     ("no password supplied", Trouble::AccessDenied),
     ("no pg_hba.conf entry", Trouble::AccessDenied),
     ("must be a superuser", Trouble::AccessDenied),
+    ("must be superuser", Trouble::AccessDenied),
+    ("only superuser", Trouble::AccessDenied),
+    ("must be owner of", Trouble::AccessDenied),
     ("permission denied", Trouble::AccessDenied),
+    ("operation not permitted", Trouble::AccessDenied),
+    ("read-only file system", Trouble::AccessDenied),
+    ("authentication failed", Trouble::AccessDenied),
+    ("is not permitted to log in", Trouble::AccessDenied),
     ("access denied", Trouble::AccessDenied),
     ("connection refused", Trouble::Unreachable),
     ("could not translate host name", Trouble::Unreachable),

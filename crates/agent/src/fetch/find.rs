@@ -5,7 +5,7 @@ use std::path::Path;
 
 use backup_daemon::config::{ConfigError, Mistake};
 use backup_daemon::exit::Failure;
-use backup_objects::{BackupFolder, Store, StoreConfig};
+use backup_objects::{BackupFolder, InvalidName, Store, StoreConfig};
 use serde::Deserialize;
 
 use super::{FetchError, Place};
@@ -51,16 +51,26 @@ pub(super) fn read_key(file: &Path) -> Result<String, FetchError> {
 
 /// Finds the folder of a backup below the prefix. The manager begins an id with the name of the folder above it; when
 /// that leads nowhere, all are looked through.
-pub(super) async fn folder(store: &Store, prefix: &str, id: &str) -> Result<BackupFolder, FetchError> {
+/// `object` is what the folder must hold.
+pub(super) async fn folder(
+    store: &Store,
+    prefix: &str,
+    id: &str,
+    object: impl Fn(&BackupFolder) -> Result<String, InvalidName>,
+) -> Result<BackupFolder, FetchError> {
+    let holds = async |folder: &BackupFolder| -> Result<bool, FetchError> {
+        let Ok(path) = object(folder) else { return Ok(false) };
+        Ok(store.size(&path).await?.is_some())
+    };
     let guessed = id.rsplit_once('-').map(|(guid, _)| guid.to_owned());
     if let Some(folder) = guessed.and_then(|guid| parse(prefix, &guid, id))
-        && store.size(&folder.metadata()).await?.is_some()
+        && holds(&folder).await?
     {
         return Ok(folder);
     }
     for guid in store.folders(prefix).await? {
         if let Some(folder) = parse(prefix, &guid, id)
-            && store.size(&folder.metadata()).await?.is_some()
+            && holds(&folder).await?
         {
             return Ok(folder);
         }

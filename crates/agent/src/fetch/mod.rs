@@ -1,6 +1,7 @@
 //! `backup-agent fetch`: a backup as a plain stream, or the list of all, with nothing but the store and the key. It asks no
 //! manager and touches no data service. `docs/disaster-recovery.md` shows it, and the same with public programs.
 
+mod describe;
 mod find;
 mod list;
 mod output;
@@ -15,6 +16,8 @@ use clap::{Args, ValueEnum};
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 
 use crate::pipeline::{self, Checked, Progress};
+
+pub use describe::{DescribeArguments, run as describe};
 
 const REFRESH: Duration = Duration::from_millis(200);
 
@@ -86,7 +89,7 @@ enum FetchError {
     Backup { code: String, message: String },
     /// Nothing there.
     #[error(
-        "no backup {id} below {prefix} of the store {store}; `backup-agent fetch --list` shows what there is"
+        "there is no backup {id} below {prefix} of the store {store}; `backup-agent fetch --list` shows what there is"
     )]
     NotFound { id: String, prefix: String, store: String },
     /// A file on this machine.
@@ -95,6 +98,9 @@ enum FetchError {
     /// The key file.
     #[error("{0} holds no key")]
     NoKey(String),
+    /// The backup has metadata already.
+    #[error("{0} exists already and is left as it is")]
+    Described(String),
     /// Standard output.
     #[error("standard output takes no more: {0}")]
     Output(std::io::Error),
@@ -136,7 +142,7 @@ async fn fetch(
     key: &str,
     target: &std::path::Path,
 ) -> Result<(), FetchError> {
-    let folder = find::folder(store, prefix, id).await?;
+    let folder = find::folder(store, prefix, id, |folder| Ok(folder.metadata())).await?;
     let progress = Arc::new(Progress::default());
     let bar = tokio::spawn(show(Arc::clone(&progress)));
     let fetched = async {

@@ -38,20 +38,40 @@ impl Checked {
     ) -> Result<Self, Failure> {
         let stored = Stored { store: &store, folder: &folder, progress: &progress };
         let metadata = stored.metadata(backup_id).await?;
-        let is_legacy =
-            metadata.filter_plugins.last().is_some_and(|n| n == EncryptionScheme::OpensslEnc.name());
-        let encryption = Encryption {
-            scheme: if is_legacy { EncryptionScheme::OpensslEnc } else { EncryptionScheme::Age },
-            key: key.to_owned(),
-            key_id: metadata.key_id.clone(),
-            key_envelope: None,
-        };
-        let chain = Chain::recorded(&metadata.filter_plugins, &encryption)?;
+        let chain = chain(&metadata, key)?;
         // All bytes are read twice: once to check, once to undo.
         progress.set_estimate(metadata.size.saturating_mul(2));
         stored.key(&metadata, &chain).await?;
         stored.bytes(&metadata).await?;
         Ok(Self { store, folder, progress, metadata, chain })
+    }
+
+    /// Describes parts that have no metadata: hashes them, and undoes everything to see that the key fits and to learn the
+    /// length of the stream. `draft` says what cannot be read from them. Stores nothing.
+    ///
+    /// # Errors
+    /// When there are no parts, or the key does not undo them.
+    pub(crate) async fn describe(
+        store: Store,
+        folder: BackupFolder,
+        draft: Metadata,
+        key: &str,
+        progress: Arc<Progress>,
+    ) -> Result<Metadata, Failure> {
+        let chain = chain(&draft, key)?;
+        let mut described = Self { store, folder, progress, metadata: draft, chain };
+        let (parts, checksum) = described.stored().hashed().await?;
+        let metadata = &mut described.metadata;
+        metadata.size = parts.iter().map(|part| part.size).sum();
+        (metadata.parts, metadata.checksum) = (parts, checksum);
+        described.progress.set_estimate(described.metadata.size.saturating_mul(2));
+        described.stored().key(&described.metadata, &described.chain).await?;
+        described.metadata.plain_size = described.undo(io::sink()).await?;
+        Ok(described.metadata)
+    }
+
+    fn stored(&self) -> Stored<'_> {
+        Stored { store: &self.store, folder: &self.folder, progress: &self.progress }
     }
 
     /// What `metadata.json` says.
@@ -64,19 +84,23 @@ impl Checked {
     /// # Errors
     /// When the store fails, the stream breaks, or the output takes no more.
     pub(crate) async fn write_to(self, output: impl Write + Send + 'static) -> Result<(), Failure> {
+        let length = self.undo(output).await?;
+        check_length(length, self.metadata.plain_size)
+    }
+
+    async fn undo(&self, output: impl Write + Send + 'static) -> Result<u64, Failure> {
         let (sender, stored) = pieces::queue_from_store();
         let (stages, plain) = Stages::undo(&self.chain, stored);
         let writing = tokio::task::spawn_blocking(move || write(plain, output));
         let feeding = async {
-            let stored = Stored { store: &self.store, folder: &self.folder, progress: &self.progress };
-            let fed = stored.feed(&self.metadata, &sender).await;
+            let fed = self.stored().feed(&self.metadata, &sender).await;
             // Closes the queue: without an end mark the other side knows that the stream is broken.
             drop(sender);
             fed
         };
         let (written, trouble, fed) = tokio::join!(writing, stages.trouble(), feeding);
         match (written?, fed, trouble) {
-            (Ok(length), ..) => check_length(length, self.metadata.plain_size),
+            (Ok(length), ..) => Ok(length),
             (Err(_), Err(store), _) => Err(store),
             (Err(_), Ok(()), Some(trouble)) => Err(Failure::broken_stream(&trouble)),
             (Err(error), Ok(()), None) => {
@@ -84,6 +108,18 @@ impl Checked {
             }
         }
     }
+}
+
+/// The filters the metadata lists, with the encryption that is among them.
+fn chain(metadata: &Metadata, key: &str) -> Result<Chain, Failure> {
+    let is_legacy = metadata.filter_plugins.last().is_some_and(|n| n == EncryptionScheme::OpensslEnc.name());
+    let encryption = Encryption {
+        scheme: if is_legacy { EncryptionScheme::OpensslEnc } else { EncryptionScheme::Age },
+        key: key.to_owned(),
+        key_id: metadata.key_id.clone(),
+        key_envelope: None,
+    };
+    Chain::recorded(&metadata.filter_plugins, &encryption)
 }
 
 fn write(plain: Receiver, mut output: impl Write) -> io::Result<u64> {

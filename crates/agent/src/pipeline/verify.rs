@@ -67,6 +67,24 @@ impl Stored<'_> {
         }
     }
 
+    /// Hashes the parts that are there, numbered without a gap; for a backup that has no metadata yet.
+    pub(super) async fn hashed(&self) -> Result<(Vec<Part>, String), Failure> {
+        let (mut parts, mut hashes) = (Vec::new(), Hashes::default());
+        for name in (1..).map(BackupFolder::part_name) {
+            let Some(size) = self.store.size(&self.folder.part(&name)?).await? else { break };
+            let mut stream = self.open(&name).await?;
+            while let Some(bytes) = stream.next().await? {
+                hashes.update(&bytes);
+                self.progress.add_read(bytes.len());
+            }
+            parts.push(Part { name, size, sha256: hashes.end_of_part() });
+        }
+        match parts.is_empty() {
+            true => Err(Failure::new("store_error", "part data.00001 is missing")),
+            false => Ok((parts, hashes.finish())),
+        }
+    }
+
     async fn part(&self, part: &Part, hashes: &mut Hashes) -> Result<(), Failure> {
         let mut stream = self.open(&part.name).await?;
         while let Some(bytes) = stream.next().await? {

@@ -118,7 +118,7 @@ async fn nothing_appears_when_the_backup_or_the_key_is_wrong() {
             ("--key-file", "other", "decryption_failed: the key key-1 does not open this backup"),
             ("--key-file", "empty", "empty holds no key"),
             ("--key-file", "absent", "absent: No such file"),
-            ("--backup-id", "c", "no backup c below prefix of the store found"),
+            ("--backup-id", "c", "there is no backup c below prefix of the store found"),
             ("--output", "key", "key: it exists already and is left as it is"),
             ("--output", "no/such/folder", "No such file"),
         ] {
@@ -152,4 +152,41 @@ async fn the_store_is_found_in_the_agents_own_configuration_by_its_name() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(78));
     assert!(said.contains("stores: found other") && said.contains("main"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_of_older_programs_is_described_and_then_restored_like_any_other() {
+    let site = Site::files();
+    let (agent, mut backup) = backed_up(&site, ("gzip", "openssl-enc")).await;
+    let content = std::fs::read(site.data().join("random")).unwrap();
+    let rescue = prepare(&site);
+    std::fs::write(rescue.join("other"), "another key").unwrap();
+    for name in ["metadata.json", "owner"] {
+        std::fs::remove_file(folder(&site, "b").join(name)).unwrap();
+    }
+    let describe = |key: &str| {
+        Command::new(env!("CARGO_BIN_EXE_backup-agent"))
+            .args(["describe", "--store-config", "stores.yml", "--prefix", "prefix", "--backup-id", "b"])
+            .args(["--instance", "instance-guid", "--driver", "files", "--key-file", key])
+            .current_dir(&rescue)
+            .output()
+            .unwrap()
+    };
+    let output = describe("other");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(!folder(&site, "b").join("metadata.json").exists(), "nothing is described with a wrong key");
+    let output = describe("key");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let checksum = String::from_utf8(output.stdout).unwrap().trim().to_owned();
+    assert_eq!(Some(&checksum), backup.checksum.as_ref(), "the bytes are those that were stored");
+    let said = String::from_utf8(describe("key").stderr).unwrap();
+    assert!(said.contains("metadata.json exists already"), "{said}");
+
+    backup.checksum = Some(checksum);
+    site.write("random", "changed since");
+    let changes = json!({"encryption": {"scheme": "openssl-enc", "key": KEY, "key_id": "described"}});
+    let restore = agent.restore_with("r", &backup, changes).await;
+    assert_eq!(restore.state, backup_protocol::OperationState::Done, "{restore:?}");
+    assert!(std::fs::read(site.data().join("random")).unwrap() == content);
+    assert!(fetch(&site, &TO_FILE).status.success());
 }

@@ -1,7 +1,8 @@
 //! The driver for a directory of files: one tar stream with ownership, modes, times, symbolic and hard links, named pipes
-//! and sparse files. Sockets are left out, device files refused, extended attributes not kept. A restore unpacks beside
+//! sparse files and extended attributes. Sockets are left out, device files refused. A restore unpacks beside
 //! the directory and exchanges the two in one step, so it needs the space twice and the directory must not be a mount point.
 
+mod attributes;
 mod pack;
 pub(super) mod place;
 mod unpack;
@@ -20,7 +21,8 @@ use crate::session::Session;
 use place::Place;
 
 const NAME: &str = "files";
-const STREAM_VERSION: u32 = 1;
+/// 2: with extended attributes, which agents of version 1 would leave out.
+const STREAM_VERSION: u32 = 2;
 
 /// `driver.files` of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

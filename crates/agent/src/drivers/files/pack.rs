@@ -1,5 +1,6 @@
 //! Directory → tar. Never follows a symbolic link, see [`super::walk`]. Every file is copied with exactly the length its
-//! header promises; one whose size changes meanwhile makes the backup fail instead of storing a wrong one. The holes of a
+//! header promises; one whose size changes meanwhile makes the backup fail instead of storing a wrong one. One that is gone
+//! before it is opened is left out. The holes of a
 //! sparse file are found by the tar library, so such a file must not be touched at all while it is copied.
 
 use std::collections::HashMap;
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use tar::{Builder, EntryType, Header};
 
+use super::attributes;
 use super::place::failed;
 use super::walk::{Found, walk};
 use crate::drivers::DriverError;
@@ -53,7 +55,7 @@ impl Packer<'_> {
         let name = if below.as_os_str().is_empty() { Path::new("./") } else { below };
         let kind = metadata.file_type();
         let written = if kind.is_dir() {
-            self.add_plain(name, metadata, EntryType::Directory)
+            self.add_directory(found, name)
         } else if kind.is_symlink() {
             self.add_symlink(found, name)
         } else if kind.is_file() {
@@ -73,6 +75,21 @@ impl Packer<'_> {
         self.tar.append_data(&mut header(metadata, kind), name, io::empty())
     }
 
+    fn add_directory(&mut self, found: &Found<'_>, name: &Path) -> io::Result<()> {
+        match found.open() {
+            Ok(directory) => self.add_attributes(&directory)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        self.add_plain(name, &found.metadata, EntryType::Directory)
+    }
+
+    fn add_attributes(&mut self, file: &File) -> io::Result<()> {
+        let records = attributes::records(attributes::of(file)?);
+        let records = records.iter().map(|(key, value)| (key.as_str(), value.as_slice()));
+        self.tar.append_pax_extensions(records)
+    }
+
     fn add_symlink(&mut self, found: &Found<'_>, name: &Path) -> io::Result<()> {
         let target = found.link_target()?;
         let mut header = header(&found.metadata, EntryType::Symlink);
@@ -86,15 +103,22 @@ impl Packer<'_> {
 
     fn add_file(&mut self, found: &Found<'_>, name: &Path) -> io::Result<()> {
         let metadata = &found.metadata;
-        if metadata.nlink() > 1 {
-            let file = (metadata.dev(), metadata.ino());
-            if let Some(first) = self.links.get(&file) {
-                let mut header = header(metadata, EntryType::Link);
-                return self.tar.append_link(&mut header, name, first);
-            }
-            self.links.insert(file, name.to_owned());
+        let inode = (metadata.dev(), metadata.ino());
+        if let Some(first) = self.links.get(&inode) {
+            let mut header = header(metadata, EntryType::Link);
+            return self.tar.append_link(&mut header, name, first);
         }
-        let mut file = found.open()?;
+        let mut file = match found.open() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                tracing::debug!(path = %found.path.display(), "a file was removed before it could be read");
+                return Ok(());
+            }
+            opened => opened?,
+        };
+        if metadata.nlink() > 1 {
+            self.links.insert(inode, name.to_owned());
+        }
+        self.add_attributes(&file)?;
         let before = file.metadata()?;
         // Some file systems count blocks late, so a file without any is read like every other.
         let has_holes = before.blocks() > 0 && before.blocks().saturating_mul(BLOCK) < before.len();

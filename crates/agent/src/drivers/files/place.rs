@@ -220,5 +220,14 @@ fn sync_directory(path: &Path) -> io::Result<()> {
 
 /// Names the path in an error of the operating system.
 pub(in crate::drivers) fn failed<'a>(verb: &'a str, path: &'a Path) -> impl FnOnce(io::Error) -> DriverError + 'a {
-    move |error| DriverError::data_service(format!("could not {verb} {}: {error}", path.display()))
+    move |error| {
+        let mut message = format!("could not {verb} {}: {error}", path.display());
+        // The tar library says what it was doing, and keeps what the operating system said behind that.
+        let mut cause = std::error::Error::source(&error);
+        while let Some(error) = cause {
+            message.push_str(&format!(": {error}"));
+            cause = error.source();
+        }
+        DriverError::data_service(message)
+    }
 }

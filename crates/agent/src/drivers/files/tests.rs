@@ -58,6 +58,25 @@ fn a_file_that_is_truncated_or_grows_while_it_is_read_fails_the_backup() {
 }
 
 #[test]
+fn what_is_removed_before_it_is_read_is_left_out() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    fs::write(path("a"), vec![7_u8; 500_000]).unwrap();
+    fs::write(path("b"), "gone").unwrap();
+    fs::create_dir(path("c")).unwrap();
+    fs::write(path("c/inside"), "gone").unwrap();
+    fs::write(path("d"), "stays").unwrap();
+    let archive = pack_disturbed(directory.path(), || {
+        fs::remove_file(path("b")).unwrap();
+        fs::remove_dir_all(path("c")).unwrap();
+    });
+    let archive = archive.unwrap();
+    let mut archive = tar::Archive::new(archive.as_slice());
+    let names: Vec<_> = archive.entries().unwrap().map(|e| e.unwrap().path().unwrap().into_owned()).collect();
+    assert_eq!(names, ["./", "a", "d"].map(PathBuf::from));
+}
+
+#[test]
 fn a_sparse_file_that_changes_in_any_way_fails_the_backup() {
     let changes: [&dyn Fn(&File); 3] = [
         // Shorter and as long as before: the size alone would not tell.

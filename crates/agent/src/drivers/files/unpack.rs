@@ -11,6 +11,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::{Uid, mkfifo, syncfs};
 use tar::{Archive, Entry, EntryType};
 
+use super::attributes::{self, Attributes};
 use super::place::failed;
 use crate::drivers::DriverError;
 use crate::session::Session;
@@ -21,6 +22,7 @@ struct Finish {
     mode: u32,
     owner: (u32, u32),
     modified: SystemTime,
+    attributes: Attributes,
 }
 
 /// Unpacks the whole archive into `target`, which must be empty.
@@ -45,9 +47,12 @@ pub(super) fn unpack(target: &Path, session: &Session, input: &mut dyn Read) -> 
             }
             seen_root = true;
         }
+        let attributes = attributes::read(&mut entry).map_err(DriverError::Stream)?;
         add(&mut entry, target, &path, as_root).map_err(failed("unpack", &path))?;
         if entry.header().entry_type().is_dir() {
-            directories.push(finish(&entry, path).map_err(DriverError::Stream)?);
+            directories.push(finish(&entry, path, attributes).map_err(DriverError::Stream)?);
+        } else if matches!(entry.header().entry_type(), EntryType::Regular | EntryType::GNUSparse) {
+            attributes::set(&path, &attributes, as_root).map_err(failed("unpack", &path))?;
         }
     }
     if !seen_root {
@@ -107,13 +112,14 @@ fn owner(entry: &Entry<'_, impl Read>) -> io::Result<(u32, u32)> {
     Ok((number(entry.header().uid()?)?, number(entry.header().gid()?)?))
 }
 
-fn finish(entry: &Entry<'_, impl Read>, path: PathBuf) -> io::Result<Finish> {
+fn finish(entry: &Entry<'_, impl Read>, path: PathBuf, attributes: Attributes) -> io::Result<Finish> {
     let modified = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(entry.header().mtime()?));
     Ok(Finish {
         path,
         mode: entry.header().mode()?,
         owner: owner(entry)?,
         modified: modified.unwrap_or(SystemTime::UNIX_EPOCH),
+        attributes,
     })
 }
 
@@ -124,6 +130,7 @@ impl Finish {
             chown(&self.path, Some(self.owner.0), Some(self.owner.1))?;
         }
         directory.set_permissions(Permissions::from_mode(self.mode))?;
+        attributes::set(&self.path, &self.attributes, as_root)?;
         directory.set_times(FileTimes::new().set_modified(self.modified))
     }
 }

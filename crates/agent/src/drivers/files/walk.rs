@@ -41,11 +41,18 @@ fn enter(found: Found<'_>, session: &Session, visit: &mut Visit<'_>) -> Result<(
     }
     let listed = found.list();
     let path = found.path;
-    let (directory, names) = listed.map_err(failed("list", &path))?;
+    let (directory, names) = match listed {
+        // Removed meanwhile, with all that was in it.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        listed => listed.map_err(failed("list", &path))?,
+    };
     for name in names {
         let child = path.join(&name);
-        let found = Found::look(directory.as_fd(), &name, child.clone()).map_err(failed("read", &child))?;
-        enter(found, session, visit)?;
+        match Found::look(directory.as_fd(), &name, child.clone()) {
+            Ok(found) => enter(found, session, visit)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(failed("read", &child)(error)),
+        }
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Questions to the server that are answered by its catalogues.
 
 use super::manifest::Server;
-use super::names::IS_OURS;
+use super::names::{IS_OURS, IS_STAND_IN};
 use super::programs::Programs;
 use crate::drivers::DriverError;
 use crate::session::Session;
@@ -10,7 +10,8 @@ const CATALOGUE: &str = include_str!("catalogue.sql");
 
 /// Reads the server-wide catalogues.
 pub(super) fn read(programs: &Programs, session: &Session, database: &str) -> Result<Server, DriverError> {
-    let answer = programs.sql(session, database, CATALOGUE.replace("{IS_OURS}", IS_OURS))?;
+    let sql = CATALOGUE.replace("{IS_OURS}", IS_OURS).replace("{IS_STAND_IN}", IS_STAND_IN);
+    let answer = programs.sql(session, database, sql)?;
     let unclear = |e| DriverError::data_service(format!("the server's catalogues are unclear: {e}"));
     let server: Server = serde_json::from_str(&answer).map_err(unclear)?;
     match server.is_superuser {

@@ -34,7 +34,7 @@ SELECT json_build_object(
       'replication', r.rolreplication, 'bypass_rls', r.rolbypassrls, 'connection_limit', r.rolconnlimit,
       'password', r.rolpassword, 'valid_until', r.rolvaliduntil::text,
       'comment', shobj_description(r.oid, 'pg_authid')) ORDER BY r.rolname), '[]')
-    FROM pg_authid r WHERE r.rolname !~ '^pg_'),
+    FROM pg_authid r WHERE r.rolname !~ '^pg_' AND NOT (r.{IS_STAND_IN})),
   'memberships', (SELECT coalesce(json_agg(json_build_object(
       'role', pg_get_userbyid(m.roleid), 'member', pg_get_userbyid(m.member), 'admin', m.admin_option,
       'inherit', to_jsonb(m)->'inherit_option', 'set', to_jsonb(m)->'set_option',

@@ -2,7 +2,7 @@
 //! knowing lengths beforehand and undone with `tar` and `cat`. Entries, in order: `manifest.json`,
 //! `globals.sql.000001` …, `databases/0001-NAME/dump.000001` …, `end.json`.
 
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 use std::path::Path;
 
 use tar::{Builder, EntryType, Header};
@@ -117,21 +117,19 @@ pub(super) fn json<T: serde::de::DeserializeOwned>(entry: impl Read) -> Result<T
     serde_json::from_slice(&bytes).map_err(|e| DriverError::Content(format!("an entry is unreadable: {e}")))
 }
 
-/// Copies an entry and counts it; a failure to read and one to write are told apart.
+/// Hands an entry on piece by piece, and counts its bytes.
 pub(super) fn copy(
     mut entry: impl Read,
-    target: &mut dyn Write,
-) -> Result<(u64, io::Result<()>), DriverError> {
+    mut target: impl FnMut(&[u8]) -> Result<(), DriverError>,
+) -> Result<u64, DriverError> {
     let mut buffer = vec![0; 128 * 1024];
     let mut copied = 0_u64;
     loop {
         let read = entry.read(&mut buffer).map_err(DriverError::Stream)?;
         if read == 0 {
-            return Ok((copied, Ok(())));
+            return Ok(copied);
         }
-        if let Err(error) = target.write_all(buffer.get(..read).unwrap_or_default()) {
-            return Ok((copied, Err(error)));
-        }
+        target(buffer.get(..read).unwrap_or_default())?;
         copied = copied.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
     }
 }

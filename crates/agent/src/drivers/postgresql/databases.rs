@@ -7,12 +7,11 @@ use super::names;
 use super::programs::Programs;
 use super::quote::{identifier, literal, setting};
 
-/// `CREATE DATABASE` for the empty database to load into; ordinary roles cannot connect to it.
+/// `CREATE DATABASE` for the empty database to load into; it is the agent's, and ordinary roles cannot connect to it.
 pub(super) fn create(database: &Database, target: &Server) -> String {
     let mut sql = format!(
-        "CREATE DATABASE {} WITH TEMPLATE template0 OWNER {} ENCODING {} LC_COLLATE {} LC_CTYPE {} CONNECTION LIMIT 0",
+        "CREATE DATABASE {} WITH TEMPLATE template0 ENCODING {} LC_COLLATE {} LC_CTYPE {} CONNECTION LIMIT 0",
         identifier(&names::fresh(database.number)),
-        identifier(&database.owner),
         literal(&database.encoding),
         literal(&database.collate),
         literal(&database.ctype),
@@ -49,9 +48,9 @@ pub(super) fn properties(
     known: &[String],
     programs: &Programs,
 ) -> String {
-    let name = identifier(&database.name);
+    let (name, owner) = (identifier(&database.name), identifier(&database.owner));
     let mut sql = format!(
-        "ALTER DATABASE {name} WITH ALLOW_CONNECTIONS true CONNECTION LIMIT {} IS_TEMPLATE {};\n",
+        "ALTER DATABASE {name} OWNER TO {owner};\nALTER DATABASE {name} WITH ALLOW_CONNECTIONS true CONNECTION LIMIT {} IS_TEMPLATE {};\n",
         database.connection_limit, database.is_template
     );
     if let Some(comment) = &database.comment {
@@ -67,8 +66,13 @@ pub(super) fn properties(
             let _ = writeln!(sql, "{whose} SET {};", setting(stored));
         }
     }
-    let Some(access) = &database.access else { return sql };
-    let _ = writeln!(sql, "REVOKE ALL ON DATABASE {name} FROM PUBLIC, {};", identifier(&database.owner));
+    let Some(access) = &database.access else {
+        // No statement brings back the privileges a database has before any are granted.
+        let text = literal(&database.name);
+        let _ = writeln!(sql, "UPDATE pg_database SET datacl = NULL WHERE datname = {text};");
+        return sql;
+    };
+    let _ = writeln!(sql, "REVOKE ALL ON DATABASE {name} FROM PUBLIC, {owner};");
     for grant in access {
         let grantee = match &grant.grantee {
             None => "PUBLIC".to_owned(),

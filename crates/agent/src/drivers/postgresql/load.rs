@@ -1,20 +1,21 @@
 //! Stream → databases under temporary names, beside those in use. Nothing a client of the server uses is changed here,
 //! except that roles missing on the server are created without the right to log in.
 
-use std::io::{Read, Write};
+use std::io::Read;
 
 use tar::Archive;
 
 use super::catalogue;
 use super::container::{self, Item};
+use super::loading::{Conditions, Loading};
 use super::manifest::{Database, End, Length, Manifest, Server};
 use super::names;
 use super::programs::Programs;
 use super::quote::{identifier, literal};
 use super::state::State;
 use super::{STREAM_VERSION, databases, preconditions, roles};
-use crate::drivers::DriverError;
-use crate::session::{RunningProgram, Session};
+use crate::drivers::{DriverError, Trouble};
+use crate::session::Session;
 
 /// Loads everything and checks that nothing is missing. Leftovers of an error are removed by the caller.
 pub(super) fn load(
@@ -48,12 +49,10 @@ pub(super) fn load(
 }
 
 struct Loader<'a> {
-    programs: &'a Programs,
-    session: &'a Session,
+    conditions: Conditions<'a>,
     manifest: Manifest,
     target: Server,
-    current: Option<RunningProgram>,
-    stdin: Option<std::process::ChildStdin>,
+    current: Option<Loading>,
     read: End,
     /// As recorded.
     state: State,
@@ -66,6 +65,7 @@ impl<'a> Loader<'a> {
         }
         let open = programs.open_database(session)?;
         let target = catalogue::read(programs, session, &open)?;
+        not_newer(&manifest.server, &target)?;
         programs.fitting(session, target.major())?;
         preconditions::check(programs, session, &open, &[])?;
         let missing = roles::missing(&manifest, &target, programs);
@@ -80,8 +80,8 @@ impl<'a> Loader<'a> {
             missing.into_iter().map(roles::create).collect::<String>(),
         );
         programs.restore_sql(session, &open, sql)?;
-        let read = End::default();
-        Ok(Self { programs, session, manifest, target, current: None, stdin: None, read, state })
+        let conditions = Conditions::new(programs, session, &manifest.server, &target);
+        Ok(Self { conditions, manifest, target, current: None, read: End::default(), state })
     }
 
     fn globals(&mut self, chunk: u32, size: u64) -> Result<(), DriverError> {
@@ -93,15 +93,12 @@ impl<'a> Loader<'a> {
             self.finish_current()?;
             self.start(number)?;
         }
-        let Some(stdin) = &mut self.stdin else {
+        let Some(current) = &mut self.current else {
             return Err(DriverError::Content(format!("chunk {chunk} of database {number} comes first")));
         };
-        let (bytes, written) = container::copy(entry, stdin)?;
-        if written.is_err() {
-            // pg_restore has ended early; how it ended says why.
-            self.finish_current()?;
-            return Err(DriverError::data_service("pg_restore stopped reading".to_owned()));
-        }
+        let (conditions, state) = (&self.conditions, &mut self.state);
+        let copied = container::copy(entry, |bytes| current.write(conditions, state, bytes));
+        let bytes = copied.map_err(|error| self.within(error))?;
         match self.read.databases.last_mut() {
             Some(length) if length.number == number => count(length, chunk, bytes),
             _ => Err(DriverError::Content(format!("chunk {chunk} of database {number} is out of order"))),
@@ -112,14 +109,7 @@ impl<'a> Loader<'a> {
         let create = databases::create(self.database(number)?, &self.target);
         let fresh = names::fresh(number);
         self.make(&fresh, &create)?;
-        let mut program = self.programs.program("pg_restore", &fresh)?.env("PGAPPNAME", names::APPLICATION);
-        program = program.arg("--exit-on-error").arg("--dbname").arg(&fresh);
-        if !self.manifest.server.tablespaces.iter().all(|t| self.target.tablespaces.contains(t)) {
-            program = program.arg("--no-tablespaces");
-        }
-        let mut running = program.piped_stdin().start(self.session)?;
-        self.stdin = running.stdin();
-        self.current = Some(running);
+        self.current = Some(Loading::begin(&self.conditions, fresh)?);
         self.read.databases.push(Length { number, ..Length::default() });
         Ok(())
     }
@@ -134,11 +124,11 @@ impl<'a> Loader<'a> {
              {}{create}SELECT oid FROM pg_database WHERE datname = {text};",
             self.state.record(),
         );
-        let answer = self.programs.restore_sql(self.session, names::CONTROL, sql)?;
+        let answer = self.conditions.restore_sql(names::CONTROL, sql)?;
         let unclear = |e| DriverError::data_service(format!("the OID of {name} is unclear: {e}"));
         self.state.databases.push(answer.trim().parse().map_err(unclear)?);
         self.state.making = None;
-        self.programs.restore_sql(self.session, names::CONTROL, self.state.record()).map(drop)
+        self.conditions.restore_sql(names::CONTROL, self.state.record()).map(drop)
     }
 
     fn database(&self, number: u32) -> Result<&Database, DriverError> {
@@ -147,14 +137,14 @@ impl<'a> Loader<'a> {
     }
 
     fn finish_current(&mut self) -> Result<(), DriverError> {
-        if let Some(mut stdin) = self.stdin.take() {
-            // Whether pg_restore got everything shows in how it ends.
-            let _ = stdin.flush();
-        }
-        let Some(running) = self.current.take() else { return Ok(()) };
+        let Some(current) = self.current.take() else { return Ok(()) };
+        current.finish(&self.conditions, &mut self.state).map_err(|error| self.within(error))
+    }
+
+    /// Names the database that was read last.
+    fn within(&self, error: DriverError) -> DriverError {
         let name = self.read.databases.last().and_then(|last| self.database(last.number).ok());
-        let name = name.map_or("?", |database| database.name.as_str());
-        running.finish().map_err(|error| error.within(&format!("database {name}")))
+        error.within(&format!("database {}", name.map_or("?", |database| database.name.as_str())))
     }
 
     fn end(mut self, end: &End) -> Result<Manifest, DriverError> {
@@ -163,6 +153,20 @@ impl<'a> Loader<'a> {
             return Err(DriverError::Content("the end does not fit what was read".to_owned()));
         }
         Ok(self.manifest)
+    }
+}
+
+/// What a newer server has dumped may hold what an older one does not know.
+fn not_newer(source: &Server, target: &Server) -> Result<(), DriverError> {
+    match source.major() > target.major() {
+        false => Ok(()),
+        true => Err(DriverError::of(
+            Trouble::WrongVersion,
+            format!(
+                "the backup is of a server of version {}, newer than this one of version {}",
+                source.server_version, target.server_version
+            ),
+        )),
     }
 }
 

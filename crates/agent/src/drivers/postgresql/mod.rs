@@ -2,22 +2,28 @@
 //! databases in use, then exchanged in one transaction. It talks to the server through PostgreSQL's own programs only.
 //! Begin with `backup.rs` and `load.rs`; `swap.rs` is the moment of truth and `recover.rs` what happens after a kill.
 
+mod archive;
 mod backup;
 mod catalogue;
 mod container;
 mod databases;
 mod leftovers;
 mod load;
+mod loading;
 mod manifest;
 mod names;
 pub(crate) mod physical;
+mod plan;
 mod preconditions;
 mod programs;
 mod quote;
 mod recover;
 mod roles;
+mod scratch_file;
+mod stand_ins;
 mod state;
 mod swap;
+mod taint;
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -61,6 +67,10 @@ pub struct PostgresqlSettings {
     /// newest there, else those in `PATH`.
     #[serde(default)]
     pub bin_directory: Option<PathBuf>,
+    /// True: a restore loads with `user` itself, so that whoever owns a database that is backed up may become superuser at
+    /// its restore. Only for databases with objects that their owners could not have made themselves.
+    #[serde(default)]
+    pub trust_owners: bool,
     /// Roles a restore neither creates, changes nor drops, beside `user`.
     #[serde(default)]
     pub keep_roles: Vec<String>,

@@ -1,4 +1,4 @@
-//! The names of databases that exist only during a restore. They are fixed, so that the next start of an agent that was
+//! The names of databases and roles that exist only during a restore. They are fixed, so that the next start of an agent that was
 //! killed finds them; they never become part of a backup.
 
 /// The database whose comment records how far the restore is, and to which the exchange connects.
@@ -18,4 +18,12 @@ pub(super) fn fresh(number: u32) -> String {
 /// A replaced database until it is dropped.
 pub(super) fn old(number: usize) -> String {
     format!("backup_agent_old_{number:04}")
+}
+
+/// SQL that is true for the name of a role that stands in for an owner, in the column `rolname`.
+pub(super) const IS_STAND_IN: &str = "rolname ~ '^backup_agent_load_[0-9]+$'";
+
+/// The role that stands in for an owner while a database is loaded.
+pub(super) fn stand_in(number: usize) -> String {
+    format!("backup_agent_load_{number:04}")
 }

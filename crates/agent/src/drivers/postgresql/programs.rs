@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret;
 
+use super::stand_ins::Login;
 use super::{PostgresqlSettings, names};
 use crate::drivers::{DriverError, Trouble};
 use crate::session::{Program, Session, require_setpriv};
@@ -19,6 +20,10 @@ const NEEDED: [&str; 4] = ["pg_dump", "pg_dumpall", "pg_restore", "psql"];
 /// Server settings for every connection of ours: messages in English, nothing an owner set may stop a backup.
 const OPTIONS: &str = "-c lc_messages=C -c statement_timeout=0 -c idle_in_transaction_session_timeout=0 \
                        -c default_transaction_read_only=off";
+
+/// The same for roles that may not choose the language of messages.
+const ORDINARY_OPTIONS: &str = "-c statement_timeout=0 -c idle_in_transaction_session_timeout=0 \
+                                -c default_transaction_read_only=off";
 
 /// The programs and the connection they use.
 pub(super) struct Programs {
@@ -67,22 +72,42 @@ impl Programs {
             || self.settings.keep_roles.iter().any(|k| k == role)
     }
 
+    /// The directory for temporary files.
+    pub(super) fn scratch(&self) -> &Path {
+        &self.scratch
+    }
+
     /// One of the programs, connected to `database`.
     pub(super) fn program(&self, name: &str, database: &str) -> Result<Program, DriverError> {
+        self.program_as(name, database, None)
+    }
+
+    /// The same with another role than the agent's own.
+    pub(super) fn program_as(
+        &self,
+        name: &str,
+        database: &str,
+        login: Option<&Login>,
+    ) -> Result<Program, DriverError> {
         let settings = &self.settings;
+        let (user, options) = match login {
+            None => (&settings.user, OPTIONS),
+            Some(login) => (&login.role, ORDINARY_OPTIONS),
+        };
         let mut program = Program::new(&self.path(name), &self.scratch)?
             .env("PGHOST", &settings.host)
             .env("PGPORT", settings.port.to_string())
-            .env("PGUSER", &settings.user)
+            .env("PGUSER", user)
             .env("PGDATABASE", database)
             .env("PGCONNECT_TIMEOUT", "10")
             .env("PGAPPNAME", "backup-agent")
-            .env("PGOPTIONS", OPTIONS);
+            .env("PGOPTIONS", options);
         if let Some(mode) = &settings.ssl_mode {
             program = program.env("PGSSLMODE", mode);
         }
-        if let Some(password) = &settings.password {
-            program = program.secret_env("PGPASSWORD", password.expose_secret());
+        let own = || settings.password.as_ref().map(|password| password.expose_secret());
+        if let Some(password) = login.map_or_else(own, |login| Some(login.password.as_str())) {
+            program = program.secret_env("PGPASSWORD", password);
         }
         Ok(program.arg("--no-password"))
     }

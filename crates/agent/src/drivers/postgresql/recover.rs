@@ -8,7 +8,7 @@ use super::names;
 use super::programs::Programs;
 use super::quote::literal;
 use super::state::State;
-use super::{roles, swap};
+use super::{roles, stand_ins, swap};
 use crate::drivers::DriverError;
 use crate::session::{LimitedSession, Session};
 
@@ -95,7 +95,8 @@ fn clean(programs: &Programs, session: &Session, survey: &Survey, state: &State)
             kept.get_or_insert(error);
         }
     }
-    let mut sql = roles::drop_others(&state.created_roles);
+    let mut sql = stand_ins::drop_all(&state.stand_ins);
+    sql.push_str(&roles::drop_others(&state.created_roles));
     sql.push_str(&roles::drop_others(&state.other_roles));
     programs.restore_sql(session, &open, sql)?;
     match kept {

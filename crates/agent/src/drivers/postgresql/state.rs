@@ -18,6 +18,8 @@ pub(super) struct State {
     pub(super) making: Option<String>,
     /// Before the exchange: roles that did not exist before the restore.
     pub(super) created_roles: Vec<String>,
+    /// Before the exchange: roles that stand in for the owners of the database that is being loaded.
+    pub(super) stand_ins: Vec<String>,
     /// Before the exchange: databases that are closed for it and were open.
     pub(super) closed: Vec<String>,
     /// After the exchange: roles the backup does not have.

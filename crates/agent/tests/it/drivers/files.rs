@@ -1,6 +1,7 @@
 //! A directory of files comes back as it was.
 
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
 use std::time::{Duration, SystemTime};
 
@@ -67,6 +68,63 @@ async fn content_modes_links_times_and_holes_survive_a_round_trip() {
     assert!(!data.join("made-later").exists());
     let beside = fs::read_dir(data.parent().unwrap()).unwrap().count();
     assert_eq!(beside, 3, "nothing stays beside the directory");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attributes_owners_odd_names_and_times_of_links_survive_a_round_trip() {
+    let site = Site::files();
+    let data = site.data();
+    let odd = data.join(std::ffi::OsStr::from_bytes(b"not \xff text\n"));
+    fs::write(&odd, "odd").unwrap();
+    site.write("listed", "");
+    site.write("folder/inside", "");
+    symlink("listed", data.join("link")).unwrap();
+    let touched =
+        std::process::Command::new("touch").args(["-h", "-d", "@1000000000"]).arg(data.join("link")).status();
+    assert!(touched.unwrap().success());
+    // An access list: the owner, user 10 (a line end in its binary form), the group, the mask, the others.
+    let entries: [(u16, u16, u32); 5] =
+        [(1, 6, u32::MAX), (2, 4, 10), (4, 4, u32::MAX), (16, 4, u32::MAX), (32, 0, u32::MAX)];
+    let mut list = 2_u32.to_le_bytes().to_vec();
+    for (tag, rights, id) in entries {
+        list.extend([tag.to_le_bytes(), rights.to_le_bytes()].concat());
+        list.extend(id.to_le_bytes());
+    }
+    let mut wanted = vec![
+        ("listed", "user.plain", b"value".to_vec()),
+        ("listed", "user.binary", b"\0one\ntwo=\xff".to_vec()),
+        ("listed", "user.empty", Vec::new()),
+        ("folder", "user.of.folder", b"x".to_vec()),
+        ("listed", "system.posix_acl_access", list.clone()),
+        ("folder", "system.posix_acl_default", list),
+    ];
+    if nix::unistd::Uid::effective().is_root() {
+        // cap_net_bind_service, effective and permitted.
+        let capability = [1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0].to_vec();
+        wanted.push(("listed", "security.capability", capability));
+        std::os::unix::fs::lchown(data.join("link"), Some(12), Some(34)).unwrap();
+        std::os::unix::fs::chown(data.join("listed"), Some(56), Some(78)).unwrap();
+    }
+    for (file, name, value) in &wanted {
+        xattr::set(data.join(file), name, value).unwrap();
+    }
+    let look = |name: &str| {
+        let found = fs::symlink_metadata(data.join(name)).unwrap();
+        (found.uid(), found.gid(), found.mode(), found.mtime())
+    };
+    let before = (look("link"), look("listed"), look("folder"));
+
+    let agent = Agent::start(&site).await;
+    let backup = agent.backup("b").await;
+    fs::remove_dir_all(&data).unwrap();
+    agent.restore("r", &backup).await;
+
+    assert_eq!((look("link"), look("listed"), look("folder")), before);
+    assert_eq!(look("link").3, 1_000_000_000);
+    assert_eq!(fs::read_to_string(&odd).unwrap(), "odd");
+    for (file, name, value) in &wanted {
+        assert_eq!(xattr::get(data.join(file), name).unwrap().as_ref(), Some(value), "{file}: {name}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,133 @@
+//! Troubles that call for different remedies have different codes: versions, programs, rights, full disks.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::process::Command;
+
+use backup_protocol::{OperationState, OperationStatus};
+use private_postgres::Server;
+use serde_json::json;
+
+use super::postgresql::site;
+use crate::harness::{Agent, Site};
+
+/// Code and message of an operation that must have failed.
+fn failure(status: OperationStatus) -> (String, String) {
+    assert_eq!(status.state, OperationState::Failed, "{status:?}");
+    let error = status.error.unwrap();
+    (error.code, error.message)
+}
+
+/// The server's programs behind links, so that one can be taken away or replaced.
+fn linked_programs(site: &mut Site, server: &Server) -> std::path::PathBuf {
+    let directory = site.path("bin");
+    fs::create_dir(&directory).unwrap();
+    for program in ["pg_dump", "pg_dumpall", "pg_restore", "psql"] {
+        symlink(server.bin_directory().join(program), directory.join(program)).unwrap();
+    }
+    site.config["driver"]["postgresql"]["bin_directory"] = json!(directory);
+    directory
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_older_than_the_server_or_missing_are_told_apart() {
+    let server = Server::start().unwrap();
+    let mut site = site(&server);
+    let programs = linked_programs(&mut site, &server);
+    let agent = Agent::start(&site).await;
+    let backup = agent.backup("b").await;
+
+    let pg_dump = programs.join("pg_dump");
+    fs::remove_file(&pg_dump).unwrap();
+    fs::write(&pg_dump, "#!/bin/sh\necho 'pg_dump (PostgreSQL) 9.6.24'\n").unwrap();
+    fs::set_permissions(&pg_dump, fs::Permissions::from_mode(0o755)).unwrap();
+    for failed in
+        [agent.backup_with("b2", json!({})).await, agent.restore_with("r", &backup, json!({})).await]
+    {
+        let (code, message) = failure(failed);
+        assert_eq!(code, "data_service_version");
+        assert!(message.contains("newer than the programs of version 9"), "{message}");
+    }
+
+    fs::remove_file(&pg_dump).unwrap();
+    let (code, message) = failure(agent.backup_with("b3", json!({})).await);
+    assert_eq!(code, "program_missing", "{message}");
+    assert!(message.contains("pg_dump"), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_is_no_superuser_is_denied() {
+    let server = Server::start().unwrap();
+    server.psql("postgres", "CREATE ROLE ordinary LOGIN").unwrap();
+    let mut site = site(&server);
+    site.config["driver"]["postgresql"]["user"] = json!("ordinary");
+    let (code, message) = failure(Agent::start(&site).await.backup_with("b", json!({})).await);
+    assert_eq!(code, "data_service_access_denied", "{message}");
+}
+
+/// A file system of so many MiB; none where it cannot be mounted.
+struct Small<'a>(&'a Path);
+
+impl<'a> Small<'a> {
+    #[expect(clippy::print_stderr, reason = "a test that tests nothing must say so")]
+    fn mount(at: &'a Path, size: u32) -> Option<Self> {
+        let options = format!("size={size}m,mode=0777");
+        let mut mount = Command::new("mount");
+        let mounted = mount.args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(at).status();
+        if mounted.is_ok_and(|status| status.success()) {
+            return Some(Self(at));
+        }
+        eprintln!("SKIPPED: full disks are not tested, because nothing can be mounted here (needs root)");
+        None
+    }
+}
+
+impl Drop for Small<'_> {
+    fn drop(&mut self) {
+        let unmounted = Command::new("umount").arg("--lazy").arg(self.0).status();
+        assert!(unmounted.unwrap().success());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_of_the_server_fails_a_restore_and_leaves_the_data_in_use_as_it_was() {
+    let place = tempfile::tempdir().unwrap();
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let Some(_small) = Small::mount(place.path(), 32) else { return };
+    let server = Server::start().unwrap();
+    let location = place.path().join("space");
+    fs::create_dir(&location).unwrap();
+    fs::set_permissions(&location, fs::Permissions::from_mode(0o777)).unwrap();
+    let owner = Command::new("chown").arg("postgres").arg(&location).status().unwrap();
+    assert!(owner.success());
+    server.psql("postgres", &format!("CREATE TABLESPACE small LOCATION '{}'", location.display())).unwrap();
+    server.psql("postgres", "CREATE DATABASE shop TABLESPACE small").unwrap();
+    server
+        .psql("shop", "CREATE TABLE t AS SELECT n, repeat('x', 100) FROM generate_series(1, 120000) n")
+        .unwrap();
+    let site = site(&server);
+    let agent = Agent::start(&site).await;
+    let backup = agent.backup("b").await;
+    let (code, message) = failure(agent.restore_with("r", &backup, json!({})).await);
+    assert_eq!(code, "disk_full", "{message}");
+    assert!(message.contains("database shop") && message.contains("No space left on device"), "{message}");
+    assert_eq!(server.psql("shop", "SELECT count(*) FROM t").unwrap(), "120000");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_below_the_files_fails_a_restore_and_leaves_everything_as_it_was() {
+    let place = tempfile::tempdir().unwrap();
+    let Some(_small) = Small::mount(place.path(), 4) else { return };
+    let data = place.path().join("data");
+    fs::create_dir(&data).unwrap();
+    fs::write(data.join("file"), vec![7_u8; 3_000_000]).unwrap();
+    let site = Site::with_driver(json!({"files": {"directory": data}}));
+    let agent = Agent::start(&site).await;
+    let backup = agent.backup("b").await;
+    let (code, message) = failure(agent.restore_with("r", &backup, json!({})).await);
+    assert_eq!(code, "disk_full", "{message}");
+    assert!(message.contains("No space left on device"), "{message}");
+    assert_eq!(fs::read(data.join("file")).unwrap().len(), 3_000_000);
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1, "nothing is left beside the directory");
+}
