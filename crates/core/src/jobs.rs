@@ -221,12 +221,11 @@ pub fn reconcile(id: Option<ReconciliationId>) -> NewJob {
         .max_attempts(PATIENT)
 }
 
-/// Asks one agent, or all that archive a log, to which moments their data services can be restored. On the queue that asks
-/// agents about backups, behind those that run.
+/// Asks one agent, or all that archive a log, to which moments their data services can be restored. On the queue that
+/// looks at the world outside, since that of the watcher talks only to instances on which a backup is running.
 pub fn refresh_windows(instance: Option<&str>) -> NewJob {
     let arguments = RefreshWindowsArguments { instance: instance.map(str::to_owned) };
-    NewJob::new(BACKUP_WATCHER, KIND_REFRESH_WINDOWS, to_value(&arguments))
-        .priority(PRIORITY_BACKGROUND)
+    NewJob::new(UPDATE_INSTANCE_STATE, KIND_REFRESH_WINDOWS, to_value(&arguments))
         .unique_key(format!("refresh-windows-{}", instance.unwrap_or("*")))
         // The next scheduled run is the retry.
         .max_attempts(2)
