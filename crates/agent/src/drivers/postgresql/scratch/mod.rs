@@ -76,7 +76,8 @@ impl ScratchServer {
             let given = chown(directory, Some(user.uid.as_raw()), Some(user.gid.as_raw()));
             given.map_err(|e| DriverError::data_service(format!("{}: {e}", directory.display())))?;
         }
-        let program = |name: &str| Program::new_as(&bin.join(name), directory, user.as_ref());
+        let account = user.as_ref().map(|user| (user.uid.as_raw(), user.gid.as_raw()));
+        let program = |name: &str| Program::new_as(&bin.join(name), directory, account);
         let data = directory.join("data");
         let settings = settings(running.settings(), &bin, directory);
         let initdb = program("initdb")?.arg("--pgdata").arg(&data).arg("--username").arg(&settings.user);
@@ -95,7 +96,7 @@ impl ScratchServer {
         // With a session of its own: a stopped rehearsal ends the server in order, see `drop`.
         let server = server.start(&Session::default())?;
         let programs = Programs::find(settings, running.scratch())?;
-        let driver = ScratchDriver { inner: Postgresql { programs: programs.into() }, loaded: Mutex::default() };
+        let driver = ScratchDriver { inner: Postgresql { programs: programs.into(), physical: None }, loaded: Mutex::default() };
         let mut scratch = Self { driver, server: Some(server) };
         scratch.wait_until_ready(session)?;
         Ok(scratch)
@@ -192,6 +193,7 @@ fn settings(running: &PostgresqlSettings, bin: &Path, directory: &Path) -> Postg
         bin_directory: Some(bin.to_owned()),
         keep_roles: Vec::new(),
         trust_owners: running.trust_owners,
+        physical: None,
     }
 }
 
