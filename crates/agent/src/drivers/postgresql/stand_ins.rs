@@ -137,6 +137,9 @@ pub(super) fn hand_over(logins: &[Login], owners: &[Owner]) -> String {
 /// may be it, and who stands in for a superuser may read everything; and what ends this.
 pub(super) fn refreshing(plan: &Plan, logins: &[Login], database: &str) -> (String, String) {
     let (mut before, mut after) = (String::new(), String::new());
+    if logins.is_empty() {
+        return (before, after);
+    }
     let _ = writeln!(before, "GRANT CONNECT ON DATABASE {} TO {};", identifier(database), list(logins));
     for (login, owner) in logins.iter().zip(&plan.owners) {
         let (role, name) = (identifier(&login.role), identifier(&owner.name));
