@@ -17,7 +17,9 @@ const ENCODED: &str = "LIBARCHIVE.xattr.";
 /// Those only root may set.
 const ROOTS: [&str; 2] = ["security.capability", "trusted."];
 /// Those everybody may set on files of their own. Others say something about the machine, not about the data.
-const OWNERS: [&str; 3] = ["system.posix_acl_access", "system.posix_acl_default", "user."];
+const OWNERS: [&str; 3] = ["system.posix_acl_access", "system.posix_acl_default", USERS];
+/// Who may not write to a file may not set these.
+const USERS: &str = "user.";
 
 /// Name and value of each.
 pub(super) type Attributes = Vec<(String, Vec<u8>)>;
@@ -74,13 +76,24 @@ pub(super) fn read(entry: &mut Entry<'_, impl Read>) -> io::Result<Attributes> {
     Ok(attributes)
 }
 
-/// Sets them, after owner and mode, which would take some of them away.
-pub(super) fn set(path: &Path, attributes: &Attributes, as_root: bool) -> io::Result<()> {
-    for (name, value) in attributes {
-        if as_root || OWNERS.iter().any(|known| name.starts_with(known)) {
-            let told = |e| io::Error::new(io::Error::kind(&e), format!("extended attribute {name}: {e}"));
-            xattr::set(path, name, value).map_err(told)?;
-        }
-    }
-    Ok(())
+/// Whether any of them is one that [`set_users`] sets.
+pub(super) fn has_users(attributes: &Attributes) -> bool {
+    attributes.iter().any(|(name, _)| name.starts_with(USERS))
+}
+
+/// Sets those that need the right to write, before the mode takes it away.
+pub(super) fn set_users(path: &Path, attributes: &Attributes) -> io::Result<()> {
+    attributes.iter().filter(|(name, _)| name.starts_with(USERS)).try_for_each(|one| set(path, one))
+}
+
+/// Sets the others, after owner and mode, which would take some of them away.
+pub(super) fn set_others(path: &Path, attributes: &Attributes, as_root: bool) -> io::Result<()> {
+    let may = |name: &str| as_root || OWNERS.iter().any(|known| name.starts_with(known));
+    let others = attributes.iter().filter(|(name, _)| !name.starts_with(USERS) && may(name));
+    others.into_iter().try_for_each(|one| set(path, one))
+}
+
+fn set(path: &Path, (name, value): &(String, Vec<u8>)) -> io::Result<()> {
+    let told = |e| io::Error::new(io::Error::kind(&e), format!("extended attribute {name}: {e}"));
+    xattr::set(path, name, value).map_err(told)
 }

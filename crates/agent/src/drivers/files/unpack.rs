@@ -52,7 +52,8 @@ pub(super) fn unpack(target: &Path, session: &Session, input: &mut dyn Read) -> 
         if entry.header().entry_type().is_dir() {
             directories.push(finish(&entry, path, attributes).map_err(DriverError::Stream)?);
         } else if matches!(entry.header().entry_type(), EntryType::Regular | EntryType::GNUSparse) {
-            attributes::set(&path, &attributes, as_root).map_err(failed("unpack", &path))?;
+            let mode = entry.header().mode().map_err(DriverError::Stream)?;
+            set_on_file(&path, mode, &attributes, as_root).map_err(failed("unpack", &path))?;
         }
     }
     if !seen_root {
@@ -94,6 +95,18 @@ fn add(entry: &mut Entry<'_, impl Read>, target: &Path, path: &Path, as_root: bo
     }
 }
 
+/// The tar library has set owner and mode already; the latter may keep its owner, us, from adding attributes.
+fn set_on_file(path: &Path, mode: u32, attributes: &Attributes, as_root: bool) -> io::Result<()> {
+    if attributes::has_users(attributes) && mode & 0o200 == 0 {
+        fs::set_permissions(path, Permissions::from_mode(0o600))?;
+        attributes::set_users(path, attributes)?;
+        fs::set_permissions(path, Permissions::from_mode(mode))?;
+    } else {
+        attributes::set_users(path, attributes)?;
+    }
+    attributes::set_others(path, attributes, as_root)
+}
+
 fn add_fifo(entry: &Entry<'_, impl Read>, target: &Path, path: &Path, as_root: bool) -> io::Result<()> {
     let parent = path.parent().unwrap_or(target).canonicalize()?;
     if !parent.starts_with(target.canonicalize()?) {
@@ -129,8 +142,9 @@ impl Finish {
         if as_root {
             chown(&self.path, Some(self.owner.0), Some(self.owner.1))?;
         }
+        attributes::set_users(&self.path, &self.attributes)?;
         directory.set_permissions(Permissions::from_mode(self.mode))?;
-        attributes::set(&self.path, &self.attributes, as_root)?;
+        attributes::set_others(&self.path, &self.attributes, as_root)?;
         directory.set_times(FileTimes::new().set_modified(self.modified))
     }
 }
