@@ -2,8 +2,10 @@
 //! is judged. Lines marked as warning, notice, detail or hint are harmless; any other line makes an operation fail.
 
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
+use std::sync::Mutex;
 
+use super::background::lock;
 use super::redact::redact;
 
 const LINES_KEPT: usize = 12;
@@ -38,16 +40,15 @@ impl Complaints {
     }
 
     /// Reads to the end; overlong lines are cut, so memory stays bounded.
-    pub(super) fn read(&mut self, stderr: impl Read) {
+    pub(super) fn read(complaints: &Mutex<Self>, stderr: impl Read) -> io::Result<()> {
         let mut reader = BufReader::new(stderr);
         let mut line = Vec::new();
         loop {
             line.clear();
-            let got = (&mut reader).take(LONGEST_LINE).read_until(b'\n', &mut line);
-            if !matches!(got, Ok(1..)) {
-                return;
+            if (&mut reader).take(LONGEST_LINE).read_until(b'\n', &mut line)? == 0 {
+                return Ok(());
             }
-            self.add(String::from_utf8_lossy(&line).trim_end());
+            lock(complaints).add(String::from_utf8_lossy(&line).trim_end());
         }
     }
 
@@ -103,10 +104,14 @@ fn is_program_name(text: &str) -> bool {
 mod tests {
     use super::*;
 
+    fn read(text: &str) -> Complaints {
+        let complaints = Mutex::default();
+        Complaints::read(&complaints, text.as_bytes()).unwrap();
+        complaints.into_inner().unwrap()
+    }
+
     fn harmless(text: &str) -> bool {
-        let mut complaints = Complaints::default();
-        complaints.read(text.as_bytes());
-        complaints.is_harmless()
+        read(text).is_harmless()
     }
 
     #[test]
@@ -131,8 +136,7 @@ mod tests {
     #[test]
     fn only_the_last_lines_are_kept() {
         let text: String = (0..5000).map(|n| format!("line {n}\n")).collect();
-        let mut complaints = Complaints::default();
-        complaints.read(text.as_bytes());
+        let complaints = read(&text);
         assert!(complaints.last_lines().ends_with("line 4999"));
         assert_eq!(complaints.last.len(), LINES_KEPT);
     }

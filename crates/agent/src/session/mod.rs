@@ -1,6 +1,7 @@
 //! One operation's right to go on, and the programs it has started. Stopping a session kills those programs with all
 //! their children; after that no new one starts. It decides nothing: who stops a session says why.
 
+mod background;
 mod complaints;
 mod process;
 mod redact;
@@ -16,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::drivers::DriverError;
 
 pub(crate) use process::{Program, RunningProgram, require_setpriv};
+pub(crate) use redact::redact;
 
 /// Why an operation must stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

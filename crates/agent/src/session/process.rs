@@ -2,11 +2,11 @@
 //! Secrets go to programs through their environment or standard input, never through arguments.
 
 use std::ffi::OsStr;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
-use std::thread::JoinHandle;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -14,6 +14,7 @@ use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 
 use super::Session;
+use super::background::{Background, INHERITED, lock};
 use super::complaints::Complaints;
 use crate::drivers::{DriverError, Trouble};
 
@@ -23,6 +24,8 @@ const SETPRIV: [&str; 2] = ["/usr/bin/setpriv", "/bin/setpriv"];
 
 /// Most bytes a program may answer when its whole output is wanted at once.
 const LARGEST_ANSWER: u64 = 64 * 1024 * 1024;
+
+const PIECE: usize = 128 * 1024;
 
 /// Finds `setpriv`.
 ///
@@ -160,15 +163,11 @@ impl Program {
         session.register(group);
         let stderr = child.stderr.take();
         let secrets = self.secrets;
-        let reader = std::thread::spawn(move || {
-            let mut complaints = Complaints::new(secrets);
-            if let Some(stderr) = stderr {
-                complaints.read(stderr);
-            }
-            complaints
+        let complaints = Background::start(Complaints::new(secrets), move |complaints| {
+            stderr.map_or(Ok(()), |stderr| Complaints::read(complaints, stderr))
         });
         let (name, judgement, session) = (self.name, self.judgement, session.clone());
-        Ok(RunningProgram { name, child, group, session, judgement, reader: Some(reader) })
+        Ok(RunningProgram { name, child, group, session, judgement, complaints: Some(complaints) })
     }
 
     /// Runs the program to its end with a text as its standard input, and returns what it printed.
@@ -181,17 +180,25 @@ impl Program {
         let stdin = running.stdin();
         // In a thread of its own: the program may answer before it has read everything. What it does not
         // read it does not want, its exit status says the rest.
-        let feeder = std::thread::spawn(move || stdin.map(|mut pipe| pipe.write_all(input.as_bytes())));
-        let mut answer = String::new();
-        let read = match running.stdout() {
-            Some(pipe) => pipe.take(LARGEST_ANSWER).read_to_string(&mut answer),
-            None => Ok(0),
+        std::thread::spawn(move || stdin.map(|mut pipe| pipe.write_all(input.as_bytes())));
+        let stdout = running.stdout();
+        let answer = Background::start(Vec::new(), move |answer| {
+            let Some(stdout) = stdout else { return Ok(()) };
+            let (mut stdout, mut piece) = (stdout.take(LARGEST_ANSWER), vec![0; PIECE]);
+            loop {
+                match stdout.read(&mut piece) {
+                    Ok(0) => return Ok(()),
+                    Ok(count) => lock(answer).extend_from_slice(piece.get(..count).unwrap_or_default()),
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        });
+        running.finish()?;
+        let unreadable = |reason: &dyn std::fmt::Display| {
+            DriverError::data_service(format!("the answer of {name} is unreadable: {reason}"))
         };
-        let finished = running.finish();
-        drop(feeder.join());
-        finished?;
-        read.map_err(|e| DriverError::data_service(format!("the answer of {name} is unreadable: {e}")))?;
-        Ok(answer)
+        String::from_utf8(answer.end().map_err(|e| unreadable(&e))?).map_err(|e| unreadable(&e))
     }
 }
 
@@ -202,7 +209,7 @@ pub(crate) struct RunningProgram {
     group: i32,
     session: Session,
     judgement: Judgement,
-    reader: Option<JoinHandle<Complaints>>,
+    complaints: Option<Background<Complaints>>,
 }
 
 impl RunningProgram {
@@ -214,6 +221,55 @@ impl RunningProgram {
     /// Takes the pipe from standard output.
     pub(crate) fn stdout(&mut self) -> Option<ChildStdout> {
         self.child.stdout.take()
+    }
+
+    /// Writes its standard output to `out` up to its end.
+    ///
+    /// # Errors
+    /// When that cannot be written, and when somebody else keeps it open after the program's end: then nobody knows
+    /// whether all of it is there.
+    pub(crate) fn copy_stdout(&mut self, out: &mut dyn Write) -> Result<(), DriverError> {
+        let Some(mut pipe) = self.stdout() else { return Ok(()) };
+        let (sender, pieces) = sync_channel(2);
+        std::thread::spawn(move || {
+            loop {
+                let mut piece = vec![0; PIECE];
+                let read = pipe.read(&mut piece).map(|count| {
+                    piece.truncate(count);
+                    piece
+                });
+                match &read {
+                    Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                    Ok(piece) if piece.is_empty() => return,
+                    _ => {}
+                }
+                let is_last = read.is_err();
+                if sender.send(read).is_err() || is_last {
+                    return;
+                }
+            }
+        });
+        let mut quiet: Option<Instant> = None;
+        loop {
+            match pieces.recv_timeout(Duration::from_millis(100)) {
+                Ok(piece) => {
+                    quiet = None;
+                    piece.and_then(|piece| out.write_all(&piece)).map_err(DriverError::Stream)?;
+                }
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+                Err(RecvTimeoutError::Timeout) if self.has_ended() => {
+                    self.session.check()?;
+                    if quiet.get_or_insert_with(Instant::now).elapsed() > INHERITED {
+                        let message = format!(
+                            "{} has ended, but a process it has started keeps its output open",
+                            self.name
+                        );
+                        return Err(DriverError::data_service(message));
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
     }
 
     /// Asks the program to end by itself (`SIGINT`).
@@ -242,7 +298,7 @@ impl RunningProgram {
     /// a notice; with the last lines of standard error, secrets redacted.
     pub(crate) fn finish(mut self) -> Result<(), DriverError> {
         let status = self.reap();
-        let complaints = self.reader.take().and_then(|reader| reader.join().ok()).unwrap_or_default();
+        let complaints = self.complaints.take().and_then(|reader| reader.end().ok()).unwrap_or_default();
         self.session.check()?;
         let status = status.map_err(|e| DriverError::data_service(format!("{}: {e}", self.name)))?;
         let ended = match status.code() {
@@ -280,7 +336,7 @@ impl RunningProgram {
 
 impl Drop for RunningProgram {
     fn drop(&mut self) {
-        if self.reader.is_some() {
+        if self.complaints.is_some() {
             super::kill_group(self.group);
             // The status of a program nobody waits for tells nothing.
             drop(self.reap());

@@ -3,13 +3,35 @@
 const MASK: &str = "[redacted]";
 const WORDS: [&str; 3] = ["password", "passwd", "secret"];
 
-/// Replaces known secrets, and what follows the word "password" as a value (`password=x`, `PASSWORD 'x'`).
-pub(super) fn redact(text: &str, secrets: &[String]) -> String {
+/// Replaces known secrets, the password of an address (`amqp://user:x@host`), and what follows the word "password" as a value (`password=x`, `PASSWORD 'x'`).
+pub(crate) fn redact(text: &str, secrets: &[String]) -> String {
     let mut text = text.to_owned();
     for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
         text = text.replace(secret.as_str(), MASK);
     }
-    WORDS.iter().fold(text, |text, word| redact_after(&text, word))
+    WORDS.iter().fold(redact_addresses(&text), |text, word| redact_after(&text, word))
+}
+
+/// The password stands between the first colon and the last `@` before the address goes on with its path or ends.
+fn redact_addresses(text: &str) -> String {
+    const SCHEME: &str = "://";
+    let mut result = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once(SCHEME) {
+        result.push_str(before);
+        result.push_str(SCHEME);
+        rest = after;
+        let end = after.find(['/', '"', '\'', ' ', '<', '>', ',', '?', '\\']).unwrap_or(after.len());
+        let place = after.get(..end).unwrap_or_default();
+        let Some((user, host)) = place.rsplit_once('@') else { continue };
+        let Some((user, _)) = user.split_once(':') else { continue };
+        result.push_str(user);
+        result.push(':');
+        result.push_str(MASK);
+        rest = after.get(end.saturating_sub(host.len()).saturating_sub(1)..).unwrap_or_default();
+    }
+    result.push_str(rest);
+    result
 }
 
 /// A value is announced by `=`, a colon or a quote; "password authentication failed" stays as it is.
@@ -55,6 +77,14 @@ mod tests {
         );
         assert_eq!(redact("host=a password=geheim user=b", &[]), "host=a password=[redacted] user=b");
         assert_eq!(redact("(password 'x y, z')", &[]), "(password '[redacted]')");
+    }
+
+    #[test]
+    fn passwords_in_addresses_are_masked() {
+        let text = "{\"uri\":\"amqp://a:b@c@host/v\",\"x\":\"http://host:1/a@b\"} amqps://u:p@h";
+        let masked =
+            "{\"uri\":\"amqp://a:[redacted]@host/v\",\"x\":\"http://host:1/a@b\"} amqps://u:[redacted]@h";
+        assert_eq!(redact(text, &[]), masked);
     }
 
     #[test]

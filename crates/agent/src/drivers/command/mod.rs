@@ -86,10 +86,7 @@ impl Driver for Command {
     fn backup(&self, session: &Session, out: &mut dyn Write) -> Result<(), DriverError> {
         let program = self.programs.program(Task::Backup, None)?;
         let mut running = program.piped_stdout().start(session)?;
-        let stdout = running.stdout();
-        let mut source = stdout.ok_or_else(|| DriverError::data_service("a program has no output"))?;
-        std::io::copy(&mut source, out).map_err(DriverError::Stream)?;
-        drop(source);
+        running.copy_stdout(out)?;
         running.finish()
     }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::RabbitmqSettings;
 use crate::drivers::{DriverError, Trouble};
-use crate::session::Session;
+use crate::session::{Session, redact};
 
 /// An import of many definitions takes its time.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -112,7 +112,10 @@ impl Api {
     }
 
     fn refused(&self, method: &Method, path: &str, status: StatusCode, bytes: &[u8]) -> DriverError {
-        let text: String = String::from_utf8_lossy(bytes).trim().chars().take(500).collect();
+        // Definitions have passwords in them, those of shovels and federations too. Masked before it is cut.
+        let secrets = [self.password.expose_secret().to_owned()];
+        let text = redact(String::from_utf8_lossy(bytes).trim(), &secrets);
+        let text: String = text.chars().take(500).collect();
         let message = format!("RabbitMQ at {} answers {status} to {method} {path}: {text}", self.url);
         match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
