@@ -1,6 +1,7 @@
 //! Drivers turn a running data service into one byte stream and back. Each is a file or folder beside this one and a line
 //! below. They know nothing of stores, keys or HTTP, and run on a thread of their own, so they may block.
 
+mod alone;
 mod error;
 mod record;
 

@@ -7,6 +7,7 @@ use secrecy::ExposeSecret;
 
 use super::CommandSettings;
 use super::restore::Progress;
+use crate::drivers::alone::Alone;
 use crate::drivers::record::Record;
 use crate::drivers::{DriverError, Trouble};
 use crate::session::{Program, Session, require_setpriv};
@@ -29,13 +30,15 @@ pub(super) struct Programs {
     settings: CommandSettings,
     scratch: PathBuf,
     pub(super) record: Record<Progress>,
+    /// Held while what a restore has left is completed or removed.
+    pub(super) recovering: Alone,
 }
 
 impl Programs {
     pub(super) fn find(settings: CommandSettings, scratch: &Path) -> Result<Self, DriverError> {
         require_setpriv()?;
         let record = Record::at(scratch, RECORD);
-        let programs = Self { settings, scratch: scratch.to_owned(), record };
+        let programs = Self { settings, scratch: scratch.to_owned(), record, recovering: Alone::default() };
         for task in
             [Task::Backup, Task::Restore, Task::Commit, Task::Discard, Task::Estimate, Task::Version]
         {

@@ -1,16 +1,21 @@
 //! A restore by the operator's programs: the stream is written while it is read, the end of input is withheld until the
 //! pipeline says that the stream was whole. How far it is stands in a [`Record`](crate::drivers::record::Record).
 
-use std::io::{Read, Write};
-use std::os::fd::AsFd;
-use std::process::ChildStdin;
+use std::fs::File;
+use std::io::{PipeWriter, Read, Write};
+use std::os::fd::AsRawFd;
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::programs::{Programs, Task};
 use crate::drivers::{DriverError, Loaded};
-use crate::session::{RunningProgram, Session};
+use crate::session::{LimitedSession, RunningProgram, Session};
+
+/// How long the removal of what a restore has left may take.
+const DISCARD_LIMIT: Duration = Duration::from_secs(3600);
 
 /// How far a restore is; there is no record of one that needs neither `commit` nor `discard`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -54,8 +59,7 @@ fn feed(
         }
         if feeding.stdin.write_all(buffer.get(..read).unwrap_or_default()).is_err() {
             // It has closed its input; how it ended says why.
-            feeding.end()?;
-            return Err(DriverError::data_service("the restore program ended before the end of its input"));
+            return Err(feeding.abandoned());
         }
     }
 }
@@ -66,29 +70,57 @@ fn feed(
 struct Feeding {
     running: RunningProgram,
     holder: RunningProgram,
-    stdin: ChildStdin,
+    stdin: PipeWriter,
 }
 
 impl Feeding {
     fn start(programs: &Programs, session: &Session, restore: &str) -> Result<Self, DriverError> {
-        let program = programs.program(Task::Restore, Some(restore))?;
-        let mut running = program.piped_stdin().start(session)?;
-        let stdin = running.stdin();
-        let stdin = stdin.ok_or_else(|| DriverError::data_service("a program has no input"))?;
-        let pipe = stdin.as_fd().try_clone_to_owned();
-        let pipe = pipe.map_err(|e| DriverError::data_service(format!("a pipe cannot be shared: {e}")))?;
-        // What it says when it is killed is of no interest, so it belongs to nobody's session.
-        let holder = programs.holder()?.stdin(pipe).start(&Session::default())?;
+        let failed = |e| DriverError::data_service(format!("a pipe cannot be made or shared: {e}"));
+        let (source, stdin) = std::io::pipe().map_err(failed)?;
+        let hold = || -> Result<RunningProgram, DriverError> {
+            let pipe = stdin.try_clone().map_err(failed)?;
+            // What it says when it is killed is of no interest, so it belongs to nobody's session.
+            programs.holder()?.stdin(pipe).start(&Session::default())
+        };
+        // The kernel kills in the order of the starts. The first holder is there for the moment between the start of
+        // the program and that of the second one.
+        let first = hold()?;
+        let running = programs.program(Task::Restore, Some(restore))?.stdin(source).start(session)?;
+        let holder = hold()?;
+        drop(first);
         Ok(Self { running, holder, stdin })
     }
 
-    /// Closes the input and waits for the program's end.
+    /// Closes the input and waits for the program's end, which must come after it has read everything.
     fn end(self) -> Result<(), DriverError> {
+        if self.running.has_ended() {
+            return Err(self.abandoned());
+        }
+        // A second reader, only now: before, it would hide that the program has closed its input.
+        let own = format!("/proc/self/fd/{}", self.stdin.as_raw_fd());
+        let left = File::open(Path::new(&own));
+        let mut left = left.map_err(|e| DriverError::data_service(format!("{own} cannot be opened: {e}")))?;
         let Self { running, holder, stdin } = self;
         drop(holder);
         drop(stdin);
-        running.finish()
+        running.finish()?;
+        match left.read(&mut [0]) {
+            Ok(0) => Ok(()),
+            _ => Err(too_early()),
+        }
     }
+
+    /// The program has closed its input, or ended; how it ended says why.
+    fn abandoned(self) -> DriverError {
+        let Self { running, holder, stdin } = self;
+        drop(holder);
+        drop(stdin);
+        running.finish().err().unwrap_or_else(too_early)
+    }
+}
+
+fn too_early() -> DriverError {
+    DriverError::data_service("the restore program ended before the end of its input")
 }
 
 /// Everything is written; the restore program waits for more, or for the end.
@@ -131,6 +163,7 @@ impl Loaded for Fed {
 
 /// Ends what a killed agent has begun.
 pub(super) fn recover(programs: &Programs, session: &Session) -> Result<(), DriverError> {
+    let _alone = programs.recovering.lock(session)?;
     let Some(progress) = programs.record.read()? else { return Ok(()) };
     if progress.is_loaded {
         match programs.run(session, Task::Commit, &progress.restore) {
@@ -139,6 +172,8 @@ pub(super) fn recover(programs: &Programs, session: &Session) -> Result<(), Driv
             Err(error) => tracing::warn!(%error, "an interrupted restore cannot be completed"),
         }
     }
+    // What a discard has begun to remove must never be put in use by another try.
+    note(programs, &progress.restore, false)?;
     programs.run(session, Task::Discard, &progress.restore)?;
     programs.record.remove()
 }
@@ -153,7 +188,7 @@ fn note(programs: &Programs, restore: &str, is_loaded: bool) -> Result<(), Drive
 /// What fails here is tried again by [`recover`]; a restore that failed must not be completed by that.
 fn discard_or_log(programs: &Programs, restore: &str) {
     let discarded = note(programs, restore, false)
-        .and_then(|()| programs.run(&Session::default(), Task::Discard, restore))
+        .and_then(|()| programs.run(&LimitedSession::new(DISCARD_LIMIT), Task::Discard, restore))
         .and_then(|()| programs.record.remove());
     if let Err(error) = discarded {
         tracing::warn!(%error, "what a failed restore has left stays until the next try");

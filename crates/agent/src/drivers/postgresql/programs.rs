@@ -2,13 +2,13 @@
 //! the password appears in no argument and no message.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError, RwLock};
 
 use secrecy::ExposeSecret;
 
 use super::stand_ins::Login;
 use super::{PostgresqlSettings, names};
+use crate::drivers::alone::Alone;
 use crate::drivers::{DriverError, Trouble};
 use crate::session::{Program, Session, require_setpriv};
 
@@ -34,7 +34,7 @@ pub(super) struct Programs {
     directory: RwLock<PathBuf>,
     scratch: PathBuf,
     /// Held while leftovers are looked for and removed.
-    recovering: Mutex<()>,
+    pub(super) recovering: Alone,
     /// Databases of somebody else that were last reported to have reserved names.
     strangers: Mutex<Vec<String>>,
 }
@@ -59,7 +59,7 @@ impl Programs {
             settings,
             directory: RwLock::new(directory),
             scratch: scratch.to_owned(),
-            recovering: Mutex::default(),
+            recovering: Alone::default(),
             strangers: Mutex::default(),
         })
     }
@@ -157,18 +157,6 @@ impl Programs {
             }
         }
         Err(first_error.unwrap_or(DriverError::Stopped))
-    }
-
-    /// Waits until nobody else recovers; two at once would drop the same databases and end each other's connections.
-    pub(super) fn recover_alone(&self, session: &Session) -> Result<MutexGuard<'_, ()>, DriverError> {
-        loop {
-            session.check()?;
-            match self.recovering.try_lock() {
-                Ok(alone) => return Ok(alone),
-                Err(TryLockError::Poisoned(poisoned)) => return Ok(poisoned.into_inner()),
-                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(50)),
-            }
-        }
     }
 
     /// Logs that databases have reserved names and are not the agent's own, once for the same ones.
@@ -300,25 +288,5 @@ mod tests {
         {
             assert_eq!(fit(server, programs).is_ok(), fits, "server {server}, programs {programs}");
         }
-    }
-
-    #[test]
-    fn one_recovery_waits_for_another_and_can_be_stopped_meanwhile() {
-        let programs = Programs {
-            settings: serde_json::from_str("{}").unwrap(),
-            directory: RwLock::default(),
-            scratch: PathBuf::new(),
-            recovering: Mutex::default(),
-            strangers: Mutex::default(),
-        };
-        let session = Session::default();
-        let alone = programs.recover_alone(&session).unwrap();
-        std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| programs.recover_alone(&session).is_err());
-            session.stop(crate::session::Stop::Cancelled);
-            assert!(waiting.join().unwrap(), "stopped while waiting");
-        });
-        drop(alone);
-        assert!(programs.recover_alone(&Session::default()).is_ok());
     }
 }

@@ -40,7 +40,7 @@ pub(super) struct Recovery {
 /// # Errors
 /// When it is not known which way the restore went.
 pub(super) fn recover(programs: &Programs, session: &Session) -> Result<Recovery, DriverError> {
-    let _alone = programs.recover_alone(session)?;
+    let _alone = programs.recovering.lock(session)?;
     let open = programs.open_database(session)?;
     let survey = Survey::take(programs, session, &open)?;
     if survey.state()?.is_none() {

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use secrecy::SecretString;
 use serde::Deserialize;
 
+use super::alone::Alone;
 use super::record::Record;
 use super::{Driver, DriverError, Loaded};
 use crate::session::Session;
@@ -63,6 +64,8 @@ struct Inner {
     api: Api,
     keep_users: Vec<String>,
     record: Record<Pending>,
+    /// Held while an interrupted restore is completed or undone.
+    recovering: Alone,
 }
 
 impl Rabbitmq {
@@ -70,7 +73,8 @@ impl Rabbitmq {
         let mut keep_users = settings.keep_users.clone();
         keep_users.push(settings.user.clone());
         let record = Record::at(scratch, "rabbitmq-restore.json");
-        Ok(Self { inner: Arc::new(Inner { api: Api::open(settings)?, keep_users, record }) })
+        let api = Api::open(settings)?;
+        Ok(Self { inner: Arc::new(Inner { api, keep_users, record, recovering: Alone::default() }) })
     }
 }
 

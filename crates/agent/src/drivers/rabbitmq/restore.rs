@@ -16,6 +16,10 @@ use crate::session::{LimitedSession, Session};
 
 const LIMIT: Duration = Duration::from_secs(3600);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How often an undo is tried on a server that answers. One that does not is waited for.
+const TRIES: usize = 5;
+/// How long it may take to let clients in again.
+const OPEN_LIMIT: Duration = Duration::from_secs(120);
 /// The list of connections is a few seconds late.
 const CONNECTIONS_END: Duration = Duration::from_secs(30);
 
@@ -24,6 +28,9 @@ const CONNECTIONS_END: Duration = Duration::from_secs(30);
 pub(super) struct Pending {
     before: Definitions,
     wanted: Definitions,
+    /// The restore has failed, and must not be completed by a later try.
+    #[serde(default)]
+    is_undone: bool,
 }
 
 /// Whether the server can take these definitions, as far as can be told without touching it.
@@ -50,19 +57,21 @@ impl Loaded for Exchange {
     fn commit(self: Box<Self>, _: &Session) -> Result<(), DriverError> {
         let session = LimitedSession::new(LIMIT);
         let before = Definitions::read(&self.inner.api, &session)?;
-        let pending = Pending { before, wanted: self.wanted };
+        let mut pending = Pending { before, wanted: self.wanted, is_undone: false };
         self.inner.record.write(&pending)?;
         let Err(error) = go(&self.inner, &session, &pending, &pending.wanted) else {
             return finish(&self.inner);
         };
         tracing::warn!(%error, "the restore fails and is undone");
-        let mut pause = Duration::from_secs(1);
-        while let Err(error) = go(&self.inner, &LimitedSession::new(LIMIT), &pending, &pending.before) {
-            tracing::warn!(%error, "a restore cannot be undone yet");
-            std::thread::sleep(pause);
-            pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
+        note_undone(&self.inner, &mut pending);
+        match undo_at_last(&self.inner, &pending) {
+            Ok(()) => finish(&self.inner)?,
+            // The record stays, so that every later operation tries again.
+            Err(undoing) => {
+                let message = format!("the restore failed ({error}) and is not undone completely");
+                return Err(undoing.within(&message));
+            }
         }
-        finish(&self.inner)?;
         Err(error)
     }
 
@@ -73,16 +82,73 @@ impl Loaded for Exchange {
 
 /// Completes what a killed agent has begun, or undoes it when that fails.
 pub(super) fn recover(inner: &Inner, session: &Session) -> Result<(), DriverError> {
-    let Some(pending) = inner.record.read()? else { return Ok(()) };
-    if let Err(error) = go(inner, session, &pending, &pending.wanted) {
-        if matches!(error, DriverError::Stopped | DriverError::DataService { trouble: Trouble::Unreachable, .. })
-        {
+    let _alone = inner.recovering.lock(session)?;
+    let Some(mut pending) = inner.record.read()? else { return Ok(()) };
+    if !pending.is_undone {
+        match go(inner, session, &pending, &pending.wanted) {
+            Ok(()) => return inner.record.remove(),
+            Err(error) if matches!(error, DriverError::Stopped) || is_unreachable(&error) => return Err(error),
+            Err(error) => tracing::warn!(%error, "an interrupted restore cannot be completed and is undone"),
+        }
+        note_undone(inner, &mut pending);
+    }
+    undo(inner, session, &pending)?;
+    inner.record.remove()
+}
+
+fn is_unreachable(error: &DriverError) -> bool {
+    matches!(error, DriverError::DataService { trouble: Trouble::Unreachable, .. })
+}
+
+fn note_undone(inner: &Inner, pending: &mut Pending) {
+    pending.is_undone = true;
+    if let Err(error) = inner.record.write(pending) {
+        tracing::warn!(%error, "that a restore is undone cannot be noted");
+    }
+}
+
+/// Waits for a server that does not answer; tries the rest a few times only.
+fn undo_at_last(inner: &Inner, pending: &Pending) -> Result<(), DriverError> {
+    let mut pause = Duration::from_secs(1);
+    let mut tries = 0_usize;
+    loop {
+        let Err(error) = undo(inner, &LimitedSession::new(LIMIT), pending) else { return Ok(()) };
+        tracing::warn!(%error, "a restore cannot be undone yet");
+        if !is_unreachable(&error) {
+            tries = tries.saturating_add(1);
+        }
+        if tries >= TRIES {
             return Err(error);
         }
-        tracing::warn!(%error, "an interrupted restore cannot be completed and is undone");
-        go(inner, session, &pending, &pending.before)?;
+        std::thread::sleep(pause);
+        pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
     }
-    inner.record.remove()
+}
+
+/// Brings the definitions from before back. Whatever happens to them, clients are let in again.
+fn undo(inner: &Inner, session: &Session, pending: &Pending) -> Result<(), DriverError> {
+    let Err(error) = exchange(inner, session, pending, &pending.before, Way::Back) else {
+        let now = Definitions::read(&inner.api, session)?.without_kept(&inner.keep_users);
+        let wanted = pending.before.clone().without_kept(&inner.keep_users);
+        // Another try would bring the same: a queue may have expired by itself.
+        if let Err(error) = compare(&now, &wanted) {
+            tracing::warn!(%error, "the definitions from before a restore are back, with a difference");
+        }
+        return Ok(());
+    };
+    // The session may be why it failed.
+    let session = LimitedSession::new(OPEN_LIMIT);
+    let mut limits = without_all(&pending.before);
+    if let Some(parameters) = limits.list_mut(Section::Parameters) {
+        let known = pending.before.list(Section::Parameters).iter();
+        parameters.extend(known.filter(|parameter| text(parameter, "component") == LIMITS).cloned());
+    }
+    let before = pending.before.clone().without_kept(&inner.keep_users);
+    let opened = inner.api.post(&session, "definitions", &limits.to_value());
+    if let Err(error) = opened.and_then(|()| open(inner, &session, pending, &before)) {
+        tracing::error!(%error, "clients cannot be let in again yet");
+    }
+    Err(error)
 }
 
 /// The definitions are in use; a record that stays makes the next start import them once more.
@@ -93,13 +159,39 @@ fn finish(inner: &Inner) -> Result<(), DriverError> {
     Ok(())
 }
 
-/// Makes the server have these definitions and no others.
+/// Makes the server have these definitions and no others, and makes sure of it.
 fn go(inner: &Inner, session: &Session, pending: &Pending, target: &Definitions) -> Result<(), DriverError> {
+    exchange(inner, session, pending, target, Way::Forward)?;
+    let (now, kept) = (Definitions::read(&inner.api, session)?, &inner.keep_users);
+    compare(&now.without_kept(kept), &target.clone().without_kept(kept))
+}
+
+/// Whether a restore is done or undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Forward,
+    Back,
+}
+
+fn exchange(
+    inner: &Inner,
+    session: &Session,
+    pending: &Pending,
+    target: &Definitions,
+    way: Way,
+) -> Result<(), DriverError> {
     let (api, kept) = (&inner.api, &inner.keep_users);
     let wanted = target.clone().without_kept(kept);
     let now = Definitions::read(api, session)?;
     api.post(session, "definitions", &without_all(&now).closed().to_value())?;
-    end_connections(inner, session)?;
+    if !end_connections(inner, session)? {
+        let message = "connections do not end within half a minute";
+        match way {
+            Way::Forward => return Err(DriverError::data_service(message)),
+            // Clients who see how the definitions come back are better than clients who are kept out.
+            Way::Back => tracing::warn!(message),
+        }
+    }
     // Adds what is missing. A definition the server does not take ends it here, before anything is removed.
     api.post(session, "definitions", &wanted.closed().to_value())?;
     let now = Definitions::read(api, session)?;
@@ -109,8 +201,7 @@ fn go(inner: &Inner, session: &Session, pending: &Pending, target: &Definitions)
     }
     remove_others(inner, session, &now, &wanted)?;
     api.post(session, "definitions", &wanted.to_value())?;
-    open(inner, session, pending, &wanted)?;
-    compare(&Definitions::read(api, session)?.without_kept(kept), &wanted)
+    open(inner, session, pending, &wanted)
 }
 
 /// Only the names of the virtual hosts, for an import that is to change nothing else.
@@ -204,22 +295,37 @@ fn open(
     Ok(())
 }
 
-/// Ends the connections of clients, who cannot come back.
-fn end_connections(inner: &Inner, session: &Session) -> Result<(), DriverError> {
+/// Ends the connections of clients, who cannot come back. False: some do not end.
+fn end_connections(inner: &Inner, session: &Session) -> Result<bool, DriverError> {
     let patience = Instant::now() + CONNECTIONS_END;
     loop {
         let found = inner.api.get(session, "connections?columns=name")?;
         let names: Vec<&str> = found.as_array().into_iter().flatten().map(|one| text(one, "name")).collect();
         if names.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         if Instant::now() > patience {
-            return Err(DriverError::data_service("connections do not end within half a minute"));
+            return Ok(false);
         }
         for name in names {
             inner.api.delete(session, &format!("connections/{}", encode(name)))?;
         }
         std::thread::sleep(Duration::from_millis(500));
+    }
+}
+
+/// Whether a thing may be gone again already: a queue nobody uses within its `x-expires`, and what is bound to it.
+fn may_expire(section: Section, value: &Value, wanted: &Definitions) -> bool {
+    let expires = |queue: &Value| queue.get("arguments").is_some_and(|all| all.get("x-expires").is_some());
+    match section {
+        Section::Queues => expires(value),
+        Section::Bindings if text(value, "destination_type") == "queue" => {
+            let is_its = |queue: &&Value| {
+                text(queue, "vhost") == text(value, "vhost") && text(queue, "name") == text(value, "destination")
+            };
+            wanted.list(Section::Queues).iter().find(is_its).is_some_and(expires)
+        }
+        _ => false,
     }
 }
 
@@ -234,7 +340,8 @@ fn compare(now: &Definitions, wanted: &Definitions) -> Result<(), DriverError> {
                 _ => value == other,
             })
         };
-        if let Some(lost) = wants.iter().find(|value| !is_in(value, has)) {
+        let lost = wants.iter().find(|value| !is_in(value, has) && !may_expire(section, value, wanted));
+        if let Some(lost) = lost {
             return Err(DriverError::data_service(format!("the server did not take {}", section.path_of(lost))));
         }
         if let Some(extra) = has.iter().find(|value| !is_in(value, wants)) {

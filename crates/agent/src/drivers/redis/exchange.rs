@@ -91,6 +91,9 @@ pub(super) struct Pending {
     settings: Vec<(String, String)>,
 }
 
+const ONLY_IN_MEMORY: &str = "the restored data are in use, but not on the server's disk: its next start would bring \
+                              the old ones back; the agent tries again before its next operation";
+
 /// Data that are loaded in the temporary server.
 pub(super) struct Exchange {
     pub(super) inner: Arc<Inner>,
@@ -102,10 +105,7 @@ impl Loaded for Exchange {
         let outcome = self.exchange(&LimitedSession::new(LIMIT));
         // An error says little: an answer may be lost although all is done. And success is what the server says.
         match (settle_at_last(&self.inner)?, outcome) {
-            (Direction::Finished, _) => {
-                persist_or_log(&self.inner);
-                Ok(())
-            }
+            (Direction::Finished, _) => persist(&self.inner, &LimitedSession::new(LIMIT)),
             (Direction::Undone, Err(DriverError::Stopped)) => {
                 Err(DriverError::data_service("the exchange took too long"))
             }
@@ -233,7 +233,11 @@ fn settle_at_last(inner: &Inner) -> Result<Direction, DriverError> {
         let settled = settle(inner, &LimitedSession::new(SETTLE_LIMIT), &pending);
         match settled {
             Ok(direction) => {
-                if let Err(error) = inner.record.remove() {
+                let settled = match direction {
+                    Direction::Finished => note_settled(inner, pending),
+                    Direction::Undone => inner.record.remove(),
+                };
+                if let Err(error) = settled {
                     tracing::warn!(%error, "the record of a restore stays until the next try");
                 }
                 return Ok(direction);
@@ -247,24 +251,39 @@ fn settle_at_last(inner: &Inner) -> Result<Direction, DriverError> {
 
 /// Puts a server back that a killed agent has left as the replica of a server that is no more.
 pub(super) fn recover(inner: &Inner, session: &Session) -> Result<(), DriverError> {
+    let _alone = inner.recovering.lock(session)?;
     if let Some(pending) = inner.record.read()? {
         match settle(inner, session, &pending)? {
-            Direction::Finished => tracing::warn!("an interrupted restore had replaced the data already"),
-            Direction::Undone => tracing::warn!("an interrupted restore is undone"),
+            Direction::Finished => {
+                tracing::warn!("an interrupted restore had replaced the data already");
+                note_settled(inner, pending)?;
+                persist(inner, session)?;
+            }
+            Direction::Undone => {
+                tracing::warn!("an interrupted restore is undone");
+                inner.record.remove()?;
+            }
         }
-        inner.record.remove()?;
     }
     temporary::remove_leftovers(&inner.scratch)
 }
 
-/// Puts the new data on the server's disk, if it keeps any there: otherwise its next start would bring the old data back.
-fn persist_or_log(inner: &Inner) {
-    if let Err(error) = persist(inner, &LimitedSession::new(LIMIT)) {
-        tracing::error!(%error, "the restored data are in use, but not on the server's disk yet");
-    }
+/// All that is left to do is on the disk; settings that are back may be changed by somebody else from now on.
+fn note_settled(inner: &Inner, pending: Pending) -> Result<(), DriverError> {
+    inner.record.write(&Pending { settings: Vec::new(), ..pending })
 }
 
+/// Puts the new data on the server's disk, if it keeps any there: otherwise its next start would bring the old data back.
+/// The record stays until that is done.
 fn persist(inner: &Inner, session: &Session) -> Result<(), DriverError> {
+    save(inner, session).map_err(|error| error.within(ONLY_IN_MEMORY))?;
+    if let Err(error) = inner.record.remove() {
+        tracing::warn!(%error, "the data will be written to the server's disk once more");
+    }
+    Ok(())
+}
+
+fn save(inner: &Inner, session: &Session) -> Result<(), DriverError> {
     let mut live = inner.connect(session)?;
     let saves = setting(&mut live, "save")?.is_some_and(|rules| !rules.is_empty());
     let appends = Info::read(&mut live)?.is("aof_enabled", "1");

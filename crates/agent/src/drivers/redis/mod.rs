@@ -20,6 +20,7 @@ use std::sync::Arc;
 use secrecy::SecretString;
 use serde::Deserialize;
 
+use super::alone::Alone;
 use super::record::Record;
 use super::{Driver, DriverError, Loaded};
 use crate::session::Session;
@@ -79,6 +80,8 @@ struct Inner {
     settings: RedisSettings,
     scratch: PathBuf,
     record: Record<Pending>,
+    /// Held while an interrupted restore is settled.
+    recovering: Alone,
 }
 
 impl Inner {
@@ -94,7 +97,12 @@ impl Redis {
     pub(super) fn open(settings: &RedisSettings, scratch: &Path) -> Result<Self, DriverError> {
         let record = Record::at(scratch, RECORD);
         Ok(Self {
-            inner: Arc::new(Inner { settings: settings.clone(), scratch: scratch.to_owned(), record }),
+            inner: Arc::new(Inner {
+                settings: settings.clone(),
+                scratch: scratch.to_owned(),
+                record,
+                recovering: Alone::default(),
+            }),
         })
     }
 }

@@ -135,6 +135,85 @@ async fn a_restore_that_fails_is_discarded_and_the_data_stay() {
     }
 }
 
+/// The rest fits the pipe, so that nothing but the program's end tells.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_program_that_leaves_the_end_of_a_small_backup_unread_has_failed() {
+    for text in ["head -c 2 > \"$1/fresh\"", "head -c 2 > \"$1/fresh\"; sleep 2", "exit 0"] {
+        let mut site = site();
+        site.write("content", "of yesterday");
+        let agent = Agent::start(&site).await;
+        let backup = agent.backup("b").await;
+        agent.stop().await;
+        site.config["driver"]["command"]["restore"] = script(&site, "restore", text);
+        site.write("content", "of today");
+        let agent = Agent::start(&site).await;
+        let (state, _, message) = error(agent.restore_with("r", &backup, json!({})).await);
+        assert_eq!(state, OperationState::Failed);
+        assert!(message.contains("before the end of its input"), "{text}: {message}");
+        assert_eq!(read(&site, "content").unwrap(), b"of today");
+    }
+}
+
+/// A daemon in a session of its own, which nobody but the test ends.
+const DAEMON: &str = "setsid sh -c 'echo $$ > \"$0/daemon\"; exec sleep 600' \"$1\"";
+
+fn end_daemon(site: &Site) {
+    let pid = String::from_utf8(read(site, "daemon").unwrap()).unwrap();
+    let pid = nix::unistd::Pid::from_raw(pid.trim().parse().unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_that_inherits_standard_error_or_an_answer_holds_nothing_up() {
+    let mut site = site();
+    let wait = "while ! test -s \"$1/daemon\"; do sleep 0.1; done";
+    let text = format!("{DAEMON} > /dev/null & {wait}; cat > \"$1/fresh\"");
+    site.config["driver"]["command"]["restore"] = script(&site, "restore", &text);
+    let agent = Agent::start(&site).await;
+    let backup = agent.backup("b").await;
+    site.write("content", "spoilt");
+    agent.restore("r", &backup).await;
+    assert_eq!(read(&site, "content").unwrap(), content());
+    end_daemon(&site);
+    agent.stop().await;
+
+    std::fs::remove_file(site.data().join("daemon")).unwrap();
+    let text = format!("{DAEMON} & {wait}; echo 1.2.3");
+    site.config["driver"]["command"]["version"] = script(&site, "version", &text);
+    let agent = Agent::start(&site).await;
+    assert_eq!(agent.backup("b2").await.state, OperationState::Done);
+    end_daemon(&site);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_whose_output_somebody_keeps_open_fails_because_it_may_be_incomplete() {
+    let mut site = site();
+    let wait = "while ! test -s \"$1/daemon\"; do sleep 0.1; done";
+    let text = format!("cat \"$1/content\"; {DAEMON} & {wait}");
+    site.config["driver"]["command"]["backup"] = script(&site, "backup", &text);
+    let agent = Agent::start(&site).await;
+    let (state, _, message) = error(agent.backup_with("b", json!({})).await);
+    assert_eq!(state, OperationState::Failed);
+    assert!(message.contains("keeps its output open"), "{message}");
+    end_daemon(&site);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_failed_discard_has_begun_to_remove_is_never_put_in_use() {
+    let mut site = site();
+    for part in ["commit", "discard"] {
+        site.config["driver"]["command"][part] = script(&site, part, "exit 1");
+    }
+    site.write("fresh", "loaded");
+    let record = json!({"restore": "r", "is_loaded": true});
+    std::fs::write(site.path("scratch/command-restore.json"), record.to_string()).unwrap();
+    let agent = Agent::start(&site).await;
+    agent.stop().await;
+    let left = std::fs::read(site.path("scratch/command-restore.json")).unwrap();
+    let left: Value = serde_json::from_slice(&left).unwrap();
+    assert_eq!(left, json!({"restore": "r", "is_loaded": false}));
+}
+
 /// A restore that reads its input slowly, so that there is time to kill somebody.
 async fn half_way(site: &mut Site) -> (Process, OperationStatus) {
     let agent = Agent::start(site).await;

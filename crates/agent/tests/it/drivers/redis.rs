@@ -167,6 +167,34 @@ async fn restored_data_are_on_the_disk_of_a_server_that_keeps_them_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_restore_that_is_not_on_the_disk_has_failed_and_the_next_operation_brings_it_there() {
+    let mut redis = start(&[("save", "3600 1")]);
+    fill(&redis);
+    let content = digest(&redis);
+    let site = site(&redis);
+    let agent = Agent::start(&site).await;
+    let backup = agent.backup("b").await;
+    spoil(&redis);
+    // Nothing can be renamed to the name of a directory that is not empty.
+    let snapshot = redis.log_file().parent().unwrap().join("dump.rdb");
+    let _ = std::fs::remove_file(&snapshot);
+    std::fs::create_dir_all(snapshot.join("in the way")).unwrap();
+    let failed = agent.restore_with("r", &backup, json!({})).await;
+    let message = failed.error.unwrap().message;
+    assert_eq!(failed.state, OperationState::Failed);
+    assert!(message.contains("in use, but not on the server's disk"), "{message}");
+    assert_eq!(digest(&redis), content);
+    assert!(site.path("scratch/redis-restore.json").exists());
+
+    std::fs::remove_dir_all(&snapshot).unwrap();
+    agent.backup("b2").await;
+    assert!(!site.path("scratch/redis-restore.json").exists());
+    redis.kill().unwrap();
+    redis.resume().unwrap();
+    assert_eq!(digest(&redis), content);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn wrong_credentials_are_told_without_the_password() {
     let redis = start(&[("requirepass", "right-secret")]);
     redis.run(&["ACL", "SETUSER", "reader", "on", ">reader-secret", "+@read", "~*"]).unwrap();
