@@ -54,7 +54,11 @@ async fn info_says_who_the_agent_is() {
     let answer = agent.get("/v1/info").await;
     let info: AgentInfo = serde_json::from_value(answer.body).unwrap();
     assert_eq!((info.data_service.as_str(), info.protocol_versions.as_slice()), ("files", [1].as_slice()));
-    assert!(["postgresql", "files", "redis"].iter().all(|known| info.drivers.iter().any(|d| d == known)), "{:?}", info.drivers);
+    assert!(
+        ["postgresql", "files", "redis"].iter().all(|known| info.drivers.iter().any(|d| d == known)),
+        "{:?}",
+        info.drivers
+    );
     assert!(info.free_scratch_bytes.unwrap() > 0);
 }
 

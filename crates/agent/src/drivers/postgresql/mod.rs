@@ -18,6 +18,7 @@ mod programs;
 mod quote;
 mod recover;
 mod roles;
+mod room;
 mod scratch_file;
 mod stand_ins;
 mod state;

@@ -6,10 +6,10 @@ use std::path::Path;
 use std::process::Command;
 
 use backup_protocol::{OperationState, OperationStatus};
-use private_postgres::Server;
+use private_postgres::{Options, Server};
 use serde_json::json;
 
-use super::postgresql::site;
+use super::postgresql::{record, site};
 use crate::harness::{Agent, Site};
 
 /// Code and message of an operation that must have failed.
@@ -90,29 +90,78 @@ impl Drop for Small<'_> {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_of_the_server_fails_a_restore_and_leaves_the_data_in_use_as_it_was() {
-    let place = tempfile::tempdir().unwrap();
+/// A server with the tablespace `small` on a file system of so many MiB.
+fn cramped<'a>(place: &'a tempfile::TempDir, size: u32, options: Options) -> Option<(Small<'a>, Server)> {
     fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    let Some(_small) = Small::mount(place.path(), 32) else { return };
-    let server = Server::start().unwrap();
+    let small = Small::mount(place.path(), size)?;
+    let server = Server::start_with(options).unwrap();
     let location = place.path().join("space");
     fs::create_dir(&location).unwrap();
     fs::set_permissions(&location, fs::Permissions::from_mode(0o777)).unwrap();
     let owner = Command::new("chown").arg("postgres").arg(&location).status().unwrap();
     assert!(owner.success());
     server.psql("postgres", &format!("CREATE TABLESPACE small LOCATION '{}'", location.display())).unwrap();
+    Some((small, server))
+}
+
+/// Databases and roles of the agent's own.
+fn leftovers(server: &Server) -> String {
+    let sql = "SELECT coalesce(string_agg(name, ',' ORDER BY name), '') FROM (SELECT datname AS name FROM pg_database
+        UNION ALL SELECT rolname FROM pg_roles) x WHERE name LIKE 'backup_agent%'";
+    server.psql("postgres", sql).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_of_the_server_fails_a_restore_and_nothing_is_left_of_it() {
+    let place = tempfile::tempdir().unwrap();
+    let Some((_small, server)) = cramped(&place, 68, Options::default()) else { return };
+    // The first is loaded when the second fills the disk.
+    server.psql("postgres", "CREATE DATABASE first TABLESPACE small").unwrap();
     server.psql("postgres", "CREATE DATABASE shop TABLESPACE small").unwrap();
-    server
-        .psql("shop", "CREATE TABLE t AS SELECT n, repeat('x', 100) FROM generate_series(1, 120000) n")
-        .unwrap();
+    server.psql("first", "CREATE TABLE t AS SELECT 1 AS n").unwrap();
+    let fill = "CREATE TABLE t AS SELECT n, repeat('x', 100) FROM generate_series(1, 240000) n;
+        CREATE ROLE app; ALTER TABLE t OWNER TO app; CREATE TABLE always (n int);
+        CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''no''; END';
+        CREATE EVENT TRIGGER refuse ON sql_drop EXECUTE FUNCTION refuse();
+        ALTER EVENT TRIGGER refuse ENABLE ALWAYS";
+    server.psql("shop", fill).unwrap();
     let site = site(&server);
     let agent = Agent::start(&site).await;
     let backup = agent.backup("b").await;
-    let (code, message) = failure(agent.restore_with("r", &backup, json!({})).await);
-    assert_eq!(code, "disk_full", "{message}");
-    assert!(message.contains("database shop") && message.contains("No space left on device"), "{message}");
-    assert_eq!(server.psql("shop", "SELECT count(*) FROM t").unwrap(), "120000");
+    for restore in ["r1", "r2"] {
+        let (code, message) = failure(agent.restore_with(restore, &backup, json!({})).await);
+        assert_eq!(code, "disk_full", "{message}");
+        assert!(
+            message.contains("database shop") && message.contains("No space left on device"),
+            "{message}"
+        );
+        assert_eq!(leftovers(&server), "");
+        assert_eq!(server.psql("shop", "SELECT count(*) FROM t").unwrap(), "240000");
+    }
+    let log = fs::read_to_string(server.log_file()).unwrap();
+    assert!(log.contains("checkpoint request failed"), "the disk was too full for DROP DATABASE");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_dropped_from_a_full_disk_is_dropped_once_there_is_room() {
+    let place = tempfile::tempdir().unwrap();
+    // Nobody writes pages before the checkpoint does.
+    let options = Options::default().setting("bgwriter_lru_maxpages", "0");
+    let Some((_small, server)) = cramped(&place, 16, options) else { return };
+    server.psql("postgres", "CREATE DATABASE shop TABLESPACE small").unwrap();
+    server.psql("postgres", "CREATE DATABASE backup_agent_new_0001 TABLESPACE small").unwrap();
+    record(&server, json!({}), &["backup_agent_new_0001"]);
+    // An interrupted DROP DATABASE; nobody can drop tables in it any more.
+    let invalid = "UPDATE pg_database SET datconnlimit = -2 WHERE datname LIKE 'backup_agent_new%'";
+    server.psql("postgres", invalid).unwrap();
+    let filler = place.path().join("filler");
+    fs::write(&filler, vec![7_u8; 16 * 1024 * 1024]).unwrap_err();
+    let site = site(&server);
+    let agent = Agent::start(&site).await;
+    assert_eq!(leftovers(&server), "backup_agent_control,backup_agent_new_0001");
+    fs::remove_file(filler).unwrap();
+    agent.backup("b").await;
+    assert_eq!(leftovers(&server), "");
 }
 
 #[tokio::test(flavor = "multi_thread")]
