@@ -5,6 +5,7 @@
 mod attributes;
 mod pack;
 mod place;
+mod times;
 mod unpack;
 mod walk;
 

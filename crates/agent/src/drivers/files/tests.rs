@@ -2,9 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::place::Place;
 use super::{pack, unpack};
@@ -74,6 +75,42 @@ fn what_is_removed_before_it_is_read_is_left_out() {
     let mut archive = tar::Archive::new(archive.as_slice());
     let names: Vec<_> = archive.entries().unwrap().map(|e| e.unwrap().path().unwrap().into_owned()).collect();
     assert_eq!(names, ["./", "a", "d"].map(PathBuf::from));
+}
+
+#[test]
+fn files_that_are_replaced_all_the_time_never_fail_a_backup_and_are_stored_whole() {
+    let parent = tempfile::tempdir().unwrap();
+    let (directory, spare) = (parent.path().join("data"), parent.path().join("spare"));
+    fs::create_dir(&directory).unwrap();
+    fs::write(directory.join("file"), vec![b'x'; 5000]).unwrap();
+    let (ended, replaced) = (AtomicBool::new(false), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for letter in (b'a'..=b'z').cycle().take_while(|_| !ended.load(Ordering::Relaxed)) {
+                fs::write(&spare, vec![letter; 5000]).unwrap();
+                fs::rename(&spare, directory.join("file")).unwrap();
+                replaced.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        let mut backups = 0;
+        while backups < 500 || replaced.load(Ordering::Relaxed) < 500 {
+            let packed = pack_disturbed(&directory, || {});
+            if packed.is_err() {
+                ended.store(true, Ordering::Relaxed);
+            }
+            let packed = packed.unwrap();
+            let mut archive = tar::Archive::new(packed.as_slice());
+            let mut entry = archive.entries().unwrap().nth(1).unwrap().unwrap();
+            let mut content = Vec::new();
+            entry.read_to_end(&mut content).unwrap();
+            backups += 1;
+            if content.len() != 5000 || content.iter().any(|letter| *letter != content[0]) {
+                ended.store(true, Ordering::Relaxed);
+                panic!("{} bytes: {content:?}", content.len());
+            }
+        }
+        ended.store(true, Ordering::Relaxed);
+    });
 }
 
 #[test]

@@ -32,7 +32,7 @@ async fn content_modes_links_times_and_holes_survive_a_round_trip() {
     fs::create_dir(data.join("closed")).unwrap();
     site.write("closed/inside", "hidden");
     fs::set_permissions(data.join("closed"), fs::Permissions::from_mode(0o500)).unwrap();
-    let then = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    let then = SystemTime::UNIX_EPOCH + Duration::new(1_000_000_000, 123_456_789);
     for name in ["plain.txt", "closed"] {
         fs::File::open(data.join(name)).unwrap().set_modified(then).unwrap();
     }
@@ -79,8 +79,10 @@ async fn attributes_owners_odd_names_and_times_of_links_survive_a_round_trip() {
     site.write("listed", "");
     site.write("folder/inside", "");
     symlink("listed", data.join("link")).unwrap();
-    let touched =
-        std::process::Command::new("touch").args(["-h", "-d", "@1000000000"]).arg(data.join("link")).status();
+    let touched = std::process::Command::new("touch")
+        .args(["-h", "-d", "@1000000000.987654321"])
+        .arg(data.join("link"))
+        .status();
     assert!(touched.unwrap().success());
     // An access list: the owner, user 10 (a line end in its binary form), the group, the mask, the others.
     let entries: [(u16, u16, u32); 5] =
@@ -110,7 +112,7 @@ async fn attributes_owners_odd_names_and_times_of_links_survive_a_round_trip() {
     }
     let look = |name: &str| {
         let found = fs::symlink_metadata(data.join(name)).unwrap();
-        (found.uid(), found.gid(), found.mode(), found.mtime())
+        (found.uid(), found.gid(), found.mode(), (found.mtime(), found.mtime_nsec()))
     };
     let before = (look("link"), look("listed"), look("folder"));
 
@@ -120,7 +122,7 @@ async fn attributes_owners_odd_names_and_times_of_links_survive_a_round_trip() {
     agent.restore("r", &backup).await;
 
     assert_eq!((look("link"), look("listed"), look("folder")), before);
-    assert_eq!(look("link").3, 1_000_000_000);
+    assert_eq!(look("link").3, (1_000_000_000, 987_654_321));
     assert_eq!(fs::read_to_string(&odd).unwrap(), "odd");
     for (file, name, value) in &wanted {
         assert_eq!(xattr::get(data.join(file), name).unwrap().as_ref(), Some(value), "{file}: {name}");
