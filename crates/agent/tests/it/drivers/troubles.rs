@@ -10,7 +10,7 @@ use private_postgres::{Options, Server};
 use serde_json::json;
 
 use super::postgresql::{record, site};
-use crate::harness::{Agent, Site};
+use crate::harness::{Agent, Site, archive, forge};
 
 /// Code and message of an operation that must have failed.
 fn failure(status: OperationStatus) -> (String, String) {
@@ -64,6 +64,75 @@ async fn a_role_that_is_no_superuser_is_denied() {
     site.config["driver"]["postgresql"]["user"] = json!("ordinary");
     let (code, message) = failure(Agent::start(&site).await.backup_with("b", json!({})).await);
     assert_eq!(code, "data_service_access_denied", "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_of_a_newer_server_is_refused_before_anything_is_made() {
+    let server = Server::start().unwrap();
+    server.psql("postgres", "CREATE DATABASE shop").unwrap();
+    let site = site(&server);
+    let agent = Agent::start(&site).await;
+    agent.backup("b").await;
+    let mut archive = archive(&site, "b");
+    let number = server.psql("postgres", "SHOW server_version_num").unwrap();
+    let at = archive.windows(number.len()).position(|text| text == number.as_bytes()).unwrap();
+    archive[at..at + number.len()].copy_from_slice(b"990001");
+    let newer = forge(&site, "postgresql", 1, &archive);
+    server.psql("shop", "CREATE TABLE since_then ()").unwrap();
+    let (code, message) = failure(agent.restore_with("r", &newer, json!({})).await);
+    assert_eq!(code, "data_service_version", "{message}");
+    assert!(message.contains("newer than this one"), "{message}");
+    assert_eq!(leftovers(&server), "");
+    server.psql("shop", "SELECT * FROM since_then").unwrap();
+
+    // The same archive of the server's own version is fine.
+    archive[at..at + number.len()].copy_from_slice(number.as_bytes());
+    agent.restore("r2", &forge_again(&site, &archive)).await;
+    server.psql("shop", "SELECT * FROM since_then").unwrap_err();
+}
+
+fn forge_again(site: &Site, archive: &[u8]) -> OperationStatus {
+    fs::remove_dir_all(site.part("forged", 1).parent().unwrap()).unwrap();
+    forge(site, "postgresql", 1, archive)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_lets_the_agent_or_the_roles_of_a_restore_not_in_denies_access() {
+    let mut server = Server::start().unwrap();
+    server.psql("postgres", "CREATE ROLE agent LOGIN SUPERUSER; CREATE ROLE app").unwrap();
+    server.psql("postgres", "CREATE DATABASE shop; ALTER DATABASE shop OWNER TO app").unwrap();
+    server.psql("shop", "CREATE TABLE t AS SELECT 1 AS n; ALTER TABLE t OWNER TO app").unwrap();
+    let mut site = site(&server);
+    site.config["driver"]["postgresql"]["user"] = json!("agent");
+    let agent = Agent::start(&site).await;
+    let backup = agent.backup("b").await;
+    let rules = server.psql("postgres", "SHOW hba_file").unwrap();
+    let mut set = |rule: &str| {
+        fs::write(&rules, format!("host all postgres 127.0.0.1/32 trust\n{rule}\n")).unwrap();
+        server.restart().unwrap();
+    };
+    for (rule, words) in [
+        ("", "no pg_hba.conf entry"),
+        ("host all agent 127.0.0.1/32 reject", "pg_hba.conf rejects connection"),
+    ] {
+        set(rule);
+        for failed in [
+            agent.backup_with(&format!("b{}", rule.len()), json!({})).await,
+            agent.restore_with(&format!("r{}", rule.len()), &backup, json!({})).await,
+        ] {
+            let (code, message) = failure(failed);
+            assert_eq!(code, "data_service_access_denied", "{message}");
+            assert!(message.contains(words), "{message}");
+        }
+    }
+
+    set("host all agent 127.0.0.1/32 trust");
+    let (code, message) = failure(agent.restore_with("stand-ins", &backup, json!({})).await);
+    assert_eq!(code, "data_service_access_denied", "{message}");
+    assert!(message.contains("backup_agent_load_N") && message.contains("pg_hba.conf"), "{message}");
+    set("host all agent,all 127.0.0.1/32 trust");
+    assert_eq!(leftovers(&server), "");
+    agent.restore("r", &backup).await;
 }
 
 /// A file system of so many MiB; none where it cannot be mounted.
