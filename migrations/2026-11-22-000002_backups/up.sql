@@ -31,7 +31,7 @@ CREATE TABLE service_instances (
     retention_days              integer CHECK (retention_days >= 0),
     min_encryption_key_length   integer CHECK (min_encryption_key_length >= 1),
     exclude_from_auto_backup    boolean NOT NULL DEFAULT false,
-    backup_type                 text,
+    backup_type                 text CHECK (backup_type IN ('postgresql_wal')),
     credentials_updated_by_user boolean NOT NULL DEFAULT false,
     -- the end of the newest name a backup ever had: names are never given twice, whatever is removed and whatever the clock does
     last_name_millis            bigint NOT NULL DEFAULT 0,
@@ -113,6 +113,18 @@ CREATE INDEX backups_to_clean ON backups (service_instance_id) WHERE status = 'd
 CREATE UNIQUE INDEX backups_one_per_fan_out ON backups (service_instance_id, fan_out_job_id) WHERE fan_out_job_id IS NOT NULL;
 CREATE UNIQUE INDEX backups_idempotency ON backups (service_instance_id, idempotency_key) WHERE idempotency_key IS NOT NULL;
 
+-- What rehearsals say of a backup.
+CREATE TABLE verifications (
+    backup_row_id    bigint PRIMARY KEY REFERENCES backups ON DELETE CASCADE,
+    -- of the newest rehearsal that came to a verdict
+    verdict          text NOT NULL CHECK (verdict IN ('passed', 'failed')),
+    -- of the newest that passed, and how long the restore took in it
+    last_verified_at timestamptz,
+    restore_ms       bigint
+);
+-- those that somebody has to look at, for the metrics
+CREATE INDEX verifications_failed ON verifications (backup_row_id) WHERE verdict = 'failed';
+
 -- Somebody's word that a backup stays; there are few. One whose time is over holds nothing.
 CREATE TABLE holds (
     backup_row_id bigint PRIMARY KEY REFERENCES backups ON DELETE CASCADE,
@@ -152,6 +164,61 @@ CREATE INDEX restores_of_instance ON restores (service_instance_id, id DESC);
 CREATE INDEX restores_unfinished ON restores (backup_row_id) WHERE status IN ('queued', 'running');
 -- While a restore of an instance is queued or running, a second one is refused.
 CREATE UNIQUE INDEX restores_one_unfinished ON restores (service_instance_id) WHERE status IN ('queued', 'running');
+
+-- A backup is restored into a scratch data service beside the instance, looked at, and thrown away again.
+CREATE TABLE rehearsals (
+    id                    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    -- the instance whose agent does it: the backup's own
+    service_instance_id   bigint NOT NULL REFERENCES service_instances,
+    -- no foreign key: the history of rehearsals outlives the backup
+    backup_row_id         bigint NOT NULL,
+    rehearsal_id          text NOT NULL UNIQUE,
+    is_scheduled          boolean NOT NULL,
+    status                text NOT NULL DEFAULT 'queued' CHECK (status IN ('queued', 'running', 'done', 'failed')),
+    bytes_processed       bigint NOT NULL DEFAULT 0,
+    total_bytes_estimate  bigint,
+    reason_code           text,
+    msg                   text,
+    -- what the agent measured and looked at
+    duration_ms           bigint,
+    restore_ms            bigint,
+    checks                jsonb NOT NULL DEFAULT '[]',
+    dispatch_epoch        bigint NOT NULL DEFAULT 0,
+    may_be_at_agent       boolean NOT NULL DEFAULT false,
+    deadline_at           timestamptz,
+    cancel_requested_at   timestamptz,
+    triggered_at          timestamptz NOT NULL DEFAULT now(),
+    started_at            timestamptz,
+    finished_at           timestamptz,
+    updated_at            timestamptz NOT NULL DEFAULT now(),
+    CHECK (status <> 'failed' OR reason_code IS NOT NULL)
+);
+CREATE INDEX rehearsals_of_instance ON rehearsals (service_instance_id, id DESC);
+CREATE UNIQUE INDEX rehearsals_one_unfinished ON rehearsals (backup_row_id) WHERE status IN ('queued', 'running');
+-- Backups and restores of the instance may run beside it, a second rehearsal not.
+CREATE UNIQUE INDEX rehearsals_one_running ON rehearsals (service_instance_id) WHERE status = 'running';
+
+-- The moments a base backup can be restored to, as its agent last said; a backup without a row has none.
+CREATE TABLE pitr_windows (
+    backup_row_id bigint PRIMARY KEY REFERENCES backups ON DELETE CASCADE,
+    start_at      timestamptz NOT NULL,
+    end_at        timestamptz NOT NULL CHECK (end_at >= start_at),
+    -- the last piece of the log that is needed for end_at
+    last_segment  text NOT NULL,
+    state         text NOT NULL CHECK (state IN ('open', 'continued', 'broken')),
+    reason        text,
+    updated_at    timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE INDEX pitr_windows_open ON pitr_windows (backup_row_id) WHERE state = 'open';
+CREATE INDEX service_instances_with_log ON service_instances (id) WHERE backup_type IS NOT NULL AND deleted_at IS NULL;
+
+-- The moment a restore is to reach; a restore without a row loads its backup as it is.
+CREATE TABLE recovery_targets (
+    restore_row_id bigint PRIMARY KEY REFERENCES restores ON DELETE CASCADE,
+    moment         timestamptz NOT NULL,
+    last_segment   text NOT NULL
+);
 
 -- One instance does one thing at a time: the primary key is the rule, across backups and restores.
 CREATE TABLE running_operations (
@@ -327,6 +394,10 @@ BEGIN
         RAISE EXCEPTION 'backup % is used by a restore', OLD.id
             USING ERRCODE = 'check_violation', CONSTRAINT = 'backup_in_use';
     END IF;
+    IF EXISTS (SELECT FROM rehearsals WHERE backup_row_id = OLD.id AND status IN ('queued', 'running')) THEN
+        RAISE EXCEPTION 'backup % is used by a rehearsal', OLD.id
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'backup_in_use';
+    END IF;
     RETURN NEW;
 END $$;
 
@@ -353,7 +424,7 @@ BEGIN
     RETURN NEW;
 END $$;
 
--- Locks the backup, so that a deletion and the request of a restore cannot pass each other.
+-- Locks the backup, so that a deletion and the request of a restore or a rehearsal cannot pass each other.
 CREATE FUNCTION check_backup_restorable() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM FROM backups WHERE id = NEW.backup_row_id AND status = 'done' FOR SHARE;
@@ -395,5 +466,8 @@ CREATE TRIGGER restores_1_first_status BEFORE INSERT ON restores FOR EACH ROW EX
 CREATE TRIGGER restores_3_restorable BEFORE INSERT ON restores FOR EACH ROW EXECUTE FUNCTION check_backup_restorable();
 CREATE TRIGGER restores_2_status_move BEFORE UPDATE OF status ON restores FOR EACH ROW EXECUTE FUNCTION check_status_move();
 CREATE TRIGGER restores_4_running AFTER UPDATE OF status ON restores FOR EACH ROW EXECUTE FUNCTION track_running_operation();
+CREATE TRIGGER rehearsals_1_first_status BEFORE INSERT ON rehearsals FOR EACH ROW EXECUTE FUNCTION check_first_status();
+CREATE TRIGGER rehearsals_2_status_move BEFORE UPDATE OF status ON rehearsals FOR EACH ROW EXECUTE FUNCTION check_status_move();
+CREATE TRIGGER rehearsals_3_restorable BEFORE INSERT ON rehearsals FOR EACH ROW EXECUTE FUNCTION check_backup_restorable();
 CREATE TRIGGER audit_events_append_only BEFORE UPDATE OR DELETE ON audit_events FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER audit_events_not_emptied BEFORE TRUNCATE ON audit_events FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();

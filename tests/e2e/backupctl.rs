@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::house::{House, Pretender};
 
-fn backupctl(house: &House, arguments: &[&str]) -> Output {
+pub(crate) fn backupctl(house: &House, arguments: &[&str]) -> Output {
     Command::new(Programs::beside_this_one().unwrap().find("backupctl").unwrap())
         .args(arguments)
         .env("BACKUPCTL_URL", house.installation.http_url())

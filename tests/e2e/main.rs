@@ -12,5 +12,6 @@ mod data_services;
 mod deletion;
 mod disaster_recovery;
 mod reconciling;
+mod rehearsing;
 mod starting;
 mod watching;

@@ -37,6 +37,10 @@ pub struct Config {
     /// Where operations are recorded; `operations` below the scratch directory if absent.
     #[serde(default)]
     pub journal_directory: Option<PathBuf>,
+    /// Where rehearsals have their scratch data services; `rehearsals` below the scratch directory if absent. Of this agent
+    /// alone. It needs room for a whole restored data service.
+    #[serde(default)]
+    pub rehearsal_directory: Option<PathBuf>,
     /// How many backups may run at once; a restore always runs alone.
     #[serde(default = "default_concurrency")]
     pub concurrency: usize,
@@ -107,6 +111,11 @@ impl Config {
         self.journal_directory.clone().unwrap_or_else(|| self.scratch_directory.join("operations"))
     }
 
+    /// Where rehearsals have their scratch data services.
+    pub fn rehearsal_directory(&self) -> PathBuf {
+        self.rehearsal_directory.clone().unwrap_or_else(|| self.scratch_directory.join("rehearsals"))
+    }
+
     /// What serde could not see.
     pub fn mistakes(&self) -> Vec<Mistake> {
         let mut mistakes = self.credential.mistakes();
@@ -134,6 +143,10 @@ impl Config {
         if !self.scratch_directory.is_absolute() {
             let found = self.scratch_directory.display();
             mistakes.push(Mistake::new("scratch_directory", found, "an absolute path"));
+        }
+        if let Some(relative) = self.rehearsal_directory.as_ref().filter(|directory| !directory.is_absolute())
+        {
+            mistakes.push(Mistake::new("rehearsal_directory", relative.display(), "an absolute path"));
         }
         mistakes
     }

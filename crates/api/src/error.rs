@@ -175,9 +175,11 @@ fn word(error: &Error) -> Word {
         Error::InstanceNotFound(_)
         | Error::BackupNotFound(_)
         | Error::RestoreNotFound(_)
+        | Error::RehearsalNotFound(_)
         | Error::RebuildNotFound(_)
         | Error::ReconciliationNotFound(_)
-        | Error::NoReconciliation => Word::NotFound,
+        | Error::NoReconciliation
+        | Error::NoWindow(_) => Word::NotFound,
         Error::InstanceDeleted(_) => Word::Gone,
         Error::BackupInUse | Error::BackupHeld { .. } | Error::BackupNeeded { .. } => Word::Locked,
         Error::NotHoldable(_) => Word::NotHoldable,
@@ -190,7 +192,7 @@ fn word(error: &Error) -> Word {
         Error::NotDownloadable(_) => Word::NotDownloadable,
         Error::NotUndeletable(_) => Word::NotUndeletable,
         Error::NotCancellable(_) => Word::NotCancellable,
-        Error::Invalid { .. } => Word::InvalidValue,
+        Error::Invalid { .. } | Error::OutsideWindow { .. } => Word::InvalidValue,
         Error::EncryptionKeyTooShort { .. } => Word::EncryptionKeyTooShort,
         Error::NothingToChange => Word::NothingToChange,
         Error::AgentUnknown(_) => Word::AgentUnknown,

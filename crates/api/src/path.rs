@@ -4,7 +4,7 @@ use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, web};
-use backup_core::domain::identifiers::{BackupId, RebuildId, RestoreId, ServiceInstanceGuid};
+use backup_core::domain::identifiers::{BackupId, RebuildId, RehearsalId, RestoreId, ServiceInstanceGuid};
 use serde::Deserialize;
 
 use crate::error::ApiError;
@@ -24,6 +24,12 @@ pub(crate) struct OfBackup {
 pub(crate) struct OfRestore {
     pub(crate) guid: ServiceInstanceGuid,
     pub(crate) id: RestoreId,
+}
+
+/// `/…/{instance_id}/rehearsals/{id}/…`
+pub(crate) struct OfRehearsal {
+    pub(crate) guid: ServiceInstanceGuid,
+    pub(crate) id: RehearsalId,
 }
 
 /// `/v2/catalogue/rebuilds/{id}/…`
@@ -73,6 +79,17 @@ impl FromRequest for OfRestore {
     fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
         ready(parts(request).and_then(|parts| {
             Ok(Self { guid: guid(&parts.instance_id)?, id: RestoreId(number("restore", &parts.id)?) })
+        }))
+    }
+}
+
+impl FromRequest for OfRehearsal {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
+        ready(parts(request).and_then(|parts| {
+            Ok(Self { guid: guid(&parts.instance_id)?, id: RehearsalId(number("rehearsal", &parts.id)?) })
         }))
     }
 }

@@ -66,6 +66,7 @@ pub fn of_instances() -> Vec<Endpoint> {
         at("/instances/{instance_id}/config").get(instances::config::show, describe::instances::config),
         at("/v1/instances/{instance_id}/disaster-recovery/prepare")
             .post(v1::instances::disaster_recovery::prepare::create, describe::v1::prepare_disaster_recovery),
+        at("/v1/instances/{instance_id}/pitr").get(v1::instances::pitr::show, describe::v1::pitr),
         at("/service-instances/{instance_id}/backups")
             .get(instances::show, describe::service_instances::list)
             .post(instances::backups::create, describe::service_instances::create),
@@ -83,7 +84,7 @@ pub fn protected() -> Vec<Endpoint> {
 }
 
 fn below_an_instance(base: &str) -> Vec<Endpoint> {
-    use instances::{backups, restores};
+    use instances::{backups, rehearsals, restores};
     let below = |path: &str| at(&format!("{base}{path}"));
     vec![
         below("/backups")
@@ -97,9 +98,15 @@ fn below_an_instance(base: &str) -> Vec<Endpoint> {
         below("/backups/{id}/hold")
             .put(backups::hold::update, describe::backups::hold)
             .delete(backups::hold::delete, describe::backups::release),
+        below("/backups/{id}/rehearse").post(backups::rehearse::create, describe::rehearsals::create),
         below("/backups/{id}/restore").post(backups::restore::create, describe::backups::restore),
         below("/backups/{id}/undelete").post(backups::undelete::create, describe::backups::undelete),
-        below("/restores").get(restores::list, describe::restores::list),
+        below("/rehearsals").get(rehearsals::list, describe::rehearsals::list),
+        below("/rehearsals/{id}").get(rehearsals::show, describe::rehearsals::show),
+        below("/rehearsals/{id}/cancel").post(rehearsals::cancel::create, describe::rehearsals::cancel),
+        below("/restores")
+            .get(restores::list, describe::restores::list)
+            .post(restores::create, describe::restores::create),
         below("/restores/{id}").get(restores::show, describe::restores::show),
         below("/restores/{id}/cancel").post(restores::cancel::create, describe::restores::cancel),
     ]

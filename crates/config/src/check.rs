@@ -53,6 +53,7 @@ impl Settings {
 
     fn check_numbers(&self, bounds: &mut Bounds) {
         bounds.number("full_backup_spread", self.full_backup_spread, 0..=1440, "minutes");
+        bounds.number("verify_backup_budget", self.verify_backup_budget, 1..=1000, "rehearsals");
         bounds.number("min_backups_per_instance", self.min_backups_per_instance, 0..=10_000, "");
         bounds.number("min_backup_age", self.min_backup_age, 0..=36_500, "days");
         let key = "retention_time_for_backups_of_a_deleted_instance";

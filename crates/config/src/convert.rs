@@ -36,6 +36,7 @@ impl Settings {
             running_backups: self.limits.running_backups,
             part_size_limit: u64::try_from(self.backups.file_size_limit).unwrap_or(u64::MAX),
             compression_level: narrow(self.backups.compression_level),
+            verify_backup_budget: self.verify_backup_budget,
         }
     }
 
@@ -46,6 +47,7 @@ impl Settings {
             delete_backup_repeat: self.delete_backup_repeat.clone(),
             update_instance_state_repeat: self.update_instance_state_repeat.clone(),
             reconcile_repeat: self.reconcile_cron().cloned(),
+            verify_backup_repeat: self.verify_cron().cloned(),
             time_zone: self.time_zone.clone(),
         }
     }

@@ -11,6 +11,11 @@ impl Settings {
         self.reconcile_repeat.as_ref().filter(|cron| !cron.trim().is_empty())
     }
 
+    /// When backups are rehearsed, unless that is switched off.
+    pub(crate) fn verify_cron(&self) -> Option<&String> {
+        self.verify_backup_repeat.as_ref().filter(|cron| !cron.trim().is_empty())
+    }
+
     pub(crate) fn check_schedules(&self, bounds: &mut Bounds) {
         let schedules = [
             ("full_backup_repeat", &self.full_backup_repeat),
@@ -18,7 +23,8 @@ impl Settings {
             ("update_instance_state_repeat", &self.update_instance_state_repeat),
         ];
         let reconcile = self.reconcile_cron().map(|cron| ("reconcile_repeat", cron));
-        for (key, cron) in schedules.into_iter().chain(reconcile) {
+        let verify = self.verify_cron().map(|cron| ("verify_backup_repeat", cron));
+        for (key, cron) in schedules.into_iter().chain(reconcile).chain(verify) {
             let allowed = "cron with five fields (minute hour day month weekday), for example 30 1 * * *";
             bounds.require(is_cron(cron), key, &format!("{cron:?}"), allowed);
         }

@@ -31,6 +31,12 @@ pub struct Settings {
     /// When the database is compared with the stores and the agents' journals; none or empty: only when somebody asks.
     #[serde(default = "reconcile_repeat")]
     pub reconcile_repeat: Option<String>,
+    /// When a sample of backups is rehearsed; none or empty: only when somebody asks.
+    #[serde(default)]
+    pub verify_backup_repeat: Option<String>,
+    /// Most rehearsals that schedule asks for at once.
+    #[serde(default = "verify_backup_budget")]
+    pub verify_backup_budget: i64,
     /// IANA name of the schedules' time zone.
     #[serde(default = "time_zone")]
     pub time_zone: String,
@@ -117,6 +123,10 @@ fn update_instance_state_repeat() -> String {
 #[expect(clippy::unnecessary_wraps, reason = "serde takes the type of the field")]
 fn reconcile_repeat() -> Option<String> {
     Some("0 4 * * *".to_owned())
+}
+
+fn verify_backup_budget() -> i64 {
+    10
 }
 
 fn time_zone() -> String {

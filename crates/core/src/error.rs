@@ -6,7 +6,7 @@ use diesel::result::{DatabaseErrorKind, Error as Diesel};
 use crate::clients::agent::AgentError;
 use crate::clients::broker::BrokerError;
 use crate::domain::cipher::CipherError;
-use crate::domain::identifiers::{BackupId, RebuildId, ReconciliationId, RestoreId};
+use crate::domain::identifiers::{BackupId, RebuildId, ReconciliationId, RehearsalId, RestoreId};
 
 /// Everything that can go wrong in an action. Display is one clause without its source.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +23,9 @@ pub enum Error {
     /// The instance has no restore of this number.
     #[error("the restore {0} was not found")]
     RestoreNotFound(RestoreId),
+    /// No such rehearsal of the instance.
+    #[error("the rehearsal {0} was not found")]
+    RehearsalNotFound(RehearsalId),
     /// There was no rebuild of the catalogue of this number, or it is forgotten.
     #[error("the rebuild {0} was not found")]
     RebuildNotFound(RebuildId),
@@ -33,7 +36,7 @@ pub enum Error {
     #[error("no reconciliation has been asked for yet")]
     NoReconciliation,
     /// A restore of the backup is queued or running.
-    #[error("the backup is used by a restore")]
+    #[error("the backup is used by a restore or a rehearsal")]
     BackupInUse,
     /// Somebody holds the backup.
     #[error("the backup {id} is held: {hold}")]
@@ -85,6 +88,19 @@ pub enum Error {
         found: String,
         /// Data service of the target.
         wanted: String,
+    },
+    /// No base backup of the instance has a window.
+    #[error("the instance {0} cannot be restored to a moment: none of its backups has a window")]
+    NoWindow(String),
+    /// The moment cannot be restored.
+    #[error("the moment {moment} is outside of the window, {start} to {end}")]
+    OutsideWindow {
+        /// What was asked for.
+        moment: String,
+        /// The first moment that can be restored.
+        start: String,
+        /// The last one.
+        end: String,
     },
     /// Only `done` backups under the owner's current own key can be downloaded.
     #[error("the backup {0} is not downloadable")]
@@ -180,9 +196,12 @@ impl Error {
             | Self::InstanceDeleted(_)
             | Self::BackupNotFound(_)
             | Self::RestoreNotFound(_)
+            | Self::RehearsalNotFound(_)
             | Self::RebuildNotFound(_)
             | Self::ReconciliationNotFound(_)
             | Self::NoReconciliation
+            | Self::NoWindow(_)
+            | Self::OutsideWindow { .. }
             | Self::BackupHeld { .. }
             | Self::BackupNeeded { .. }
             | Self::NotHoldable(_)
@@ -232,7 +251,7 @@ impl From<Diesel> for Error {
             (_, Some("status_move")) => Self::StatusMove(info.message().to_owned()),
             (_, Some("backup_in_use")) => Self::BackupInUse,
             (_, Some("restores_one_unfinished")) => Self::RestoreInProgress,
-            (_, Some("running_operations_pkey")) => Self::InstanceBusy,
+            (_, Some("running_operations_pkey" | "rehearsals_one_running")) => Self::InstanceBusy,
             // The backup was marked or held between the look at it and the write: the same is refused properly next time.
             (_, Some("backup_restorable" | "backup_held" | "backup_holdable"))
             | (DatabaseErrorKind::SerializationFailure, _) => Self::Conflict,

@@ -11,13 +11,13 @@ use crate::domain::identifiers::{RebuildId, ReconciliationId, ServiceInstanceId}
 use crate::domain::operation::OperationKind;
 use crate::manager::Policy;
 
-/// Fans a backup out to all instances.
+/// Fans a backup out to all instances, and rehearsals out to some.
 pub const BACKUP_ALL: &str = "backup_all_job";
-/// Sends backup and restore requests to agents.
+/// Sends requests for backups, restores and rehearsals to agents.
 pub const BACKUP_AGENT_BACKUPS: &str = "backup_agent_backups";
 /// Asks agents about running backups.
 pub const BACKUP_WATCHER: &str = "backup_watcher_job";
-/// Asks agents about running restores.
+/// Asks agents about running restores and rehearsals.
 pub const RESTORE_WATCHER: &str = "restore_watcher_job";
 /// Finds instances with deletable backups.
 pub const INITIALIZE_BACKUP_DELETION: &str = "initialize_backup_deletion_job";
@@ -51,7 +51,7 @@ const PATIENT: i32 = 50;
 /// Arguments of `start_operation` and `check_operation`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OperationArguments {
-    /// `backup` or `restore`.
+    /// `backup`, `restore` or `rehearsal`.
     pub operation: String,
     /// The row's number.
     pub id: i64,
@@ -60,9 +60,7 @@ pub struct OperationArguments {
 impl OperationArguments {
     /// The kind; none when the row was written by a newer version that knows more kinds.
     pub fn kind(&self) -> Option<OperationKind> {
-        [OperationKind::Backup, OperationKind::Restore]
-            .into_iter()
-            .find(|kind| kind.as_str() == self.operation)
+        OperationKind::parse(&self.operation)
     }
 }
 
@@ -117,6 +115,8 @@ pub struct ReconcileArguments {
 
 /// Kind of [`backup_all`].
 pub const KIND_BACKUP_ALL: &str = "backup_all";
+/// Kind of [`verify_backups`].
+pub const KIND_VERIFY_BACKUPS: &str = "verify_backups";
 /// Kind of [`start_operation`].
 pub const KIND_START_OPERATION: &str = "start_operation";
 /// Kind of [`check_operation`].
@@ -130,12 +130,27 @@ pub const KIND_UPDATE_INSTANCE_STATE: &str = "update_instance_state";
 /// Kind of [`rebuild_catalogue`].
 pub const KIND_REBUILD_CATALOGUE: &str = "rebuild_catalogue";
 
+/// Arguments of `refresh_windows`; without an instance it fans out one job per instance.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct RefreshWindowsArguments {
+    /// The instance's GUID.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+}
+
+/// Kind of [`refresh_windows`].
+pub const KIND_REFRESH_WINDOWS: &str = "refresh_windows";
 /// Kind of [`reconcile`].
 pub const KIND_RECONCILE: &str = "reconcile";
 
 /// Backs up all eligible instances; one at a time is enough.
 pub fn backup_all() -> NewJob {
     NewJob::new(BACKUP_ALL, KIND_BACKUP_ALL, json!({})).unique_key("backup-all").max_attempts(PATIENT)
+}
+
+/// Asks for rehearsals of a sample of backups; one at a time is enough.
+pub fn verify_backups() -> NewJob {
+    NewJob::new(BACKUP_ALL, KIND_VERIFY_BACKUPS, json!({})).unique_key("verify-backups").max_attempts(PATIENT)
 }
 
 /// Sends an operation to its agent, `delay` from now.
@@ -147,7 +162,11 @@ pub fn start_operation(
     policy: &Policy,
 ) -> NewJob {
     NewJob::new(BACKUP_AGENT_BACKUPS, KIND_START_OPERATION, operation_arguments(kind, id))
-        .priority(if is_scheduled { PRIORITY_SCHEDULED } else { PRIORITY_ON_DEMAND })
+        .priority(match (kind, is_scheduled) {
+            (OperationKind::Rehearsal, true) => PRIORITY_BACKGROUND,
+            (_, true) => PRIORITY_SCHEDULED,
+            (_, false) => PRIORITY_ON_DEMAND,
+        })
         .delay(delay)
         .unique_key(start_key(kind, id))
         .max_attempts(policy.dispatch_attempts)
@@ -157,7 +176,7 @@ pub fn start_operation(
 pub fn check_operation(kind: OperationKind, id: i64, delay: Duration) -> NewJob {
     let queue = match kind {
         OperationKind::Backup => BACKUP_WATCHER,
-        OperationKind::Restore => RESTORE_WATCHER,
+        OperationKind::Restore | OperationKind::Rehearsal => RESTORE_WATCHER,
     };
     NewJob::new(queue, KIND_CHECK_OPERATION, operation_arguments(kind, id))
         .priority(PRIORITY_WATCH)
@@ -211,6 +230,16 @@ pub fn reconcile(id: Option<ReconciliationId>) -> NewJob {
         .max_attempts(PATIENT)
 }
 
+/// Asks one agent, or all that archive a log, to which moments their data services can be restored. On the queue that
+/// looks at the world outside, since that of the watcher talks only to instances on which a backup is running.
+pub fn refresh_windows(instance: Option<&str>) -> NewJob {
+    let arguments = RefreshWindowsArguments { instance: instance.map(str::to_owned) };
+    NewJob::new(UPDATE_INSTANCE_STATE, KIND_REFRESH_WINDOWS, to_value(&arguments))
+        .unique_key(format!("refresh-windows-{}", instance.unwrap_or("*")))
+        // The next scheduled run is the retry.
+        .max_attempts(2)
+}
+
 /// Unique key of [`start_operation`], with which a waiting operation is woken.
 pub fn start_key(kind: OperationKind, id: i64) -> String {
     format!("start-{}-{id}", kind.as_str())
@@ -232,6 +261,8 @@ pub struct ScheduleSettings {
     pub update_instance_state_repeat: String,
     /// When the ledgers are compared; none: only when somebody asks.
     pub reconcile_repeat: Option<String>,
+    /// When a sample of backups is rehearsed; none: only when somebody asks.
+    pub verify_backup_repeat: Option<String>,
     /// IANA name of the time zone of all.
     pub time_zone: String,
 }
@@ -246,6 +277,8 @@ pub fn schedules(settings: &ScheduleSettings) -> Vec<Schedule> {
     };
     let reconcile =
         settings.reconcile_repeat.as_ref().map(|cron| schedule("reconcile", cron, reconcile(None)));
+    let verify =
+        settings.verify_backup_repeat.as_ref().map(|cron| schedule("verify_backup", cron, verify_backups()));
     let always = vec![
         schedule("full_backup", &settings.full_backup_repeat, backup_all()),
         schedule(
@@ -253,6 +286,7 @@ pub fn schedules(settings: &ScheduleSettings) -> Vec<Schedule> {
             &settings.delete_backup_repeat,
             initialize_backup_deletion(DeletionStep::Mark),
         ),
+        schedule("refresh_windows", "* * * * *", refresh_windows(None)),
         schedule("delete_backup_remove", "0 * * * *", initialize_backup_deletion(DeletionStep::Remove)),
         schedule(
             "update_instance_state",
@@ -260,7 +294,7 @@ pub fn schedules(settings: &ScheduleSettings) -> Vec<Schedule> {
             update_instance_state(None),
         ),
     ];
-    always.into_iter().chain(reconcile).collect()
+    always.into_iter().chain(reconcile).chain(verify).collect()
 }
 
 fn operation_arguments(kind: OperationKind, id: i64) -> Value {

@@ -49,6 +49,8 @@ pub struct Policy {
     pub part_size_limit: u64,
     /// zstd level agents are asked for.
     pub compression_level: i32,
+    /// Most rehearsals a run of the schedule asks for.
+    pub verify_backup_budget: i64,
 }
 
 impl Default for Policy {
@@ -69,6 +71,7 @@ impl Default for Policy {
             running_backups: None,
             part_size_limit: 5 << 30,
             compression_level: 3,
+            verify_backup_budget: 10,
         }
     }
 }

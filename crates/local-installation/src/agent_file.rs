@@ -31,7 +31,8 @@ pub(crate) fn write(
         "credential": {"user": installation.agent_user(), "password": installation.agent_password()},
         "driver": driver(&plan.driver),
         "stores": {STORE: {"kind": "local", "directory": installation.store_directory()}},
-        "scratch_directory": state
+        "scratch_directory": state,
+        "rehearsal_directory": plan.rehearsal_directory
     });
     write_private(file, yaml::document(&root))
 }

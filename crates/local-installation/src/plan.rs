@@ -93,6 +93,7 @@ pub struct AgentPlan {
     pub(crate) driver: Driver,
     pub(crate) is_tls: bool,
     pub(crate) address: Option<SocketAddr>,
+    pub(crate) rehearsal_directory: Option<PathBuf>,
 }
 
 /// What the agent backs up.
@@ -123,14 +124,14 @@ impl AgentPlan {
             password: server.password().map(str::to_owned),
             bin_directory: server.bin_directory().to_owned(),
         };
-        Self { name: name.to_owned(), driver, is_tls: true, address: None }
+        Self { name: name.to_owned(), driver, is_tls: true, address: None, rehearsal_directory: None }
     }
 
     /// An agent with HTTPS for a directory.
     #[must_use]
     pub fn files(name: &str, directory: &Path) -> Self {
         let driver = Driver::Files { directory: directory.to_owned() };
-        Self { name: name.to_owned(), driver, is_tls: true, address: None }
+        Self { name: name.to_owned(), driver, is_tls: true, address: None, rehearsal_directory: None }
     }
 
     /// Listens there instead of on a free port, so that something can be put in front of it before it is prepared
@@ -138,6 +139,13 @@ impl AgentPlan {
     #[must_use]
     pub fn at(mut self, address: SocketAddr) -> Self {
         self.address = Some(address);
+        self
+    }
+
+    /// Has its scratch data services there, where the user `postgres` gets if the agent is root.
+    #[must_use]
+    pub fn rehearsals_in(mut self, directory: &Path) -> Self {
+        self.rehearsal_directory = Some(directory.to_owned());
         self
     }
 

@@ -38,7 +38,8 @@ pub enum Admission<'a> {
 }
 
 /// Decides on a request to start. `known` is the newest epoch seen of the operation; none when it was never heard of.
-/// A restore runs alone. Backups run up to the limit; with a limit of one, the one that runs is named.
+/// A restore runs alone. Backups run up to the limit; with a limit of one, the one that runs is named. A rehearsal is in
+/// nobody's way, because it leaves the running data service alone, but it begins only when nothing else runs.
 pub fn admit<'a>(known: Option<i64>, asked: i64, kind: Kind, floor: Floor<'a>) -> Admission<'a> {
     match known {
         Some(known) if asked < known => return Admission::Stale { known },
@@ -48,12 +49,13 @@ pub fn admit<'a>(known: Option<i64>, asked: i64, kind: Kind, floor: Floor<'a>) -
     if floor.is_closing {
         return Admission::Busy("the agent is stopping");
     }
-    let exclusive =
-        floor.running.iter().find(|(running, _)| kind == Kind::Restore || *running == Kind::Restore);
-    match (exclusive, floor.running.first()) {
+    let in_the_way =
+        || floor.running.iter().filter(|(running, _)| kind == Kind::Rehearsal || *running != Kind::Rehearsal);
+    let exclusive = in_the_way().find(|(running, _)| kind != Kind::Backup || *running == Kind::Restore);
+    match (exclusive, in_the_way().next()) {
         (Some((_, id)), _) => Admission::OperationRunning(id),
         (None, Some((_, id))) if floor.limit == 1 => Admission::OperationRunning(id),
-        _ if floor.running.len() >= floor.limit => Admission::Busy("as many backups run as are allowed"),
+        _ if in_the_way().count() >= floor.limit => Admission::Busy("as many backups run as are allowed"),
         _ => Admission::Begin,
     }
 }
@@ -104,13 +106,14 @@ mod tests {
     #[test]
     fn every_request_to_start_has_its_admission() {
         use Admission::{Begin, Busy, OperationRunning, Repeat, Stale};
-        use Kind::{Backup, Restore};
+        use Kind::{Backup, Rehearsal, Restore};
         const FULL: &str = "as many backups run as are allowed";
         const STOPPING: &str = "the agent is stopping";
         let (one, two) = ([(Backup, "a")], [(Backup, "a"), (Backup, "b")]);
         let alone = [(Restore, "r")];
+        let (rehearsal, both) = ([(Rehearsal, "t")], [(Rehearsal, "t"), (Backup, "b")]);
         // Known epoch, asked epoch, kind, closing, running, limit; admission.
-        let cases: [(_, _, _, _, &[(Kind, &str)], _, _); 14] = [
+        let cases: [(_, _, _, _, &[(Kind, &str)], _, _); 22] = [
             (None, 1, Backup, false, &[], 1, Begin),
             (None, 1, Restore, false, &[], 1, Begin),
             (None, 1, Backup, false, &one, 2, Begin),
@@ -125,6 +128,14 @@ mod tests {
             (Some(0), 1, Backup, false, &[], 1, Repeat { is_newer: true }),
             (Some(2), 1, Backup, false, &[], 1, Stale { known: 2 }),
             (Some(2), 1, Restore, true, &alone, 1, Stale { known: 2 }),
+            (None, 1, Rehearsal, false, &[], 1, Begin),
+            (None, 1, Rehearsal, false, &one, 2, OperationRunning("a")),
+            (None, 1, Rehearsal, false, &alone, 2, OperationRunning("r")),
+            (None, 1, Rehearsal, false, &rehearsal, 2, OperationRunning("t")),
+            (None, 1, Backup, false, &rehearsal, 1, Begin),
+            (None, 1, Restore, false, &rehearsal, 1, Begin),
+            (None, 1, Restore, false, &both, 2, OperationRunning("b")),
+            (None, 1, Backup, false, &both, 2, Begin),
         ];
         for (known, asked, kind, is_closing, running, limit, expected) in cases {
             let floor = Floor { is_closing, running, limit };

@@ -37,9 +37,11 @@ impl Operations {
         let was_restoring = interrupted.iter().any(|entry| entry.kind == Kind::Restore);
         let work = async {
             for entry in &interrupted {
+                self.abandon_log(&entry.key()).await;
                 self.remove_objects(&entry.key()).await;
             }
             self.abort_all_uploads().await;
+            self.sweep_rehearsals().await;
             self.recover_driver().await
         };
         match tokio::time::timeout(START_WAITS, work).await {
@@ -81,7 +83,7 @@ impl Operations {
             for key in pending {
                 self.remove_objects(&key).await;
             }
-            if !self.state().running.is_empty() {
+            if self.state().running.keys().any(|(kind, _)| *kind != Kind::Rehearsal) {
                 continue;
             }
             self.abort_all_uploads().await;
@@ -139,6 +141,15 @@ impl Operations {
             if let Err(error) = self.inner.journal.save(entry) {
                 tracing::error!(%error, "a record cannot be written");
             }
+        }
+    }
+
+    /// Only before anything runs: later, what is there is in use.
+    async fn sweep_rehearsals(&self) {
+        let rehearsals = Arc::clone(&self.inner.settings.rehearsals);
+        let swept = tokio::task::spawn_blocking(move || rehearsals.sweep()).await;
+        if let Err(error) = swept.unwrap_or_else(|error| Err(error.into())) {
+            tracing::error!(%error, "what an interrupted rehearsal has left stays");
         }
     }
 
@@ -207,7 +218,9 @@ mod tests {
         let driver = Arc::new(Counting::default());
         let settings = Settings {
             driver: driver.clone(),
+            archive: None,
             stores: std::collections::BTreeMap::new(),
+            rehearsals: Arc::new(crate::scratch::ScratchRoot::new(&directory.path().join("rehearsals"))),
             concurrency: 1,
             chunk_size: 1,
             runtime: tokio::runtime::Handle::current(),

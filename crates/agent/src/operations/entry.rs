@@ -6,7 +6,7 @@ use backup_protocol::{OperationError, OperationState, OperationStatus};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-/// Backup or restore; their ids do not clash.
+/// Backup, restore or rehearsal; their ids do not clash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
@@ -14,6 +14,8 @@ pub enum Kind {
     Backup,
     /// `/v1/restores/{id}`.
     Restore,
+    /// `/v1/rehearsals/{id}`.
+    Rehearsal,
 }
 
 impl fmt::Display for Kind {
@@ -21,6 +23,7 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Self::Backup => "backup",
             Self::Restore => "restore",
+            Self::Rehearsal => "rehearsal",
         })
     }
 }

@@ -43,7 +43,8 @@ impl Operations {
 /// A cursor is kind and id of the last operation seen.
 fn parse(cursor: &str) -> Result<Key, Refused> {
     let (kind, id) = cursor.split_once('-').unwrap_or_default();
-    let kind = [Kind::Backup, Kind::Restore].into_iter().find(|known| known.to_string() == kind);
+    let kind =
+        [Kind::Backup, Kind::Restore, Kind::Rehearsal].into_iter().find(|known| known.to_string() == kind);
     kind.map(|kind| (kind, id.to_owned())).ok_or_else(|| Refused::bad("after", "must be the next of a page"))
 }
 
@@ -53,6 +54,7 @@ fn listed(entry: &Entry) -> ListedOperation {
         kind: match entry.kind {
             Kind::Backup => ListedKind::Backup,
             Kind::Restore => ListedKind::Restore,
+            Kind::Rehearsal => ListedKind::Rehearsal,
         },
         id: status.id.clone(),
         epoch: status.epoch,

@@ -1,4 +1,4 @@
-//! Backups and restores as operations: started at most once, recorded on disk before anything is done, stopped at their
+//! Backups, restores and rehearsals as operations: started at most once, recorded on disk before anything is done, stopped at their
 //! deadline or by request, never forgotten. How bytes flow is the pipeline's business, see [`crate::pipeline`].
 
 pub mod admission;

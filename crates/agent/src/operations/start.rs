@@ -1,7 +1,7 @@
 //! A request to start something, checked field by field before anything is recorded.
 
 use backup_objects::{BackupFolder, Store};
-use backup_protocol::{CompressionScheme, StartBackup, StartRestore};
+use backup_protocol::{CompressionScheme, POSTGRESQL_WAL, StartBackup, StartRehearsal, StartRestore};
 use chrono::{DateTime, Utc};
 
 use super::entry::Kind;
@@ -10,13 +10,15 @@ use super::registry::Settings;
 
 const SMALLEST_PART: u64 = 1024;
 
-/// The two requests.
+/// The three requests.
 #[derive(Debug, Clone)]
 pub(crate) enum Start {
     /// `PUT /v1/backups/{id}`.
     Backup(StartBackup),
     /// `PUT /v1/restores/{id}`.
     Restore(StartRestore),
+    /// `PUT /v1/rehearsals/{id}`.
+    Rehearsal(StartRehearsal),
 }
 
 /// Where the backup of a checked request is.
@@ -30,6 +32,7 @@ impl Start {
         match self {
             Self::Backup(_) => Kind::Backup,
             Self::Restore(_) => Kind::Restore,
+            Self::Rehearsal(_) => Kind::Rehearsal,
         }
     }
 
@@ -37,6 +40,7 @@ impl Start {
         match self {
             Self::Backup(body) => body.epoch,
             Self::Restore(body) => body.epoch,
+            Self::Rehearsal(body) => body.epoch,
         }
     }
 
@@ -44,6 +48,7 @@ impl Start {
         match self {
             Self::Backup(body) => body.deadline,
             Self::Restore(body) => body.deadline,
+            Self::Rehearsal(body) => body.deadline,
         }
     }
 
@@ -54,10 +59,13 @@ impl Start {
             Self::Restore(body) => {
                 (&body.store, &body.object_prefix, body.backup_id.as_str(), &body.encryption)
             }
+            Self::Rehearsal(body) => {
+                (&body.store, &body.object_prefix, body.backup_id.as_str(), &body.encryption)
+            }
         };
         let found = settings.stores.get(store);
         let found = found.ok_or_else(|| Refused::bad("store", format!("the agent has no store {store}")))?;
-        let named = if matches!(self, Self::Restore(_)) { "backup_id" } else { "id" };
+        let named = if self.kind() == Kind::Backup { "id" } else { "backup_id" };
         BackupFolder::parse("x", backup_id).map_err(|e| Refused::bad(named, e.to_string()))?;
         let folder = BackupFolder::parse(prefix, backup_id);
         let folder = folder.map_err(|e| Refused::bad("object_prefix", e.to_string()))?;
@@ -68,14 +76,24 @@ impl Start {
             return Err(Refused::bad("deadline", "has passed already by the agent's clock"));
         }
         match self {
-            Self::Backup(body) => check_backup(body)?,
-            Self::Restore(body) => check_restore(body)?,
+            Self::Backup(body) => check_backup(body, settings)?,
+            Self::Restore(body) => check_checksum(&body.checksum)?,
+            Self::Rehearsal(_) if !settings.driver.can_rehearse() => {
+                let reason = format!("a backup of {} cannot be rehearsed", settings.driver.name());
+                return Err(Refused::bad("driver", reason));
+            }
+            Self::Rehearsal(body) => check_checksum(&body.checksum)?,
         }
         Ok(Place { store: found.clone(), folder })
     }
 }
 
-fn check_backup(body: &StartBackup) -> Result<(), Refused> {
+fn check_backup(body: &StartBackup, settings: &Settings) -> Result<(), Refused> {
+    if let Some(asked) = &body.backup_type
+        && (asked != POSTGRESQL_WAL || settings.archive.is_none())
+    {
+        return Err(Refused::bad("backup_type", format!("this agent makes no backups of the type {asked}")));
+    }
     let highest = match body.compression.scheme {
         // Levels above need hundreds of megabytes.
         CompressionScheme::Zstd => 19,
@@ -93,8 +111,8 @@ fn check_backup(body: &StartBackup) -> Result<(), Refused> {
     Ok(())
 }
 
-fn check_restore(body: &StartRestore) -> Result<(), Refused> {
-    let is_digest = body.checksum.len() == 64 && body.checksum.bytes().all(|b| b.is_ascii_hexdigit());
+fn check_checksum(checksum: &str) -> Result<(), Refused> {
+    let is_digest = checksum.len() == 64 && checksum.bytes().all(|b| b.is_ascii_hexdigit());
     match is_digest {
         true => Ok(()),
         false => Err(Refused::bad("checksum", "must be a SHA-256 in hexadecimal")),

@@ -71,7 +71,9 @@ impl World {
         let journal = tempfile::tempdir().unwrap();
         let settings = Settings {
             driver: Arc::new(Disturbing { store: Arc::clone(&throttled), disturb }),
+            archive: None,
             stores: BTreeMap::from([("main".to_owned(), store.clone())]),
+            rehearsals: Arc::new(crate::scratch::ScratchRoot::new(&journal.path().join("rehearsals"))),
             concurrency: 1,
             chunk_size: 1024 * 1024,
             runtime: tokio::runtime::Handle::current(),

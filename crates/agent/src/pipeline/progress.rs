@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use backup_protocol::{OperationStatus, Part};
+use backup_protocol::{OperationStatus, Part, RehearsalReport};
 
 /// Counters written by the pipeline and read by status requests.
 #[derive(Debug, Default)]
@@ -12,6 +12,7 @@ pub(crate) struct Progress {
     stored: AtomicU64,
     estimate: OnceLock<u64>,
     parts: Mutex<Vec<Part>>,
+    rehearsal: OnceLock<RehearsalReport>,
 }
 
 impl Progress {
@@ -32,6 +33,11 @@ impl Progress {
         self.parts.lock().unwrap_or_else(PoisonError::into_inner).push(part);
     }
 
+    /// The first report is kept.
+    pub(super) fn set_report(&self, report: RehearsalReport) {
+        let _ = self.rehearsal.set(report);
+    }
+
     /// Bytes read so far, and how many there will be.
     pub(crate) fn read_of(&self) -> (u64, Option<u64>) {
         (self.read.load(Ordering::Relaxed), self.estimate.get().copied())
@@ -43,5 +49,6 @@ impl Progress {
         status.bytes_stored = self.stored.load(Ordering::Relaxed);
         status.total_bytes_estimate = self.estimate.get().copied();
         status.parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        status.rehearsal = self.rehearsal.get().cloned().map(Box::new);
     }
 }

@@ -7,7 +7,9 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 
@@ -56,8 +58,24 @@ impl Program {
     /// # Errors
     /// See [`require_setpriv`].
     pub(crate) fn new(path: &Path, scratch: &Path) -> Result<Self, DriverError> {
+        Self::new_as(path, scratch, None)
+    }
+
+    /// As [`Self::new`], as another account (numbers of user and group) and without further groups; only root can.
+    ///
+    /// # Errors
+    /// See [`require_setpriv`].
+    pub(crate) fn new_as(
+        path: &Path,
+        scratch: &Path,
+        account: Option<(u32, u32)>,
+    ) -> Result<Self, DriverError> {
         let mut command = Command::new(require_setpriv()?);
-        command.args(["--pdeathsig", "KILL", "--"]).arg(path);
+        command.args(["--pdeathsig", "KILL"]);
+        if let Some((user, group)) = account {
+            command.args(["--reuid", &user.to_string(), "--regid", &group.to_string(), "--clear-groups"]);
+        }
+        command.arg("--").arg(path);
         command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin");
         command.env("LC_ALL", "C.UTF-8").env("TMPDIR", scratch);
         command.current_dir("/").process_group(0);
@@ -70,6 +88,13 @@ impl Program {
     #[must_use]
     pub(crate) fn judged_by_exit_status(mut self) -> Self {
         self.judgement = Judgement::Status;
+        self
+    }
+
+    /// Runs it in a directory instead of `/`.
+    #[must_use]
+    pub(crate) fn current_dir(mut self, directory: &Path) -> Self {
+        self.command.current_dir(directory);
         self
     }
 
@@ -191,6 +216,12 @@ impl RunningProgram {
         self.child.stdout.take()
     }
 
+    /// Asks the program to end by itself (`SIGINT`).
+    pub(crate) fn interrupt(&self) {
+        // It may have ended already; its exit status tells.
+        let _ = kill(Pid::from_raw(self.group), Signal::SIGINT);
+    }
+
     /// Whether it has ended; it is then still to be judged by [`Self::finish`].
     pub(crate) fn has_ended(&self) -> bool {
         let ended = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | WaitPidFlag::WNOHANG;
@@ -224,6 +255,17 @@ impl RunningProgram {
             None => format!("was ended ({status})"),
         };
         Err(DriverError::data_service(format!("{} {ended}: {}", self.name, complaints.last_lines())))
+    }
+
+    /// Ends a server that would run for ever: it is asked with `signal`, and killed when it has not ended after
+    /// `patience`. How it ends tells nothing.
+    pub(crate) fn quit(self, signal: Signal, patience: Duration) {
+        // It may have ended by itself.
+        let _ = kill(Pid::from_raw(self.group), signal);
+        let begin = Instant::now();
+        while !self.has_ended() && begin.elapsed() < patience {
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Waits without reaping, so that the number stays ours while the rest of the group is killed; then reaps.

@@ -19,4 +19,5 @@ mod memory;
 mod operations;
 mod pipeline;
 mod process;
+mod rehearsals;
 mod stores;

@@ -16,7 +16,14 @@ pub(crate) async fn show(core: Core) -> Answer {
     let measured = measure(&core).await?;
     let mut families = Families::default();
     write_operations(&mut families, &measured);
+    families.single(
+        "backup_manager_backups_not_restorable",
+        "gauge",
+        "Good backups whose last rehearsal has said that they cannot be relied upon.",
+        measured.not_restorable,
+    );
     write_queues(&mut families, &measured);
+    write_moments(&mut families, &measured);
     if let Some(run) = &measured.reconciliation {
         write_reconciliation(&mut families, run, measured.now);
     }
@@ -26,13 +33,15 @@ pub(crate) async fn show(core: Core) -> Answer {
 
 fn write_operations(families: &mut Families, measured: &Measurements) {
     const NAME: &str = "backup_manager_operations";
-    families.begin(NAME, "gauge", "Backups and restores that are not over.");
+    families.begin(NAME, "gauge", "Backups, restores and rehearsals that are not over.");
     let counts = measured.unfinished;
     for (kind, status, count) in [
         ("backup", "queued", counts.queued_backups),
         ("backup", "running", counts.running_backups),
         ("restore", "queued", counts.queued_restores),
         ("restore", "running", counts.running_restores),
+        ("rehearsal", "queued", counts.queued_rehearsals),
+        ("rehearsal", "running", counts.running_rehearsals),
     ] {
         families.value(NAME, &[("kind", kind), ("status", status)], count);
     }
@@ -70,6 +79,15 @@ fn write_queues(families: &mut Families, measured: &Measurements) {
     for queue in &measured.queues {
         families.value(WORKERS, &[("queue", &queue.queue)], queue.served_by.len());
     }
+}
+
+fn write_moments(families: &mut Families, measured: &Measurements) {
+    let counts = measured.moments;
+    let help = "Live instances that are to be restorable to any moment.";
+    families.single("backup_manager_pitr_instances", "gauge", help, counts.instances);
+    let help =
+        "Those whose window does not grow: broken, none yet, or standing still for a quarter of an hour.";
+    families.single("backup_manager_pitr_broken_instances", "gauge", help, counts.broken);
 }
 
 fn write_reconciliation(families: &mut Families, run: &Reconciliation, now: DateTime<Utc>) {

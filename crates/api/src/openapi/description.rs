@@ -22,6 +22,7 @@ pub(super) type Schemas = BTreeMap<String, RefOr<Schema>>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tag {
     Backups,
+    Rehearsals,
     Restores,
     Instances,
     Operators,
@@ -31,8 +32,9 @@ pub(crate) enum Tag {
 }
 
 impl Tag {
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 8] = [
         Self::Backups,
+        Self::Rehearsals,
         Self::Restores,
         Self::Instances,
         Self::Operators,
@@ -44,6 +46,7 @@ impl Tag {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Backups => "Backups",
+            Self::Rehearsals => "Rehearsals",
             Self::Restores => "Restores",
             Self::Instances => "Instances",
             Self::Operators => "Operators",
@@ -56,6 +59,7 @@ impl Tag {
     pub(super) fn about(self) -> &'static str {
         match self {
             Self::Backups => "Backups of one service instance.",
+            Self::Rehearsals => "Backups restored for a trial, beside the instance.",
             Self::Restores => "Restores into one service instance.",
             Self::Instances => "Service instances and their configuration.",
             Self::Operators => "What concerns the whole fleet.",

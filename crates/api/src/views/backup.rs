@@ -6,6 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::hold::HoldView;
+use super::rehearsal::VerificationView;
 use super::schema::{EXAMPLE_BACKUP, backup_status, example_time, time, time_or_null};
 use super::{Timestamp, View};
 
@@ -50,6 +51,12 @@ pub(crate) struct BackupView {
     /// SHA-256 over the stored bytes, in hexadecimal digits.
     #[schema(pattern = "^[0-9a-f]{64}$")]
     checksum: Option<String>,
+    /// When a rehearsal of the backup last passed, or null.
+    #[schema(schema_with = time_or_null)]
+    last_verified_at: Option<Timestamp>,
+    /// What rehearsals say of it, or null.
+    #[schema(inline)]
+    verification: Option<VerificationView>,
 }
 
 impl View for BackupView {
@@ -69,6 +76,8 @@ impl View for BackupView {
             total_bytes_estimate: Some(4_200_000),
             held: None,
             checksum: Some("9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".to_owned()),
+            last_verified_at: Some(example_time(3650)),
+            verification: Some(VerificationView { verdict: "passed", restore_ms: Some(33_100) }),
         }
     }
 }
@@ -77,6 +86,8 @@ impl BackupView {
     pub(crate) fn new(manager: &Manager, backup: Backup) -> Self {
         Self {
             downloadable: is_downloadable(manager, &backup),
+            last_verified_at: backup.verification.as_ref().and_then(|v| v.last_verified_at).map(Timestamp),
+            verification: backup.verification.as_ref().map(VerificationView::from),
             id: backup.id.0,
             size: backup.size,
             status: backup.status.as_str(),

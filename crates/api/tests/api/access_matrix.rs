@@ -73,11 +73,11 @@ impl World {
 
     /// Everything that a request could have written.
     fn written(&self) -> String {
-        let sql = "SELECT concat_ws(' ', (SELECT count(*) FROM backups), (SELECT count(*) FROM restores), \
+        let sql = "SELECT concat_ws(' ', (SELECT count(*) FROM backups), (SELECT count(*) FROM restores), (SELECT count(*) FROM rehearsals), \
                    (SELECT count(*) FROM jobs), (SELECT count(*) FROM audit_events), \
                    (SELECT count(*) FROM encryption_keys), (SELECT count(*) FROM reconciliations), (SELECT max(updated_at) FROM service_instances), \
                    (SELECT max(updated_at) FROM backups), (SELECT count(cancel_requested_at) FROM backups), \
-                   (SELECT count(cancel_requested_at) FROM restores))";
+                   (SELECT count(cancel_requested_at) FROM restores), (SELECT count(cancel_requested_at) FROM rehearsals))";
         self.app.database.value(sql).unwrap().unwrap()
     }
 
@@ -96,6 +96,24 @@ impl World {
             self.app.database.execute(sql).unwrap();
             let id = self.app.database.value("SELECT max(id) FROM catalogue_rebuilds").unwrap().unwrap();
             return path.replace("{id}", &id);
+        }
+        if path.contains("/rehearsals/{id}") {
+            let sql = format!(
+                "INSERT INTO rehearsals (service_instance_id, backup_row_id, rehearsal_id, is_scheduled) \
+                 VALUES ({}, {}, gen_random_uuid()::text, false)",
+                instance.id, backup.id
+            );
+            self.app.database.execute(&sql).unwrap();
+            let id = self.app.database.value("SELECT max(id) FROM rehearsals").unwrap().unwrap();
+            return path.replace("{instance_id}", &instance.guid).replace("{id}", &id);
+        }
+        if path.ends_with("/pitr") {
+            let sql = format!(
+                "INSERT INTO pitr_windows (backup_row_id, start_at, end_at, last_segment, state) \
+                 VALUES ({}, now(), now(), 's', 'open')",
+                backup.id
+            );
+            self.app.database.execute(&sql).unwrap();
         }
         let id = match path.contains("/restores/{id}") {
             false => backup.id.to_string(),

@@ -30,6 +30,8 @@ async fn a_requested_backup_is_recorded_with_its_job_and_shown() {
             "total_bytes_estimate",
             "checksum",
             "held",
+            "last_verified_at",
+            "verification",
         ],
     );
     assert_eq!((shown["id"].as_i64(), shown["size"].as_i64()), (Some(id), Some(0)));

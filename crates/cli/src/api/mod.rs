@@ -5,6 +5,6 @@ mod objects;
 
 pub use client::ApiClient;
 pub use objects::{
-    AuditEvent, Backup, Finding, Hold, Instance, InstanceConfig, Job, Progress, Queue, Rebuild,
-    Reconciliation, ReconciliationFinding, Restore, RetentionRow, Store, StoreCheck,
+    AuditEvent, Backup, Finding, Hold, Instance, InstanceConfig, Job, PitrWindow, Progress, Queue, Rebuild,
+    Reconciliation, ReconciliationFinding, Rehearsal, Restore, RetentionRow, Store, StoreCheck, Verification,
 };

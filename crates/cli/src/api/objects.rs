@@ -35,6 +35,52 @@ pub struct Backup {
     pub total_bytes_estimate: Option<u64>,
     /// The hold that is in force.
     pub held: Option<Hold>,
+    /// When a rehearsal last passed.
+    pub last_verified_at: Option<String>,
+    /// What rehearsals say of it.
+    pub verification: Option<Verification>,
+}
+
+/// What rehearsals say of a backup.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Verification {
+    /// `passed` or `failed`.
+    pub verdict: String,
+    /// How long the restore took, in milliseconds.
+    pub restore_ms: Option<u64>,
+}
+
+/// A rehearsal.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Rehearsal {
+    /// Number.
+    pub id: i64,
+    /// Number of the backup.
+    pub backup_id: i64,
+    /// Where it stands.
+    pub status: String,
+    /// Accepted by the agent.
+    pub started_at: Option<String>,
+    /// Last change of the status.
+    pub finished_at: Option<String>,
+    /// How long the restore took, in milliseconds.
+    pub restore_ms: Option<u64>,
+    /// What was looked at.
+    pub checks: Vec<Check>,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Check {
+    /// What.
+    pub name: String,
+    /// `passed`, `failed` or `skipped`.
+    pub outcome: String,
+    /// For people.
+    pub detail: String,
 }
 
 /// Why a backup stays.
@@ -149,6 +195,19 @@ pub struct InstanceConfig {
     pub exclude_from_auto_backup: Option<bool>,
     /// `postgresql_wal` or nothing.
     pub backup_type: Option<String>,
+}
+
+/// The moments an instance can be restored to.
+#[derive(Debug, Deserialize)]
+pub struct PitrWindow {
+    /// The first one.
+    pub start_time: String,
+    /// The last one.
+    pub end_time: String,
+    /// Whether the last one moves on.
+    pub is_growing: bool,
+    /// Why it does not.
+    pub reason: Option<String>,
 }
 
 /// A queue at a glance.

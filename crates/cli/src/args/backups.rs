@@ -36,6 +36,16 @@ pub enum BackupsCommand {
         /// Number of the backup
         id: i64,
     },
+    /// Rehearses a backup: has it restored into a scratch data service, looked at and thrown away
+    Verify {
+        /// GUID of the service instance
+        instance: String,
+        /// Number of the backup
+        id: i64,
+        /// Whether to wait.
+        #[command(flatten)]
+        wait: WaitArgs,
+    },
     /// Removes a backup and its data at once; this cannot be undone
     Delete {
         /// GUID of the service instance

@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{acknowledge, download, holds, id_of, parse};
+use super::{acknowledge, download, holds, id_of, parse, rehearsals};
 use crate::api::{ApiClient, Backup};
 use crate::args::{BackupsCommand, WaitArgs};
 use crate::error::Error;
@@ -34,6 +34,9 @@ pub(super) async fn run(
             let next = format!("Backup {id} is being cancelled. See: backupctl backups show {instance} {id}");
             acknowledge(screen, &answer, &next)
         }
+        BackupsCommand::Verify { instance, id, wait } => {
+            rehearsals::request(client, screen, instance, *id, wait).await
+        }
         BackupsCommand::Delete { instance, id, yes } => {
             let question = format!("Delete backup {id} of {instance} and its data? This cannot be undone.");
             prompt::confirm(&question, Confirmed::from(*yes))?;
@@ -54,9 +57,9 @@ async fn list(client: &ApiClient, screen: &mut Screen, instance: &str) -> Result
     if screen.wants_json() {
         return screen.json(&answer);
     }
-    let mut table = Table::new(&[">ID", "STATUS", ">SIZE", "TRIGGERED (UTC)", "TOOK", "REASON"])
+    let mut table = Table::new(&[">ID", "STATUS", ">SIZE", "TRIGGERED (UTC)", "TOOK", "VERIFIED", "REASON"])
         .wrapping(&["REASON"])
-        .droppable(&["TOOK", "SIZE"]);
+        .droppable(&["TOOK", "SIZE", "VERIFIED"]);
     for backup in parse::<Vec<Backup>>(&answer)? {
         table.row([
             backup.id.to_string(),
@@ -64,6 +67,7 @@ async fn list(client: &ApiClient, screen: &mut Screen, instance: &str) -> Result
             size(&backup),
             time_or_dash(backup.triggered_at.as_deref()),
             took(&backup),
+            rehearsals::in_short(&backup),
             reason(&backup),
         ]);
     }
@@ -127,6 +131,9 @@ fn show(screen: &mut Screen, answer: &Value) -> Result<(), Error> {
     if backup.status == "running" {
         let processed = amount(backup.bytes_processed.unwrap_or(0), backup.total_bytes_estimate);
         fields.push(("Processed", processed));
+    }
+    if let Some(said) = rehearsals::in_words(&backup) {
+        fields.push(("Verified (UTC)", said));
     }
     if let Some(hold) = holds::in_words(backup.held.as_ref()) {
         fields.push(("Held", hold));

@@ -10,6 +10,7 @@ mod instances;
 mod operator;
 mod queues;
 mod reconcile;
+mod rehearsals;
 mod restores;
 mod stores;
 

@@ -12,6 +12,8 @@ const CASES: &[(&str, &str)] = &[
     ("delete_backup_repeat: '61 1 * * *'", "delete_backup_repeat: found"),
     ("update_instance_state_repeat: '@daily'", "update_instance_state_repeat: found"),
     ("time_zone: Mars/Olympus", "time_zone: found \"Mars/Olympus\"; allowed: an IANA time zone"),
+    ("verify_backup_repeat: weekly", "verify_backup_repeat: found \"weekly\""),
+    ("verify_backup_budget: 0", "verify_backup_budget: found 0; allowed: 1 to 1000 rehearsals"),
     ("full_backup_spread: -1", "full_backup_spread: found -1; allowed: 0 to 1440 minutes"),
     ("min_backups_per_instance: 10001", "min_backups_per_instance: found 10001; allowed: 0 to 10000"),
     ("min_backup_age: week", "min_backup_age: found \"week\"; allowed: a whole number"),

@@ -3,10 +3,10 @@
 
 use crate::domain::actor::Actor;
 use crate::domain::audit::AuditAction;
-use crate::domain::identifiers::{BackupId, RestoreId, ServiceInstanceGuid};
+use crate::domain::identifiers::{BackupId, RehearsalId, RestoreId, ServiceInstanceGuid};
 use crate::domain::operation::OperationKind;
 use crate::manager::Manager;
-use crate::store::{audit_events, backups, operations, restores, service_instances};
+use crate::store::{audit_events, backups, operations, rehearsals, restores, service_instances};
 use crate::{Error, Result, jobs};
 
 /// Asks for the cancellation of a queued or running backup.
@@ -29,6 +29,16 @@ pub async fn cancel_restore(
     cancel(manager, actor, guid, OperationKind::Restore, id.0).await
 }
 
+/// Asks for the cancellation of a queued or running rehearsal.
+pub async fn cancel_rehearsal(
+    manager: &Manager,
+    actor: &Actor,
+    guid: &ServiceInstanceGuid,
+    id: RehearsalId,
+) -> Result<()> {
+    cancel(manager, actor, guid, OperationKind::Rehearsal, id.0).await
+}
+
 async fn cancel(
     manager: &Manager,
     actor: &Actor,
@@ -44,10 +54,12 @@ async fn cancel(
             let is_known = match kind {
                 OperationKind::Backup => backups::find(conn, instance.id, BackupId(id))?.is_some(),
                 OperationKind::Restore => restores::find(conn, instance.id, RestoreId(id))?.is_some(),
+                OperationKind::Rehearsal => rehearsals::find(conn, instance.id, RehearsalId(id))?.is_some(),
             };
             let not_found = || match kind {
                 OperationKind::Backup => Error::BackupNotFound(BackupId(id)),
                 OperationKind::Restore => Error::RestoreNotFound(RestoreId(id)),
+                OperationKind::Rehearsal => Error::RehearsalNotFound(RehearsalId(id)),
             };
             if !is_known {
                 return Err(not_found());
@@ -68,6 +80,7 @@ async fn cancel(
             let action = match kind {
                 OperationKind::Backup => AuditAction::CancelBackup,
                 OperationKind::Restore => AuditAction::CancelRestore,
+                OperationKind::Rehearsal => AuditAction::CancelRehearsal,
             };
             audit_events::insert(conn, &actor, action, Some(&guid), Some(format!("{} {id}", kind.as_str())))
         })

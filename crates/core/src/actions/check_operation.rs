@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use backup_objects::{BackupFolder, Metadata};
-use backup_protocol::{OperationStatus, StopOrder};
+use backup_protocol::{CheckOutcome, OperationStatus, RehearsalReport, StopOrder};
 use backup_queue::{ClaimedJob, Lease, Outcome};
 use chrono::{DateTime, Utc};
 use tracing::Instrument;
@@ -14,15 +14,16 @@ use crate::clients::agent::AgentError;
 use crate::domain::backup::Backup;
 use crate::domain::completion;
 use crate::domain::dispatch;
-use crate::domain::identifiers::{BackupId, RestoreId};
+use crate::domain::identifiers::{BackupId, RehearsalId, RestoreId};
 use crate::domain::operation::{
     Answer, Circumstances, Failure, Operation, OperationKind, Verdict, after_forbidding, judge,
 };
 use crate::domain::reason::ReasonCode;
+use crate::domain::rehearsal::Verdict as RehearsalVerdict;
 use crate::error::chain;
 use crate::manager::Manager;
 use crate::store::backups::Completion;
-use crate::store::{self, backups, operations, restores, service_instances};
+use crate::store::{self, backups, operations, rehearsals, restores, service_instances};
 use crate::{Error, Result};
 
 /// Metadata of a backup is small; more than this is not metadata.
@@ -67,7 +68,8 @@ async fn act(manager: &Manager, job: &ClaimedJob, watched: Watched) -> Result<Ou
             if tell_agent && let Ok(agent) = &agent {
                 tell(manager, &job.lease, agent, &operation).await?;
             }
-            fail(manager, &job.lease, operation, failure).await
+            let report = progress.and_then(|status| status.rehearsal);
+            fail(manager, &job.lease, operation, failure, report).await
         }
     }
 }
@@ -215,13 +217,23 @@ async fn wait(
     Ok(Outcome::Snooze(interval))
 }
 
-async fn fail(manager: &Manager, lease: &Lease, operation: Operation, failure: Failure) -> Result<Outcome> {
+/// `report`: what a rehearsal found that has failed because of it.
+async fn fail(
+    manager: &Manager,
+    lease: &Lease,
+    operation: Operation,
+    failure: Failure,
+    report: Option<Box<RehearsalReport>>,
+) -> Result<Outcome> {
     let lease = lease.clone();
     manager
         .database
         .transaction(move |conn| {
             lease.confirm(conn)?;
             if is_running(operations::lock(conn, operation.kind, operation.row)?) {
+                if let Some(report) = report.filter(|_| operation.kind == OperationKind::Rehearsal) {
+                    rehearsals::update_report(conn, RehearsalId(operation.row), &report)?;
+                }
                 finish::fail(conn, &operation, &failure)?;
             }
             Ok(())
@@ -239,6 +251,7 @@ async fn complete(
 ) -> Result<Outcome> {
     let completion = match operation.kind {
         OperationKind::Restore => None,
+        OperationKind::Rehearsal => return complete_rehearsal(manager, lease, operation, status).await,
         OperationKind::Backup => {
             let id = BackupId(operation.row);
             let backup = manager.database.transaction(move |conn| backups::get(conn, id)).await?;
@@ -246,13 +259,13 @@ async fn complete(
                 Ok(completion) => Some(completion),
                 Err(Unverified::Wrong(msg)) => {
                     let failure = Failure::new(ReasonCode::ArtifactIncomplete, msg);
-                    return fail(manager, lease, operation, failure).await;
+                    return fail(manager, lease, operation, failure, None).await;
                 }
                 Err(Unverified::Unknown(error))
                     if operation.deadline_at.is_some_and(|deadline| now > deadline + PATIENCE_WITH_STORE) =>
                 {
                     let failure = Failure::new(ReasonCode::StoreError, error.chain());
-                    return fail(manager, lease, operation, failure).await;
+                    return fail(manager, lease, operation, failure, None).await;
                 }
                 Err(Unverified::Unknown(error)) => {
                     let note = format!("the agent is done; the store cannot be asked: {}", error.chain());
@@ -281,6 +294,42 @@ async fn complete(
                 )?,
             }
             tracing::info!("operation done");
+            finish::wake_next(conn, operation.instance)
+        })
+        .await?;
+    Ok(Outcome::Done)
+}
+
+/// A rehearsal without a report, or with a check that failed, says nothing good of the backup, whatever its agent calls it.
+async fn complete_rehearsal(
+    manager: &Manager,
+    lease: &Lease,
+    operation: Operation,
+    status: OperationStatus,
+) -> Result<Outcome> {
+    let bytes_processed = plain_bytes(operation.kind, &status);
+    let Some(report) = status.rehearsal else {
+        let failure = Failure::new(ReasonCode::NotSupported, "the agent is done, but reports nothing");
+        return fail(manager, lease, operation, failure, None).await;
+    };
+    if report.checks.iter().any(|check| check.outcome == CheckOutcome::Failed) {
+        let failure =
+            Failure::new(ReasonCode::CheckFailed, "the agent calls it done, but a check has failed");
+        return fail(manager, lease, operation, failure, Some(report)).await;
+    }
+    let lease = lease.clone();
+    manager
+        .database
+        .transaction(move |conn| {
+            lease.confirm(conn)?;
+            if !is_running(operations::lock(conn, operation.kind, operation.row)?) {
+                return Ok(());
+            }
+            let id = RehearsalId(operation.row);
+            rehearsals::update_report(conn, id, &report)?;
+            rehearsals::update_done(conn, id, bytes_processed)?;
+            rehearsals::update_verdict(conn, id, RehearsalVerdict::Passed)?;
+            tracing::info!(restore_ms = report.restore_ms, "the backup is verified");
             finish::wake_next(conn, operation.instance)
         })
         .await?;
@@ -351,7 +400,7 @@ fn is_running(operation: Option<Operation>) -> bool {
 fn plain_bytes(kind: OperationKind, status: &OperationStatus) -> i64 {
     to_i64(match kind {
         OperationKind::Backup => status.bytes_read,
-        OperationKind::Restore => status.bytes_stored,
+        OperationKind::Restore | OperationKind::Rehearsal => status.bytes_stored,
     })
 }
 

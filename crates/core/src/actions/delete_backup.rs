@@ -51,7 +51,7 @@ fn refused(refusal: Refusal) -> Error {
     match refusal.reason {
         DeletionReason::Unknown => Error::BackupNotFound(id),
         DeletionReason::Unfinished => Error::BackupUnfinished(id),
-        DeletionReason::UsedByRestore => Error::BackupInUse,
+        DeletionReason::UsedByRestore | DeletionReason::UsedByRehearsal => Error::BackupInUse,
         DeletionReason::Held(hold) => Error::BackupHeld { id, hold: hold.to_string() },
         DeletionReason::Needed { newer, required } => Error::BackupNeeded { id, newer, required },
         other => Error::Internal(format!("the deletion of backup {id} was refused: {other}")),

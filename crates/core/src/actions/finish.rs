@@ -5,11 +5,14 @@ use std::time::Duration;
 use diesel::PgConnection;
 
 use crate::Result;
-use crate::domain::identifiers::ServiceInstanceId;
+use crate::domain::actor::Actor;
+use crate::domain::audit::AuditAction;
+use crate::domain::identifiers::{RehearsalId, ServiceInstanceId};
 use crate::domain::operation::{Failure, Operation, OperationKind};
 use crate::domain::reason::ReasonCode;
+use crate::domain::rehearsal::Verdict;
 use crate::jobs::{self, DeletionStep};
-use crate::store::operations;
+use crate::store::{audit_events, operations, rehearsals, service_instances};
 
 /// An agent that was told to stop needs a moment before its remains can be removed.
 const CLEAN_UP_DELAY: Duration = Duration::from_secs(5);
@@ -36,6 +39,9 @@ pub(super) fn fail(conn: &mut PgConnection, operation: &Operation, failure: &Fai
             .unique_key(format!("clean-up-after-backup-{}", operation.row));
         backup_queue::enqueue(conn, &job)?;
     }
+    if operation.kind == OperationKind::Rehearsal {
+        verdict_of(conn, operation, failure)?;
+    }
     let reason = failure.reason.as_str();
     if failure.reason == ReasonCode::Cancelled {
         tracing::info!(reason, "operation ended: {}", failure.msg);
@@ -43,6 +49,18 @@ pub(super) fn fail(conn: &mut PgConnection, operation: &Operation, failure: &Fai
         tracing::warn!(reason, "operation failed: {}", failure.msg);
     }
     wake_next(conn, operation.instance)
+}
+
+/// A failure that says something about the backup is written down beside it, and in the audit trail: somebody has to look.
+fn verdict_of(conn: &mut PgConnection, operation: &Operation, failure: &Failure) -> Result<()> {
+    let Some(verdict) = Verdict::of_failure(failure.reason) else { return Ok(()) };
+    let rehearsal = RehearsalId(operation.row);
+    rehearsals::update_verdict(conn, rehearsal, verdict)?;
+    let backup = rehearsals::get(conn, rehearsal)?.backup;
+    tracing::error!(backup.id = backup.0, "the backup cannot be relied upon: {}", failure.msg);
+    let guid = service_instances::get_by_id(conn, operation.instance)?.guid;
+    let subject = Some(format!("backup {backup}, rehearsal {rehearsal}: {}", failure.reason));
+    audit_events::insert(conn, &Actor::worker(), AuditAction::VerificationFailed, Some(&guid), subject)
 }
 
 /// The next queued operation of the instance need not wait for its timer.

@@ -4,13 +4,17 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::domain::backup::Backup;
-use crate::domain::identifiers::{BackupId, RestoreId, ServiceInstanceGuid, ServiceInstanceId};
+use crate::domain::identifiers::{BackupId, RehearsalId, RestoreId, ServiceInstanceGuid, ServiceInstanceId};
 use crate::domain::instance::ServiceInstance;
+use crate::domain::pitr::{self, Promise};
+use crate::domain::rehearsal::Rehearsal;
 use crate::domain::restore::Restore;
 use crate::domain::scope::Scope;
 use crate::manager::Manager;
 use crate::store::service_brokers::FailedListing;
-use crate::store::{backups, migrations, restores, row_counts, service_brokers, service_instances, state};
+use crate::store::{
+    self, backups, migrations, rehearsals, restores, row_counts, service_brokers, service_instances, state,
+};
 use crate::{Error, Result, jobs};
 
 /// Most backups and restores that are read at once.
@@ -31,6 +35,19 @@ pub struct InstanceDetails {
 pub async fn instance(manager: &Manager, guid: &ServiceInstanceGuid) -> Result<ServiceInstance> {
     let guid = guid.clone();
     manager.database.transaction(move |conn| service_instances::get(conn, &guid)).await
+}
+
+/// To which moments the instance can be restored, as its agent last said.
+///
+/// # Errors
+/// [`Error::NoWindow`] when no backup of it has a window.
+pub async fn promise(manager: &Manager, guid: &ServiceInstanceGuid) -> Result<Promise> {
+    let guid = guid.clone();
+    let read = move |conn: &mut diesel::PgConnection| {
+        let instance = service_instances::get(conn, &guid)?;
+        pitr::promise(&store::pitr::list(conn, instance.id)?).ok_or_else(|| Error::NoWindow(guid.to_string()))
+    };
+    manager.database.transaction(read).await
 }
 
 /// Whether an instance is within a scope: [`Error::InstanceNotFound`] when it is not, or does not exist.
@@ -155,6 +172,27 @@ pub async fn restore(manager: &Manager, guid: &ServiceInstanceGuid, id: RestoreI
         .transaction(move |conn| {
             let instance = service_instances::get(conn, &guid)?;
             restores::find(conn, instance.id, id)?.ok_or(Error::RestoreNotFound(id))
+        })
+        .await
+}
+
+/// Rehearsals of an instance's backups, newest first; at most [`ROWS`] of those older than `before`.
+pub async fn rehearsals_before(
+    manager: &Manager,
+    instance: ServiceInstanceId,
+    before: Option<RehearsalId>,
+) -> Result<Vec<Rehearsal>> {
+    manager.database.transaction(move |conn| rehearsals::list_before(conn, instance, before, ROWS)).await
+}
+
+/// One rehearsal of an instance's backup.
+pub async fn rehearsal(manager: &Manager, guid: &ServiceInstanceGuid, id: RehearsalId) -> Result<Rehearsal> {
+    let guid = guid.clone();
+    manager
+        .database
+        .transaction(move |conn| {
+            let instance = service_instances::get(conn, &guid)?;
+            rehearsals::find(conn, instance.id, id)?.ok_or(Error::RehearsalNotFound(id))
         })
         .await
 }

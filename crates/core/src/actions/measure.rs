@@ -7,7 +7,8 @@ use chrono::{DateTime, Utc};
 use crate::domain::reconciliation::Reconciliation;
 use crate::manager::Manager;
 use crate::store::operations::{self, UnfinishedCounts};
-use crate::store::{self, reconciliations};
+use crate::store::pitr::{self, PitrCounts};
+use crate::store::{self, reconciliations, rehearsals};
 use crate::{Result, jobs};
 
 /// The numbers of one moment.
@@ -15,10 +16,14 @@ use crate::{Result, jobs};
 pub struct Measurements {
     /// The database's clock.
     pub now: DateTime<Utc>,
-    /// Backups and restores that are not over.
+    /// Backups, restores and rehearsals that are not over.
     pub unfinished: UnfinishedCounts,
+    /// Good backups of which a rehearsal has said that they cannot be relied upon.
+    pub not_restorable: i64,
     /// The queues.
     pub queues: Vec<QueueOverview>,
+    /// Instances to which moments are promised.
+    pub moments: PitrCounts,
     /// The last reconciliation of everything that came to its end.
     pub reconciliation: Option<Reconciliation>,
 }
@@ -31,7 +36,9 @@ pub async fn measure(manager: &Manager) -> Result<Measurements> {
             Ok(Measurements {
                 now: store::now(conn)?,
                 unfinished: operations::count_unfinished(conn)?,
+                not_restorable: rehearsals::count_not_restorable(conn)?,
                 queues: queues(conn, &jobs::QUEUES)?,
+                moments: pitr::count(conn)?,
                 reconciliation: reconciliations::find_last_complete(conn)?,
             })
         })

@@ -1,11 +1,11 @@
-//! The `backup_agent_backups` job: prepares what the agent needs and sends the request, for a backup or a restore.
+//! The `backup_agent_backups` job: prepares what the agent needs and sends the request, for a backup, a restore or a rehearsal.
 //!
 //! The operation's name, epoch and deadline are in the database before the first call, and starting is idempotent at
 //! the agent; so a lost answer, a killed worker or a second run of the job ends in the same one operation.
 
 use std::time::Duration;
 
-use backup_protocol::{Encryption, InstanceRef, OperationStatus, StartBackup, StartRestore};
+use backup_protocol::{Encryption, InstanceRef, OperationStatus, StartBackup, StartRehearsal, StartRestore};
 use backup_queue::{ClaimedJob, Outcome};
 use diesel::{Connection, PgConnection};
 use secrecy::ExposeSecret;
@@ -16,14 +16,17 @@ use super::finish;
 use crate::clients::agent::AgentError;
 use crate::domain::backup::Backup;
 use crate::domain::dispatch::{self, Conclusion, Facts, Next, Room, StartAnswer, Step};
-use crate::domain::identifiers::{BackupId, RestoreId};
+use crate::domain::identifiers::{BackupId, RehearsalId, RestoreId};
 use crate::domain::instance::ServiceInstance;
 use crate::domain::key_envelope::KeyEnvelope;
 use crate::domain::operation::{Failure, Operation, OperationKind};
+use crate::domain::reason::ReasonCode;
 use crate::domain::stored_form::{StoredForm, encryption_of};
 use crate::error::chain;
 use crate::manager::{Manager, Settings};
-use crate::store::{self, backups, encryption_keys, operations, restores, service_instances};
+use crate::store::{
+    self, backups, encryption_keys, operations, pitr, rehearsals, restores, service_instances,
+};
 use crate::{Error, Result, jobs};
 
 /// How long an operation waits that another one of its instance holds up; the end of the other wakes it earlier.
@@ -61,8 +64,18 @@ pub async fn start_operation(
 async fn send(manager: &Manager, job: &ClaimedJob, dispatch: Dispatch) -> Result<Outcome> {
     let Dispatch { operation, agent, request } = &dispatch;
     let answer = match request {
-        Request::Backup(body) => agent.client.start_backup(&agent.endpoint, &operation.name, body).await,
+        Request::Backup(body) => match check_ability(agent, body).await {
+            Ok(()) => agent.client.start_backup(&agent.endpoint, &operation.name, body).await,
+            Err(error) => Err(error),
+        },
         Request::Restore(body) => agent.client.start_restore(&agent.endpoint, &operation.name, body).await,
+        Request::Rehearsal(body) => {
+            match agent.client.start_rehearsal(&agent.endpoint, &operation.name, body).await {
+                Ok(None) => return cannot_rehearse(manager, job, &dispatch).await,
+                Ok(Some(status)) => Ok(status),
+                Err(error) => Err(error),
+            }
+        }
     };
     let is_last_attempt = job.attempt >= job.max_attempts;
     let (conclusion, next) = dispatch::after(operation, meaning(&answer), is_last_attempt);
@@ -79,6 +92,24 @@ async fn send(manager: &Manager, job: &ClaimedJob, dispatch: Dispatch) -> Result
         (Next::Snooze(delay), _) => Ok(Outcome::Snooze(delay)),
         (Next::Retry, Err(error)) => Err(error.into()),
         (Next::Retry | Next::Done, _) => Ok(Outcome::Done),
+    }
+}
+
+/// The agent says by itself that it cannot, so it will not begin the rehearsal either.
+async fn cannot_rehearse(manager: &Manager, job: &ClaimedJob, dispatch: &Dispatch) -> Result<Outcome> {
+    let msg = "the agent cannot rehearse backups of this data service";
+    let conclusion = Conclusion::Failed(Failure::new(ReasonCode::NotSupported, msg));
+    conclude(manager, job, dispatch, conclusion).await?;
+    Ok(Outcome::Done)
+}
+
+/// An agent that is older than the types of backups would ignore the wish and make another one.
+async fn check_ability(agent: &Agent, body: &StartBackup) -> std::result::Result<(), AgentError> {
+    let Some(wanted) = &body.backup_type else { return Ok(()) };
+    let info = agent.client.info(&agent.endpoint).await?;
+    match info.capabilities.contains(wanted) {
+        true => Ok(()),
+        false => Err(AgentError::unable(wanted)),
     }
 }
 
@@ -115,6 +146,7 @@ struct Dispatch {
 enum Request {
     Backup(StartBackup),
     Restore(StartRestore),
+    Rehearsal(StartRehearsal),
 }
 
 fn prepare(
@@ -156,6 +188,7 @@ fn prepare(
     match &mut request {
         Request::Backup(body) => (body.epoch, body.deadline) = (epoch, deadline),
         Request::Restore(body) => (body.epoch, body.deadline) = (epoch, deadline),
+        Request::Rehearsal(body) => (body.epoch, body.deadline) = (epoch, deadline),
     }
     Ok(Prepared::Send(Box::new(Dispatch { operation, agent, request })))
 }
@@ -270,6 +303,7 @@ fn request(
     let row = match operation.kind {
         OperationKind::Backup => BackupId(operation.row),
         OperationKind::Restore => restores::get(conn, RestoreId(operation.row))?.backup,
+        OperationKind::Rehearsal => rehearsals::get(conn, RehearsalId(operation.row))?.backup,
     };
     let backup = backups::get(conn, row)?;
     if !settings.stores.contains_key(&backup.store) {
@@ -280,11 +314,16 @@ fn request(
     let encryption = Encryption {
         scheme: match operation.kind {
             OperationKind::Backup => form.encryption(),
-            OperationKind::Restore => encryption_of(&backup.filter_plugins),
+            OperationKind::Restore | OperationKind::Rehearsal => encryption_of(&backup.filter_plugins),
         },
         key: key.expose_secret().to_owned(),
         key_id: backup.encryption_key.to_string(),
         key_envelope: None,
+    };
+    let no_checksum = || Error::Internal("a done backup has no checksum".into());
+    let moment = match operation.kind {
+        OperationKind::Backup | OperationKind::Rehearsal => None,
+        OperationKind::Restore => pitr::find_target(conn, RestoreId(operation.row))?,
     };
     Ok(match operation.kind {
         OperationKind::Backup => Request::Backup(StartBackup {
@@ -304,15 +343,25 @@ fn request(
             rate_limit_bytes_per_second: None,
             deadline: operation.triggered_at,
             part_size_limit: settings.policy.part_size_limit,
+            backup_type: target.backup_type.clone(),
         }),
         OperationKind::Restore => Request::Restore(StartRestore {
             epoch: operation.epoch,
             backup_id: backup.backup_id,
             store: backup.store,
             object_prefix: backup.object_prefix,
-            checksum: backup
-                .checksum
-                .ok_or_else(|| Error::Internal("a done backup has no checksum".into()))?,
+            checksum: backup.checksum.ok_or_else(no_checksum)?,
+            encryption,
+            deadline: operation.triggered_at,
+            recovery_target_time: moment.as_ref().map(|(moment, _)| *moment),
+            recovery_last_segment: moment.map(|(_, last_segment)| last_segment),
+        }),
+        OperationKind::Rehearsal => Request::Rehearsal(StartRehearsal {
+            epoch: operation.epoch,
+            backup_id: backup.backup_id,
+            store: backup.store,
+            object_prefix: backup.object_prefix,
+            checksum: backup.checksum.ok_or_else(no_checksum)?,
             encryption,
             deadline: operation.triggered_at,
         }),

@@ -35,6 +35,12 @@ audit_actions! {
     RequestBackupAll = "request_backup_all",
     /// A restore was asked for; both instances of it get an event.
     RequestRestore = "request_restore",
+    /// A rehearsal of a backup was asked for.
+    RequestRehearsal = "request_rehearsal",
+    /// A rehearsal has shown that a backup cannot be relied upon.
+    VerificationFailed = "verification_failed",
+    /// The cancellation of a rehearsal was asked for.
+    CancelRehearsal = "cancel_rehearsal",
     /// The cancellation of a backup was asked for.
     CancelBackup = "cancel_backup",
     /// The cancellation of a restore was asked for.

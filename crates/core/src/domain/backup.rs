@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::hold::Hold;
 use super::identifiers::{BackupId, EncryptionKeyId, ServiceInstanceId};
+use super::rehearsal::Verification;
 
 /// Where a backup stands; the words are the wire's, and no others may appear there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -119,6 +120,8 @@ pub struct Backup {
     pub hold: Option<Hold>,
     /// Why the last removal failed.
     pub removal_error: Option<String>,
+    /// What rehearsals say of it, once one came to a verdict.
+    pub verification: Option<Verification>,
 }
 
 impl Backup {

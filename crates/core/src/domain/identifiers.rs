@@ -31,6 +31,10 @@ numeric_id!(
     RestoreId
 );
 numeric_id!(
+    /// The manager's number of a rehearsal.
+    RehearsalId
+);
+numeric_id!(
     /// The number of a reconciliation.
     ReconciliationId
 );

@@ -1,4 +1,4 @@
-//! What a backup and a restore have in common: a piece of work that an agent does for an instance, and the decision
+//! What a backup, a restore and a rehearsal have in common: a piece of work that an agent does for an instance, and the decision
 //! what the agent's answer means. The decision is pure, so that a model checker and a test can walk through it.
 
 use backup_protocol::{NEVER_BEGUN, OperationState, OperationStatus};
@@ -7,29 +7,40 @@ use chrono::{DateTime, Duration, Utc};
 use super::identifiers::ServiceInstanceId;
 use super::reason::ReasonCode;
 
-/// Which of the two.
+/// Which of the three.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum OperationKind {
     /// Data service → store.
     Backup,
     /// Store → data service.
     Restore,
+    /// Store → scratch data service.
+    Rehearsal,
 }
 
 impl OperationKind {
-    /// `backup` or `restore`.
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Backup, Self::Restore, Self::Rehearsal];
+
+    /// `backup`, `restore` or `rehearsal`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Backup => "backup",
             Self::Restore => "restore",
+            Self::Rehearsal => "rehearsal",
         }
+    }
+
+    /// Reads the word; none for any other.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
     }
 }
 
-/// The part of a backup's or restore's row that dispatching and watching need.
+/// The part of the row of a backup, a restore or a rehearsal that dispatching and watching need.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Operation {
-    /// Which of the two.
+    /// Which of the three.
     pub kind: OperationKind,
     /// The row's number in its table.
     pub row: i64,

@@ -33,11 +33,15 @@ pub enum ReasonCode {
     DecryptionFailed,
     /// The configuration no longer has what the operation needs (store, broker, key).
     ConfigurationError,
+    /// A rehearsed backup was restored, but something is wrong with what came out.
+    CheckFailed,
+    /// The agent does not know how to do it.
+    NotSupported,
 }
 
 impl ReasonCode {
     /// All codes, for documentation and tests.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::AgentUnreachable,
         Self::AgentRejected,
         Self::AgentLostOperation,
@@ -52,6 +56,8 @@ impl ReasonCode {
         Self::ChecksumMismatch,
         Self::DecryptionFailed,
         Self::ConfigurationError,
+        Self::CheckFailed,
+        Self::NotSupported,
     ];
 
     /// The word on the wire.
@@ -71,6 +77,8 @@ impl ReasonCode {
             Self::ChecksumMismatch => "checksum_mismatch",
             Self::DecryptionFailed => "decryption_failed",
             Self::ConfigurationError => "configuration_error",
+            Self::CheckFailed => "check_failed",
+            Self::NotSupported => "not_supported",
         }
     }
 

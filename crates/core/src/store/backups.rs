@@ -9,11 +9,12 @@ use diesel::sql_types::Timestamptz;
 use serde_json::Value;
 
 use super::holds::HoldRow;
-use super::schema::{backups, encryption_keys, holds, restores, service_instances};
+use super::schema::{backups, encryption_keys, holds, restores, service_instances, verifications};
 use super::statuses::{HoldInForce, UnfinishedRestore};
 use crate::domain::backup::{Backup, BackupStatus};
 use crate::domain::hold::Hold;
 use crate::domain::identifiers::{BackupId, EncryptionKeyId, ServiceInstanceGuid, ServiceInstanceId};
+use crate::domain::rehearsal::{Verdict, Verification};
 use crate::{Error, Result};
 
 #[derive(Queryable, Selectable)]
@@ -44,10 +45,20 @@ struct BackupRow {
     removal_error: Option<String>,
 }
 
-/// The row, `is_own` and `is_current` of its key, whether a restore uses it, and the hold that is in force.
-type Loaded = (BackupRow, (bool, bool), bool, Option<HoldRow>);
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = verifications, check_for_backend(diesel::pg::Pg))]
+struct VerificationRow {
+    verdict: String,
+    last_verified_at: Option<DateTime<Utc>>,
+    restore_ms: Option<i64>,
+}
 
-fn into_domain((row, (is_own, is_current), is_used_by_restore, hold): Loaded) -> Result<Backup> {
+/// The row, `is_own` and `is_current` of its key, whether a restore uses it, the hold that is in force, and what rehearsals say.
+type Loaded = (BackupRow, (bool, bool), bool, Option<HoldRow>, Option<VerificationRow>);
+
+fn into_domain(
+    (row, (is_own, is_current), is_used_by_restore, hold, verification): Loaded,
+) -> Result<Backup> {
     let status = BackupStatus::parse(&row.status)
         .ok_or_else(|| Error::Internal(format!("backup {} has the unknown status {}", row.id, row.status)))?;
     Ok(Backup {
@@ -77,6 +88,15 @@ fn into_domain((row, (is_own, is_current), is_used_by_restore, hold): Loaded) ->
         is_used_by_restore,
         hold: hold.map(Hold::from),
         removal_error: row.removal_error,
+        verification: verification.and_then(verification_of),
+    })
+}
+
+fn verification_of(row: VerificationRow) -> Option<Verification> {
+    Some(Verification {
+        verdict: Verdict::parse(&row.verdict)?,
+        last_verified_at: row.last_verified_at,
+        restore_ms: row.restore_ms,
     })
 }
 
@@ -86,6 +106,7 @@ macro_rules! select_backups {
         backups::table
             .inner_join(encryption_keys::table)
             .left_join(holds::table.on(holds::backup_row_id.eq(backups::id).and(HoldInForce)))
+            .left_join(verifications::table.on(verifications::backup_row_id.eq(backups::id)))
             .select((
                 BackupRow::as_select(),
                 (encryption_keys::is_own, encryption_keys::is_current),
@@ -93,6 +114,7 @@ macro_rules! select_backups {
                     restores::table.filter(restores::backup_row_id.eq(backups::id).and(UnfinishedRestore)),
                 ),
                 Option::<HoldRow>::as_select(),
+                Option::<VerificationRow>::as_select(),
             ))
     };
 }

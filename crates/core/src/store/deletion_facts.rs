@@ -6,8 +6,8 @@ use diesel::dsl::exists;
 use diesel::prelude::*;
 
 use super::holds::HoldRow;
-use super::schema::{backups, holds, restores};
-use super::statuses::UnfinishedRestore;
+use super::schema::{backups, holds, pitr_windows, rehearsals, restores};
+use super::statuses::{UnfinishedRehearsal, UnfinishedRestore};
 use crate::domain::backup::BackupStatus;
 use crate::domain::deletion::DeletionFacts;
 use crate::domain::hold::Hold;
@@ -25,14 +25,18 @@ struct Row {
     removal_reason: Option<String>,
     has_remains: bool,
     is_used_by_restore: bool,
+    is_used_by_rehearsal: bool,
+    window_start: Option<DateTime<Utc>>,
     hold: Option<HoldRow>,
 }
 
 /// The facts on all backups of the instance, newest first.
 pub fn list(conn: &mut PgConnection, instance: ServiceInstanceId) -> Result<Vec<DeletionFacts>> {
     let unfinished = restores::backup_row_id.eq(backups::id).and(UnfinishedRestore);
+    let rehearsed = rehearsals::backup_row_id.eq(backups::id).and(UnfinishedRehearsal);
     backups::table
         .left_join(holds::table)
+        .left_join(pitr_windows::table)
         .filter(backups::service_instance_id.eq(instance.0))
         .order(backups::id.desc())
         .select((
@@ -45,6 +49,8 @@ pub fn list(conn: &mut PgConnection, instance: ServiceInstanceId) -> Result<Vec<
             backups::removal_reason,
             backups::has_remains,
             exists(restores::table.filter(unfinished)),
+            exists(rehearsals::table.filter(rehearsed)),
+            pitr_windows::start_at.nullable(),
             Option::<HoldRow>::as_select(),
         ))
         .load_iter::<Row, diesel::pg::PgRowByRowLoadingMode>(conn)?
@@ -63,7 +69,9 @@ fn into_domain(row: Row) -> Result<DeletionFacts> {
         finished_at: row.finished_at,
         marked_deleted_at: row.marked_deleted_at,
         removal_reason: row.removal_reason,
+        window_start: row.window_start,
         is_used_by_restore: row.is_used_by_restore,
+        is_used_by_rehearsal: row.is_used_by_rehearsal,
         hold: row.hold.map(Hold::from),
         has_remains: row.has_remains,
     })

@@ -1,5 +1,5 @@
-//! What dispatching and watching read and write: the columns that backups and restores have in common.
-//! The same statements serve both tables; only the table's name differs.
+//! What dispatching and watching read and write: the columns that backups, restores and rehearsals have in common.
+//! The same statements serve all three tables; only the table's name differs.
 
 use chrono::{DateTime, Utc};
 use diesel::PgConnection;
@@ -42,6 +42,7 @@ fn table(kind: OperationKind) -> &'static str {
     match kind {
         OperationKind::Backup => "backups",
         OperationKind::Restore => "restores",
+        OperationKind::Rehearsal => "rehearsals",
     }
 }
 
@@ -49,6 +50,7 @@ fn name_column(kind: OperationKind) -> &'static str {
     match kind {
         OperationKind::Backup => "backup_id",
         OperationKind::Restore => "restore_id",
+        OperationKind::Rehearsal => "rehearsal_id",
     }
 }
 
@@ -160,10 +162,10 @@ pub fn update_failed(
     failure: &Failure,
     leaves_remains: bool,
 ) -> Result<()> {
-    // A restore writes nothing to the store, so it has no such column.
+    // The others write nothing to the store, so they have no such column.
     let remains = match kind {
         OperationKind::Backup if leaves_remains => ", has_remains = true",
-        OperationKind::Backup | OperationKind::Restore => "",
+        OperationKind::Backup | OperationKind::Restore | OperationKind::Rehearsal => "",
     };
     let changed = diesel::sql_query(format!(
         "UPDATE {} SET status = 'failed', reason_code = $2, msg = $3{remains} WHERE id = $1",
@@ -203,26 +205,37 @@ pub fn update_cancel_requested(conn: &mut PgConnection, kind: OperationKind, id:
 }
 
 /// Whether another operation of the instance runs, or waits in front of this one; one that the agent may have goes
-/// first.
+/// first. Rehearsals are in nobody's way but each other's, and let everybody else go first.
 pub fn is_blocked(conn: &mut PgConnection, operation: &Operation) -> Result<bool> {
     #[derive(QueryableByName)]
     struct Blocked {
         #[diesel(sql_type = Bool)]
         blocked: bool,
     }
-    let row: Blocked = diesel::sql_query(
-        "SELECT EXISTS (SELECT FROM running_operations WHERE service_instance_id = $1)
+    let statement = match operation.kind {
+        OperationKind::Backup | OperationKind::Restore => {
+            "SELECT EXISTS (SELECT FROM running_operations WHERE service_instance_id = $1)
              OR EXISTS (SELECT FROM backups WHERE service_instance_id = $1 AND status = 'queued'
                         AND (NOT may_be_at_agent, triggered_at, 'backup', id) < ($5, $2, $3, $4))
              OR EXISTS (SELECT FROM restores WHERE service_instance_id = $1 AND status = 'queued'
-                        AND (NOT may_be_at_agent, triggered_at, 'restore', id) < ($5, $2, $3, $4)) AS blocked",
-    )
-    .bind::<BigInt, _>(operation.instance.0)
-    .bind::<Timestamptz, _>(operation.triggered_at)
-    .bind::<Text, _>(operation.kind.as_str())
-    .bind::<BigInt, _>(operation.row)
-    .bind::<Bool, _>(!operation.may_be_at_agent)
-    .get_result(conn)?;
+                        AND (NOT may_be_at_agent, triggered_at, 'restore', id) < ($5, $2, $3, $4)) AS blocked"
+        }
+        OperationKind::Rehearsal => {
+            "SELECT EXISTS (SELECT FROM running_operations WHERE service_instance_id = $1)
+             OR EXISTS (SELECT FROM backups WHERE service_instance_id = $1 AND status = 'queued')
+             OR EXISTS (SELECT FROM restores WHERE service_instance_id = $1 AND status = 'queued')
+             OR EXISTS (SELECT FROM rehearsals WHERE service_instance_id = $1 AND status = 'running')
+             OR EXISTS (SELECT FROM rehearsals WHERE service_instance_id = $1 AND status = 'queued'
+                        AND (NOT may_be_at_agent, triggered_at, 'rehearsal', id) < ($5, $2, $3, $4)) AS blocked"
+        }
+    };
+    let row: Blocked = diesel::sql_query(statement)
+        .bind::<BigInt, _>(operation.instance.0)
+        .bind::<Timestamptz, _>(operation.triggered_at)
+        .bind::<Text, _>(operation.kind.as_str())
+        .bind::<BigInt, _>(operation.row)
+        .bind::<Bool, _>(!operation.may_be_at_agent)
+        .get_result(conn)?;
     Ok(row.blocked)
 }
 
@@ -237,7 +250,9 @@ pub fn find_next_queued(
                  SELECT 'backup' AS kind, id, is_scheduled, triggered_at, may_be_at_agent FROM backups WHERE service_instance_id = $1 AND status = 'queued'
                  UNION ALL
                  SELECT 'restore', id, false, triggered_at, may_be_at_agent FROM restores WHERE service_instance_id = $1 AND status = 'queued'
-             ) queued ORDER BY NOT may_be_at_agent, triggered_at, kind, id LIMIT 1",
+                 UNION ALL
+                 SELECT 'rehearsal', id, is_scheduled, triggered_at, may_be_at_agent FROM rehearsals WHERE service_instance_id = $1 AND status = 'queued'
+             ) queued ORDER BY kind = 'rehearsal', NOT may_be_at_agent, triggered_at, kind, id LIMIT 1",
         )
         .bind::<BigInt, _>(instance.0)
         .load(conn)?,
@@ -252,7 +267,7 @@ pub fn count_running_backups(conn: &mut PgConnection) -> Result<i64> {
     Ok(running.get_result::<i64>(conn)? + on_the_way.get_result::<i64>(conn)?)
 }
 
-/// How many backups and restores are not over.
+/// How many backups, restores and rehearsals are not over.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, QueryableByName)]
 pub struct UnfinishedCounts {
     /// Backups that wait.
@@ -267,16 +282,25 @@ pub struct UnfinishedCounts {
     /// Restores that run.
     #[diesel(sql_type = BigInt)]
     pub running_restores: i64,
+    /// Rehearsals that wait.
+    #[diesel(sql_type = BigInt)]
+    pub queued_rehearsals: i64,
+    /// Rehearsals that run.
+    #[diesel(sql_type = BigInt)]
+    pub running_rehearsals: i64,
 }
 
 /// Counts them, by the indexes that hold nothing else.
 pub fn count_unfinished(conn: &mut PgConnection) -> Result<UnfinishedCounts> {
     Ok(diesel::sql_query(
-        "SELECT b.queued AS queued_backups, b.running AS running_backups, r.queued AS queued_restores, r.running AS running_restores
+        "SELECT b.queued AS queued_backups, b.running AS running_backups, r.queued AS queued_restores, r.running AS running_restores,
+                t.queued AS queued_rehearsals, t.running AS running_rehearsals
          FROM (SELECT count(*) FILTER (WHERE status = 'queued') AS queued, count(*) FILTER (WHERE status = 'running') AS running
                FROM backups WHERE status IN ('queued', 'running')) AS b,
               (SELECT count(*) FILTER (WHERE status = 'queued') AS queued, count(*) FILTER (WHERE status = 'running') AS running
-               FROM restores WHERE status IN ('queued', 'running')) AS r",
+               FROM restores WHERE status IN ('queued', 'running')) AS r,
+              (SELECT count(*) FILTER (WHERE status = 'queued') AS queued, count(*) FILTER (WHERE status = 'running') AS running
+               FROM rehearsals WHERE status IN ('queued', 'running')) AS t",
     )
     .get_result(conn)?)
 }
@@ -284,7 +308,7 @@ pub fn count_unfinished(conn: &mut PgConnection) -> Result<UnfinishedCounts> {
 /// An unfinished operation without the job that would move it on.
 #[derive(Debug, Clone, Copy)]
 pub struct Reference {
-    /// Backup or restore.
+    /// Which of the three.
     pub kind: OperationKind,
     /// The row's number.
     pub id: i64,
@@ -305,6 +329,8 @@ pub fn list_without_job(
                  SELECT 'backup' AS kind, id, is_scheduled FROM backups WHERE status = $1 AND status IN ('queued', 'running')
                  UNION ALL
                  SELECT 'restore', id, false FROM restores WHERE status = $1 AND status IN ('queued', 'running')
+                 UNION ALL
+                 SELECT 'rehearsal', id, is_scheduled FROM rehearsals WHERE status = $1 AND status IN ('queued', 'running')
              ) unfinished
              WHERE NOT EXISTS (SELECT FROM jobs WHERE unique_key = $2 || '-' || unfinished.kind || '-' || unfinished.id)
              LIMIT $3",
@@ -329,11 +355,8 @@ struct ReferenceRow {
 fn load_references(rows: Vec<ReferenceRow>) -> Result<Vec<Reference>> {
     rows.into_iter()
         .map(|row| {
-            let kind = match row.kind.as_str() {
-                "backup" => OperationKind::Backup,
-                "restore" => OperationKind::Restore,
-                other => return Err(Error::Internal(format!("unknown kind of operation {other}"))),
-            };
+            let unknown = || Error::Internal(format!("unknown kind of operation {}", row.kind));
+            let kind = OperationKind::parse(&row.kind).ok_or_else(unknown)?;
             Ok(Reference { kind, id: row.id, is_scheduled: row.is_scheduled })
         })
         .collect()

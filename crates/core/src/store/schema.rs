@@ -104,6 +104,15 @@ diesel::table! {
 }
 
 diesel::table! {
+    verifications (backup_row_id) {
+        backup_row_id -> Int8,
+        verdict -> Text,
+        last_verified_at -> Nullable<Timestamptz>,
+        restore_ms -> Nullable<Int8>,
+    }
+}
+
+diesel::table! {
     restores (id) {
         id -> Int8,
         service_instance_id -> Int8,
@@ -116,6 +125,32 @@ diesel::table! {
         total_bytes_estimate -> Nullable<Int8>,
         reason_code -> Nullable<Text>,
         msg -> Nullable<Text>,
+        dispatch_epoch -> Int8,
+        may_be_at_agent -> Bool,
+        deadline_at -> Nullable<Timestamptz>,
+        cancel_requested_at -> Nullable<Timestamptz>,
+        triggered_at -> Timestamptz,
+        started_at -> Nullable<Timestamptz>,
+        finished_at -> Nullable<Timestamptz>,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    rehearsals (id) {
+        id -> Int8,
+        service_instance_id -> Int8,
+        backup_row_id -> Int8,
+        rehearsal_id -> Text,
+        is_scheduled -> Bool,
+        status -> Text,
+        bytes_processed -> Int8,
+        total_bytes_estimate -> Nullable<Int8>,
+        reason_code -> Nullable<Text>,
+        msg -> Nullable<Text>,
+        duration_ms -> Nullable<Int8>,
+        restore_ms -> Nullable<Int8>,
+        checks -> Jsonb,
         dispatch_epoch -> Int8,
         may_be_at_agent -> Bool,
         deadline_at -> Nullable<Timestamptz>,
@@ -181,8 +216,30 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    pitr_windows (backup_row_id) {
+        backup_row_id -> Int8,
+        start_at -> Timestamptz,
+        end_at -> Timestamptz,
+        last_segment -> Text,
+        state -> Text,
+        reason -> Nullable<Text>,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    recovery_targets (restore_row_id) {
+        restore_row_id -> Int8,
+        moment -> Timestamptz,
+        last_segment -> Text,
+    }
+}
+
 diesel::joinable!(service_instances -> service_brokers (service_broker_id));
 diesel::joinable!(holds -> backups (backup_row_id));
+diesel::joinable!(pitr_windows -> backups (backup_row_id));
+diesel::joinable!(recovery_targets -> restores (restore_row_id));
 diesel::joinable!(backups -> encryption_keys (encryption_key_id));
 diesel::allow_tables_to_appear_in_same_query!(
     service_brokers,
@@ -190,6 +247,10 @@ diesel::allow_tables_to_appear_in_same_query!(
     encryption_keys,
     backups,
     holds,
+    pitr_windows,
+    recovery_targets,
+    verifications,
     restores,
+    rehearsals,
     running_operations,
 );

@@ -46,6 +46,16 @@ condition!(
     "restores.status IN ('queued', 'running')"
 );
 condition!(
+    /// The rehearsal is queued or running.
+    UnfinishedRehearsal,
+    "rehearsals.status IN ('queued', 'running')"
+);
+condition!(
+    /// The newest verdict of a rehearsal is bad.
+    VerificationFailed,
+    "verifications.verdict = 'failed'"
+);
+condition!(
     /// The backup is queued, and its agent may have heard of it.
     BackupOnItsWay,
     "(backups.status = 'queued' AND backups.may_be_at_agent)"

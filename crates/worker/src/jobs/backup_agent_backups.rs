@@ -1,4 +1,4 @@
-//! Queue `backup_agent_backups`: sends backup and restore requests to backup agents.
+//! Queue `backup_agent_backups`: sends requests for backups, restores and rehearsals to backup agents.
 
 use backup_core::Manager;
 use backup_core::actions::start_operation::start_operation;

@@ -24,6 +24,7 @@ const DISPATCH_BACKOFF: Backoff =
 pub fn registry(manager: &Manager) -> Registry {
     let mut registry = Registry::new();
     register(&mut registry, manager, jobs::KIND_BACKUP_ALL, backup_all_job::run);
+    register(&mut registry, manager, jobs::KIND_VERIFY_BACKUPS, backup_all_job::verify);
     register(&mut registry, manager, jobs::KIND_START_OPERATION, backup_agent_backups::run);
     registry.backoff(jobs::KIND_START_OPERATION, DISPATCH_BACKOFF);
     register(&mut registry, manager, jobs::KIND_CHECK_OPERATION, check_operation);
@@ -36,6 +37,7 @@ pub fn registry(manager: &Manager) -> Registry {
     register(&mut registry, manager, jobs::KIND_DELETE_BACKUPS, backup_deleter_job::run);
     register(&mut registry, manager, jobs::KIND_UPDATE_INSTANCE_STATE, update_instance_state_job::run);
     register(&mut registry, manager, jobs::KIND_REBUILD_CATALOGUE, update_instance_state_job::rebuild);
+    register(&mut registry, manager, jobs::KIND_REFRESH_WINDOWS, update_instance_state_job::refresh_windows);
     register(&mut registry, manager, jobs::KIND_RECONCILE, update_instance_state_job::reconcile);
     registry
 }

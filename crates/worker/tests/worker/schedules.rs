@@ -17,6 +17,7 @@ async fn each_schedule_fires_its_queue_and_a_missed_run_fires_once() {
         delete_backup_repeat: "0 1 * * *".into(),
         update_instance_state_repeat: "*/5 * * * *".into(),
         reconcile_repeat: Some("0 4 * * *".into()),
+        verify_backup_repeat: Some("0 6 * * *".into()),
         time_zone: "Europe/Berlin".into(),
     };
     declare_schedules(&mut world.database.connection().unwrap(), &schedules(&settings)).unwrap();
@@ -34,4 +35,6 @@ async fn each_schedule_fires_its_queue_and_a_missed_run_fires_once() {
     };
     assert_eq!(fired("mark"), "1", "delete_backup_repeat");
     assert_ne!(fired("remove"), "0", "the hourly removal");
+    let verified = world.value("SELECT count(*) FROM finished_jobs WHERE kind = 'verify_backups'");
+    assert_eq!(verified, "1", "verify_backup_repeat");
 }

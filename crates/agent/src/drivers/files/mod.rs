@@ -4,7 +4,8 @@
 
 mod attributes;
 mod pack;
-mod place;
+pub(super) mod place;
+mod scratch;
 mod times;
 mod unpack;
 mod walk;
@@ -17,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{Driver, DriverError, Loaded};
+use super::{Driver, DriverError, Loaded, Scratch};
 use crate::session::Session;
 use place::Place;
 
@@ -84,6 +85,14 @@ impl Driver for Files {
 
     fn recover(&self, _: &Session) -> Result<(), DriverError> {
         self.place.recover()
+    }
+
+    fn can_rehearse(&self) -> bool {
+        true
+    }
+
+    fn scratch(&self, _: &Session, directory: &Path) -> Result<Option<Box<dyn Scratch>>, DriverError> {
+        Ok(Some(Box::new(scratch::ScratchFiles::new(directory)?)))
     }
 }
 

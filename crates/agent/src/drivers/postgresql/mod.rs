@@ -12,6 +12,7 @@ mod load;
 mod loading;
 mod manifest;
 mod names;
+pub(crate) mod physical;
 mod plan;
 mod preconditions;
 mod programs;
@@ -19,6 +20,7 @@ mod quote;
 mod recover;
 mod roles;
 mod room;
+mod scratch;
 mod scratch_file;
 mod stand_ins;
 mod state;
@@ -32,8 +34,10 @@ use std::sync::Arc;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::{Driver, DriverError, Loaded};
+use super::{Driver, DriverError, Loaded, Scratch};
 use crate::session::Session;
+pub use physical::PhysicalSettings;
+pub(crate) use physical::Physical;
 use programs::Programs;
 
 const NAME: &str = "postgresql";
@@ -72,6 +76,9 @@ pub struct PostgresqlSettings {
     /// Roles a restore neither creates, changes nor drops, beside `user`.
     #[serde(default)]
     pub keep_roles: Vec<String>,
+    /// Present: this agent also makes physical backups and archives the server's log.
+    #[serde(default)]
+    pub physical: Option<PhysicalSettings>,
 }
 
 fn default_host() -> String {
@@ -93,11 +100,16 @@ fn default_database() -> String {
 /// The driver.
 pub(super) struct Postgresql {
     programs: Arc<Programs>,
+    physical: Option<Arc<Physical>>,
 }
 
 impl Postgresql {
     pub(super) fn open(settings: &PostgresqlSettings, scratch: &Path) -> Result<Self, DriverError> {
-        Ok(Self { programs: Arc::new(Programs::find(settings.clone(), scratch)?) })
+        let programs = Arc::new(Programs::find(settings.clone(), scratch)?);
+        let physical = settings.physical.as_ref().map(|physical| {
+            Ok::<_, DriverError>(Arc::new(Physical::open(physical, Arc::clone(&programs), scratch)?))
+        });
+        Ok(Self { programs, physical: physical.transpose()? })
     }
 }
 
@@ -135,8 +147,22 @@ impl Driver for Postgresql {
         Ok(Box::new(LoadedDatabases { programs: Arc::clone(&self.programs), manifest }))
     }
 
+    fn physical(&self) -> Option<Arc<Physical>> {
+        self.physical.clone()
+    }
+
     fn recover(&self, session: &Session) -> Result<(), DriverError> {
+        // First, because it starts a server that a killed agent had stopped.
+        self.physical.as_ref().map_or(Ok(()), |physical| physical.recover(session))?;
         recover::recover(&self.programs, session)?.cleaned
+    }
+
+    fn can_rehearse(&self) -> bool {
+        true
+    }
+
+    fn scratch(&self, session: &Session, directory: &Path) -> Result<Option<Box<dyn Scratch>>, DriverError> {
+        Ok(Some(Box::new(scratch::ScratchServer::start(&self.programs, session, directory)?)))
     }
 }
 

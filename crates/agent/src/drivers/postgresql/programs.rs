@@ -17,6 +17,9 @@ const DEBIAN: &str = "/usr/lib/postgresql";
 
 const NEEDED: [&str; 4] = ["pg_dump", "pg_dumpall", "pg_restore", "psql"];
 
+/// What a scratch server needs beside them.
+const SERVER: [&str; 2] = ["initdb", "postgres"];
+
 /// Server settings for every connection of ours: messages in English, nothing an owner set may stop a backup.
 const OPTIONS: &str = "-c lc_messages=C -c statement_timeout=0 -c idle_in_transaction_session_timeout=0 \
                        -c default_transaction_read_only=off";
@@ -127,7 +130,7 @@ impl Programs {
         self.psql(database)?.env("PGAPPNAME", names::APPLICATION).answer(session, sql)
     }
 
-    fn psql(&self, database: &str) -> Result<Program, DriverError> {
+    pub(super) fn psql(&self, database: &str) -> Result<Program, DriverError> {
         let options = format!("{OPTIONS} -c lock_timeout=60s -c search_path=pg_catalog -c datestyle=ISO");
         Ok(self
             .program("psql", database)?
@@ -200,7 +203,52 @@ impl Programs {
         Ok(line)
     }
 
-    fn path(&self, program: &str) -> PathBuf {
+    /// The directory that also has the programs of a server, of the running server's version if that can be asked.
+    pub(super) fn server_programs(&self, session: &Session) -> Result<PathBuf, DriverError> {
+        let asked = self.open_database(session).and_then(|open| {
+            self.sql(session, &open, "SELECT current_setting('server_version_num')::int / 10000;".to_owned())
+        });
+        session.check()?;
+        let major = asked.ok().map(|answer| answer.trim().to_owned());
+        let own = major.as_ref().map(|major| Path::new(DEBIAN).join(major).join("bin"));
+        let in_use = self.path("");
+        let places: Vec<PathBuf> = match &self.settings.bin_directory {
+            Some(configured) => vec![configured.clone()],
+            None => own.into_iter().chain([in_use]).collect(),
+        };
+        let found = places.iter().find(|place| is_complete(place) && has_server(place)).cloned();
+        found.ok_or_else(|| {
+            let looked: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();
+            let version = major.map_or_else(String::new, |major| format!(" of version {major}"));
+            let message = format!(
+                "the server programs{version} ({}) are not in {}; install the package of the server",
+                SERVER.join(", "),
+                looked.join(" or "),
+            );
+            DriverError::of(Trouble::ProgramMissing, message)
+        })
+    }
+
+    /// One of the programs of a major version, with no connection; as the given account, if any.
+    pub(super) fn of_version(
+        &self,
+        name: &str,
+        major: &str,
+        account: Option<(u32, u32)>,
+    ) -> Result<Program, DriverError> {
+        let own = Path::new(DEBIAN).join(major).join("bin").join(name);
+        let path = match self.settings.bin_directory {
+            None if own.is_file() => own,
+            _ => self.path(name),
+        };
+        if !path.is_file() {
+            let message = format!("{name} of PostgreSQL {major} is not installed");
+            return Err(DriverError::of(Trouble::ProgramMissing, message));
+        }
+        Program::new_as(&path, &self.scratch, account)
+    }
+
+    pub(super) fn path(&self, program: &str) -> PathBuf {
         self.directory.read().unwrap_or_else(PoisonError::into_inner).join(program)
     }
 }
@@ -221,6 +269,10 @@ fn fit(server: u32, programs: u32) -> Result<(), String> {
 
 fn is_complete(directory: &Path) -> bool {
     NEEDED.iter().all(|name| directory.join(name).is_file())
+}
+
+fn has_server(directory: &Path) -> bool {
+    SERVER.iter().all(|name| directory.join(name).is_file())
 }
 
 fn newest_of_debian(versions: &Path) -> Option<PathBuf> {

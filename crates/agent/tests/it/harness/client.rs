@@ -152,6 +152,14 @@ impl Client {
         self.ended(&path).await
     }
 
+    /// Rehearses a backup to its end.
+    pub(crate) async fn rehearse(&self, id: &str, backup: &OperationStatus) -> OperationStatus {
+        let path = format!("/v1/rehearsals/{id}");
+        let answer = self.put(&path, Self::restore_body(backup)).await;
+        assert_eq!(answer.status, 202, "{}", answer.body);
+        self.ended(&path).await
+    }
+
     /// Restores a backup, which must succeed.
     pub(crate) async fn restore(&self, id: &str, backup: &OperationStatus) -> OperationStatus {
         let status = self.restore_with(id, backup, json!({})).await;

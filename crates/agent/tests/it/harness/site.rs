@@ -1,5 +1,6 @@
 //! The directories of one test and the configuration that names them.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -21,6 +22,8 @@ impl Site {
     /// A site with another driver.
     pub(crate) fn with_driver(driver: Value) -> Self {
         let root = tempfile::tempdir().unwrap();
+        // A scratch server runs as another user when the test is root, and must get there.
+        std::fs::set_permissions(root.path(), std::fs::Permissions::from_mode(0o711)).unwrap();
         for name in ["data", "store", "scratch"] {
             std::fs::create_dir(root.path().join(name)).unwrap();
         }

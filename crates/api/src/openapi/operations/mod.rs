@@ -5,6 +5,7 @@ pub(crate) mod backups;
 pub(crate) mod catalogue;
 pub(crate) mod health;
 pub(crate) mod instances;
+pub(crate) mod rehearsals;
 pub(crate) mod restores;
 pub(crate) mod service_instances;
 pub(crate) mod v1;

@@ -7,7 +7,10 @@ mod error;
 
 use std::time::Duration;
 
-use backup_protocol::{AgentInfo, ListedOperation, OperationStatus, StartBackup, StartRestore, StopOrder};
+use backup_protocol::{
+    AgentInfo, ListedOperation, OperationStatus, PitrReport, StartBackup, StartRehearsal, StartRestore,
+    StopOrder,
+};
 use reqwest::{Client, Method, StatusCode};
 use serde::Serialize;
 use url::Url;
@@ -18,6 +21,9 @@ pub use error::AgentError;
 pub use crate::domain::operation::OperationKind;
 
 use super::http::{self, BodyError, HttpLimits, HttpSetupError, TlsOptions};
+
+/// Of agents that can rehearse a backup.
+const REHEARSE: &str = "rehearse";
 
 /// More than an agent of ours keeps.
 const MOST_PAGES: usize = 50;
@@ -76,6 +82,20 @@ impl AgentClient {
         self.start(agent, OperationKind::Restore, id, request).await
     }
 
+    /// Starts a rehearsal, or learns the state of the one that was started under this id before. None: the agent cannot
+    /// rehearse. It is asked first, because one that knows nothing of rehearsals answers as if it lacked something else.
+    pub async fn start_rehearsal(
+        &self,
+        agent: &AgentEndpoint,
+        id: &str,
+        request: &StartRehearsal,
+    ) -> Result<Option<OperationStatus>, AgentError> {
+        if !self.info(agent).await?.capabilities.iter().any(|capability| capability == REHEARSE) {
+            return Ok(None);
+        }
+        self.start(agent, OperationKind::Rehearsal, id, request).await.map(Some)
+    }
+
     /// Asks where an operation stands; none when the agent has never heard of it.
     pub async fn status(
         &self,
@@ -127,6 +147,16 @@ impl AgentClient {
             after = page.next;
         }
         Err(AgentError::protocol("the journal does not end"))
+    }
+
+    /// Asks to which moments the data service can be restored; none when the agent archives no log.
+    pub async fn windows(&self, agent: &AgentEndpoint) -> Result<Option<PitrReport>, AgentError> {
+        let (status, body) = self.exchange(agent, Method::GET, agent.pitr_url()?, None::<&()>).await?;
+        match status {
+            StatusCode::OK => answer::parse(&body).map(Some),
+            StatusCode::NOT_FOUND => answer::never_heard(&body).map(|()| None),
+            other => Err(error::refusal(other, None, &body)),
+        }
     }
 
     async fn start(
@@ -191,5 +221,6 @@ fn segment(kind: OperationKind) -> &'static str {
     match kind {
         OperationKind::Backup => "backups",
         OperationKind::Restore => "restores",
+        OperationKind::Rehearsal => "rehearsals",
     }
 }

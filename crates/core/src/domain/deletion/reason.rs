@@ -15,6 +15,8 @@ pub enum DeletionReason {
     Held(Hold),
     /// A restore uses it.
     UsedByRestore,
+    /// A rehearsal uses it.
+    UsedByRehearsal,
     /// It is younger than the retention time.
     Young {
         /// The retention time.
@@ -26,6 +28,11 @@ pub enum DeletionReason {
         newer: usize,
         /// How many there have to be.
         required: usize,
+    },
+    /// The oldest promised moment is restored from it.
+    NeededForWindow {
+        /// How far back moments are promised.
+        days: i32,
     },
     /// It was marked and can still be undeleted.
     UndoWindow,
@@ -75,9 +82,13 @@ impl fmt::Display for DeletionReason {
             Self::Unfinished => write!(f, "it is not finished"),
             Self::Held(hold) => write!(f, "held: {hold}"),
             Self::UsedByRestore => write!(f, "a restore uses it"),
+            Self::UsedByRehearsal => write!(f, "a rehearsal uses it"),
             Self::Young { days } => write!(f, "it is not older than {days} days"),
             Self::Needed { newer, required } => {
                 write!(f, "only {newer} newer done backups exist, {required} are required")
+            }
+            Self::NeededForWindow { days } => {
+                write!(f, "moments up to {days} days ago are restored from it")
             }
             Self::UndoWindow => write!(f, "it is marked and can still be undeleted"),
             Self::DeletedInstance { days } => {

@@ -18,6 +18,7 @@ pub(super) fn rule(min_backup_count: i32) -> DeletionRule {
         retention_days: 7,
         deleted_retention_days: 30,
         undo_window: Duration::from_secs(86_400),
+        promises_moments: false,
         clients_may_go_below_minimum: true,
     }
 }
@@ -31,7 +32,9 @@ pub(super) fn backup(id: i64, status: BackupStatus, day: i64) -> DeletionFacts {
         finished_at: Some(time(day)),
         marked_deleted_at: None,
         removal_reason: None,
+        window_start: None,
         is_used_by_restore: false,
+        is_used_by_rehearsal: false,
         hold: None,
         has_remains: false,
     }
@@ -154,7 +157,7 @@ fn backups_of_a_deleted_instance_are_marked_at_once_and_removed_after_their_days
 }
 
 #[test]
-fn a_restore_keeps_its_backup_from_everything_and_what_was_begun_is_finished() {
+fn a_restore_or_a_rehearsal_keeps_its_backup_from_everything_and_what_was_begun_is_finished() {
     let begun = DeletionFacts { removal_reason: Some("it was begun".into()), ..marked(1, 99, 100) };
     assert_eq!(actions(&rule(5), std::slice::from_ref(&begun), 100), ["remove"]);
     let shown = gate(&rule(5), std::slice::from_ref(&begun), time(100)).plan().next().unwrap();
@@ -165,6 +168,9 @@ fn a_restore_keeps_its_backup_from_everything_and_what_was_begun_is_finished() {
     let gone = DeletionRule { deleted_at: Some(time(0)), ..rule(0) };
     assert_eq!(actions(&gone, std::slice::from_ref(&used), 9999), ["keep"]);
     assert_eq!(ask(&gone, Cause::Client, &[used], 1), Err(DeletionReason::UsedByRestore));
+    let rehearsed = DeletionFacts { is_used_by_rehearsal: true, ..backup(1, BackupStatus::Done, 0) };
+    assert_eq!(actions(&gone, std::slice::from_ref(&rehearsed), 9999), ["keep"]);
+    assert_eq!(ask(&gone, Cause::Client, &[rehearsed], 1), Err(DeletionReason::UsedByRehearsal));
 }
 
 #[test]

@@ -62,7 +62,7 @@ fn listed(operation: &Operation) -> ListedOperation {
         Some(Start::Backup(start)) => {
             Some(ListedObjects { store: start.store.clone(), object_prefix: start.object_prefix.clone() })
         }
-        Some(Start::Restore(_)) | None => None,
+        Some(Start::Restore(_) | Start::Rehearsal(_)) | None => None,
     };
     ListedOperation {
         kind: operation.kind,

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use backup_protocol::{
-    ListedKind, ListedOperation, NEVER_BEGUN, OperationError, OperationState, OperationStatus, StartBackup,
-    StartRestore,
+    Check, CheckOutcome, ListedKind, ListedOperation, NEVER_BEGUN, OperationError, OperationState,
+    OperationStatus, RehearsalReport, StartBackup, StartRehearsal, StartRestore,
 };
 use chrono::{DateTime, Utc};
 
@@ -16,6 +16,17 @@ use super::plan::{End, Lie, Plan};
 pub(super) enum Start {
     Backup(StartBackup),
     Restore(StartRestore),
+    Rehearsal(StartRehearsal),
+}
+
+impl Start {
+    pub(super) fn epoch(&self) -> i64 {
+        match self {
+            Self::Backup(start) => start.epoch,
+            Self::Restore(start) => start.epoch,
+            Self::Rehearsal(start) => start.epoch,
+        }
+    }
 }
 
 impl Start {
@@ -23,6 +34,7 @@ impl Start {
         match self {
             Self::Backup(_) => ListedKind::Backup,
             Self::Restore(_) => ListedKind::Restore,
+            Self::Rehearsal(_) => ListedKind::Rehearsal,
         }
     }
 
@@ -30,6 +42,7 @@ impl Start {
         match self {
             Self::Backup(start) => start.deadline,
             Self::Restore(start) => start.deadline,
+            Self::Rehearsal(start) => start.deadline,
         }
     }
 }
@@ -51,8 +64,10 @@ pub(super) struct Operation {
 pub struct OperationView {
     /// The backup id or restore id.
     pub id: String,
-    /// True for a backup, false for a restore.
+    /// True for a backup, false for a restore or a rehearsal.
     pub is_backup: bool,
+    /// True for a rehearsal.
+    pub is_rehearsal: bool,
     /// Where it stands.
     pub state: OperationState,
     /// The newest epoch it was started with.
@@ -85,8 +100,13 @@ impl Operations {
         }
     }
 
-    pub(super) fn running(&self) -> Option<&str> {
-        let running = |operation: &&Operation| operation.status.state == OperationState::Running;
+    /// What is in the way of a new one. A rehearsal is in the way of another one only.
+    pub(super) fn in_the_way(&self, start: &Start) -> Option<&str> {
+        let is_rehearsal = |start: &Start| matches!(start, Start::Rehearsal(_));
+        let running = |operation: &&Operation| {
+            operation.status.state == OperationState::Running
+                && (is_rehearsal(start) || !operation.start.as_ref().is_some_and(is_rehearsal))
+        };
         self.all.iter().find(running).map(|operation| operation.status.id.as_str())
     }
 
@@ -102,11 +122,7 @@ impl Operations {
     }
 
     pub(super) fn start(&mut self, id: &str, start: Start) -> OperationStatus {
-        let epoch = match &start {
-            Start::Backup(start) => start.epoch,
-            Start::Restore(start) => start.epoch,
-        };
-        let mut status = self.fresh(id, epoch);
+        let mut status = self.fresh(id, start.epoch());
         if let Start::Backup(start) = &start {
             status.filter_plugins = objects::filters(start);
         }
@@ -226,7 +242,15 @@ impl Operation {
                 (self.status.bytes_read, self.status.bytes_stored) = (self.plan.size, total);
                 self.end(OperationState::Done);
             }
-            (_, Some(Start::Restore(_))) => self.fail("store_error", "the backup is not in the store"),
+            (end, Some(Start::Rehearsal(start)))
+                if objects::exist(store, &start.object_prefix, &start.backup_id) =>
+            {
+                (self.status.bytes_read, self.status.bytes_stored) = (self.plan.size, total);
+                self.finish_rehearsal(end == End::FailedCheck);
+            }
+            (_, Some(Start::Restore(_) | Start::Rehearsal(_))) => {
+                self.fail("store_error", "the backup is not in the store");
+            }
         }
     }
 
@@ -237,6 +261,18 @@ impl Operation {
         self.status.parts = if lie == Some(Lie::Empty) { Vec::new() } else { parts };
         (self.status.bytes_read, self.status.bytes_stored) = (total, self.plan.size);
         self.end(OperationState::Done);
+    }
+
+    fn finish_rehearsal(&mut self, is_bad: bool) {
+        let outcome = if is_bad { CheckOutcome::Failed } else { CheckOutcome::Passed };
+        let check = Check { name: "tables".into(), outcome, detail: "7 rows of 1 table".into() };
+        let report = RehearsalReport { duration_ms: 4200, restore_ms: 4000, checks: vec![check] };
+        self.status.rehearsal = Some(Box::new(report));
+        if is_bad {
+            self.fail("check_failed", "tables: 7 rows of 1 table");
+        } else {
+            self.end(OperationState::Done);
+        }
     }
 
     fn fail(&mut self, code: &str, message: &str) {
@@ -250,13 +286,16 @@ impl Operation {
     }
 
     fn view(&self) -> Option<OperationView> {
-        let (is_backup, encryption, object_prefix) = match self.start.as_ref()? {
-            Start::Backup(start) => (true, &start.encryption, &start.object_prefix),
-            Start::Restore(start) => (false, &start.encryption, &start.object_prefix),
+        let start = self.start.as_ref()?;
+        let (encryption, object_prefix) = match start {
+            Start::Backup(start) => (&start.encryption, &start.object_prefix),
+            Start::Restore(start) => (&start.encryption, &start.object_prefix),
+            Start::Rehearsal(start) => (&start.encryption, &start.object_prefix),
         };
         Some(OperationView {
             id: self.status.id.clone(),
-            is_backup,
+            is_backup: matches!(start, Start::Backup(_)),
+            is_rehearsal: matches!(start, Start::Rehearsal(_)),
             state: self.status.state,
             epoch: self.status.epoch,
             key: encryption.key.clone(),

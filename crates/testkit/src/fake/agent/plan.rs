@@ -10,10 +10,15 @@ pub struct Plan {
     pub(super) size: u64,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum End {
     Done,
-    Failed { code: String, message: String },
+    /// Of a rehearsal; everything else is done.
+    FailedCheck,
+    Failed {
+        code: String,
+        message: String,
+    },
     Lie(Lie),
 }
 
@@ -51,6 +56,12 @@ impl Plan {
     #[must_use]
     pub fn failed(code: &str, message: &str) -> Self {
         Self { end: End::Failed { code: code.into(), message: message.into() }, ..Self::done() }
+    }
+
+    /// A rehearsal is failed at the first question, with a report in which a check has failed.
+    #[must_use]
+    pub fn failed_check() -> Self {
+        Self { end: End::FailedCheck, ..Self::done() }
     }
 
     /// Says `done`, and the store holds nothing.
@@ -100,7 +111,7 @@ impl Plan {
     pub(super) fn lie(&self) -> Option<Lie> {
         match self.end {
             End::Lie(lie) => Some(lie),
-            End::Done | End::Failed { .. } => None,
+            End::Done | End::FailedCheck | End::Failed { .. } => None,
         }
     }
 }

@@ -23,6 +23,7 @@ pub(super) fn reason(id: &str, start: &Start, stores: &[String]) -> Option<Strin
     let (store, prefix, encryption, deadline) = match start {
         Start::Backup(body) => (&body.store, &body.object_prefix, &body.encryption, body.deadline),
         Start::Restore(body) => (&body.store, &body.object_prefix, &body.encryption, body.deadline),
+        Start::Rehearsal(body) => (&body.store, &body.object_prefix, &body.encryption, body.deadline),
     };
     let is_unknown = !stores.is_empty() && !stores.contains(store);
     (!is_name(id))
@@ -32,7 +33,7 @@ pub(super) fn reason(id: &str, start: &Start, stores: &[String]) -> Option<Strin
         .or_else(|| shared(encryption, deadline))
         .or_else(|| match start {
             Start::Backup(body) => backup(body),
-            Start::Restore(_) => None,
+            Start::Restore(_) | Start::Rehearsal(_) => None,
         })
 }
 

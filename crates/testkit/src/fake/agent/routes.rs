@@ -1,6 +1,6 @@
 //! The fake agent's side of the protocol.
 
-use backup_protocol::{AgentInfo, ListedKind, OperationStatus, PROTOCOL_VERSION, Refusal};
+use backup_protocol::{AgentInfo, ListedKind, OperationStatus, POSTGRESQL_WAL, PROTOCOL_VERSION, Refusal};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -45,6 +45,10 @@ impl State {
                     Err(what) => refuse(400, "BadRequest", what, None),
                 }
             }
+            ("GET", ["v1", "pitr"]) => match &self.windows {
+                Some(report) => Answer::Json(200, to_json(report)),
+                None => refuse(404, "NotFound", "no such path", None),
+            },
             ("PUT", ["v1", "backups", id]) => match refusals::body(&request.body) {
                 Ok(start) => self.start(ListedKind::Backup, id, Start::Backup(start)),
                 Err(reason) => refuse(400, "BadRequest", &reason, None),
@@ -53,6 +57,16 @@ impl State {
                 Ok(start) => self.start(ListedKind::Restore, id, Start::Restore(start)),
                 Err(reason) => refuse(400, "BadRequest", &reason, None),
             },
+            ("PUT", ["v1", "rehearsals", id]) if self.rehearses => match refusals::body(&request.body) {
+                Ok(start) => self.start(ListedKind::Rehearsal, id, Start::Rehearsal(start)),
+                Err(reason) => refuse(400, "BadRequest", &reason, None),
+            },
+            ("GET", ["v1", "rehearsals", id]) if self.rehearses => {
+                found(200, self.operations.ask(ListedKind::Rehearsal, id))
+            }
+            ("DELETE", ["v1", "rehearsals", id]) if self.rehearses => {
+                self.stop(ListedKind::Rehearsal, id, request)
+            }
             ("GET", ["v1", "backups", id]) => found(200, self.operations.ask(ListedKind::Backup, id)),
             ("GET", ["v1", "restores", id]) => found(200, self.operations.ask(ListedKind::Restore, id)),
             ("DELETE", ["v1", "backups", id]) => self.stop(ListedKind::Backup, id, request),
@@ -62,10 +76,7 @@ impl State {
     }
 
     fn start(&mut self, kind: ListedKind, id: &str, start: Start) -> Answer {
-        let epoch = match &start {
-            Start::Backup(start) => start.epoch,
-            Start::Restore(start) => start.epoch,
-        };
+        let epoch = start.epoch();
         if let Some(known) = self.operations.status(kind, id) {
             if epoch < known.epoch {
                 return stale(known.epoch);
@@ -76,7 +87,7 @@ impl State {
         if let Some(reason) = refusals::reason(id, &start, &self.stores) {
             return refuse(400, "BadRequest", &reason, None);
         }
-        if let Some(running) = self.operations.running() {
+        if let Some(running) = self.operations.in_the_way(&start) {
             return refuse(409, "OperationRunning", "one operation at a time", Some(running.to_owned()));
         }
         found(202, Some(self.operations.start(id, start)))
@@ -106,7 +117,11 @@ impl State {
             data_service: self.data_service.clone(),
             data_service_version: None,
             drivers: vec!["fake".into()],
-            capabilities: vec!["cancel".into()],
+            capabilities: std::iter::once("cancel")
+                .chain(self.rehearses.then_some("rehearse"))
+                .chain(self.windows.as_ref().map(|_| POSTGRESQL_WAL))
+                .map(str::to_owned)
+                .collect(),
             free_scratch_bytes: None,
         }
     }

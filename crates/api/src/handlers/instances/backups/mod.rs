@@ -3,6 +3,7 @@
 pub(crate) mod cancel;
 pub(crate) mod download;
 pub(crate) mod hold;
+pub(crate) mod rehearse;
 pub(crate) mod restore;
 mod share;
 pub(crate) mod undelete;
