@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::place::Place;
@@ -111,6 +112,43 @@ fn files_that_are_replaced_all_the_time_never_fail_a_backup_and_are_stored_whole
         }
         ended.store(true, Ordering::Relaxed);
     });
+}
+
+#[test]
+fn times_are_kept_to_the_nanosecond_by_the_agent_and_by_tar() {
+    let parent = tempfile::tempdir().unwrap();
+    let (directory, by_agent, by_tar) =
+        (parent.path().join("data"), parent.path().join("agent"), parent.path().join("tar"));
+    [&directory, &by_agent, &by_tar].into_iter().for_each(|path| fs::create_dir(path).unwrap());
+    fs::create_dir(directory.join("folder")).unwrap();
+    fs::write(directory.join("file"), "text").unwrap();
+    symlink("file", directory.join("link")).unwrap();
+    let sparse = File::create(directory.join("sparse")).unwrap();
+    sparse.set_len(1_000_000).unwrap();
+    sparse.write_all_at(b"island", 500_000).unwrap();
+    for (name, time) in [
+        ("file", "1969-12-31 23:59:58.25 UTC"),
+        ("folder", "2001-09-09 01:46:40.123456789 UTC"),
+        ("link", "2001-09-09 01:46:40.987654321 UTC"),
+        ("sparse", "2001-09-09 01:46:40.000000001 UTC"),
+    ] {
+        let mut touch = Command::new("touch");
+        assert!(touch.args(["-h", "-d", time]).arg(directory.join(name)).status().unwrap().success());
+    }
+    let archive = pack_disturbed(&directory, || {}).unwrap();
+    unpack::unpack(&by_agent, &Session::default(), &mut archive.as_slice()).unwrap();
+    fs::write(parent.path().join("archive"), &archive).unwrap();
+    let mut tar = Command::new("tar");
+    tar.arg("-xf").arg(parent.path().join("archive")).arg("-C").arg(&by_tar);
+    assert!(tar.status().unwrap().success());
+    for name in ["file", "folder", "link", "sparse", "."] {
+        let time = |place: &Path| {
+            let found = fs::symlink_metadata(place.join(name)).unwrap();
+            (found.mtime(), found.mtime_nsec())
+        };
+        assert_eq!(time(&by_agent), time(&directory), "{name}");
+        assert_eq!(time(&by_tar), time(&directory), "{name} by tar");
+    }
 }
 
 #[test]

@@ -1,3 +1,4 @@
+//! Tables of contents written here, a real one, and both damaged.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::process::Command;

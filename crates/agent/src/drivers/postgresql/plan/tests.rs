@@ -1,3 +1,4 @@
+//! Tables for each rule of the plan, and what holds for every plan.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use proptest::prelude::*;
