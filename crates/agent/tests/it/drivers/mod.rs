@@ -3,11 +3,11 @@
 mod command;
 mod files;
 mod kills;
-mod mariadb;
+pub(crate) mod mariadb;
 pub(crate) mod postgresql;
 mod postgresql_leftovers;
 mod postgresql_trust;
 mod postgresql_unhappy;
 mod rabbitmq;
-mod redis;
+pub(crate) mod redis;
 mod troubles;
