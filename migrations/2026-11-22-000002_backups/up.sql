@@ -31,7 +31,7 @@ CREATE TABLE service_instances (
     retention_days              integer CHECK (retention_days >= 0),
     min_encryption_key_length   integer CHECK (min_encryption_key_length >= 1),
     exclude_from_auto_backup    boolean NOT NULL DEFAULT false,
-    backup_type                 text,
+    backup_type                 text CHECK (backup_type IN ('postgresql_wal')),
     credentials_updated_by_user boolean NOT NULL DEFAULT false,
     -- the end of the newest name a backup ever had: names are never given twice, whatever is removed and whatever the clock does
     last_name_millis            bigint NOT NULL DEFAULT 0,
@@ -197,6 +197,28 @@ CREATE INDEX rehearsals_of_instance ON rehearsals (service_instance_id, id DESC)
 CREATE UNIQUE INDEX rehearsals_one_unfinished ON rehearsals (backup_row_id) WHERE status IN ('queued', 'running');
 -- Backups and restores of the instance may run beside it, a second rehearsal not.
 CREATE UNIQUE INDEX rehearsals_one_running ON rehearsals (service_instance_id) WHERE status = 'running';
+
+-- The moments a base backup can be restored to, as its agent last said; a backup without a row has none.
+CREATE TABLE pitr_windows (
+    backup_row_id bigint PRIMARY KEY REFERENCES backups ON DELETE CASCADE,
+    start_at      timestamptz NOT NULL,
+    end_at        timestamptz NOT NULL CHECK (end_at >= start_at),
+    -- the last piece of the log that is needed for end_at
+    last_segment  text NOT NULL,
+    state         text NOT NULL CHECK (state IN ('open', 'continued', 'broken')),
+    reason        text,
+    updated_at    timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE INDEX pitr_windows_open ON pitr_windows (backup_row_id) WHERE state = 'open';
+CREATE INDEX service_instances_with_log ON service_instances (id) WHERE backup_type IS NOT NULL AND deleted_at IS NULL;
+
+-- The moment a restore is to reach; a restore without a row loads its backup as it is.
+CREATE TABLE recovery_targets (
+    restore_row_id bigint PRIMARY KEY REFERENCES restores ON DELETE CASCADE,
+    moment         timestamptz NOT NULL,
+    last_segment   text NOT NULL
+);
 
 -- One instance does one thing at a time: the primary key is the rule, across backups and restores.
 CREATE TABLE running_operations (

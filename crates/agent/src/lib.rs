@@ -2,6 +2,7 @@
 //! encrypted objects in a backup store, and back. The protocol is described in `docs/agent-protocol.md`.
 //! Begin with [`serve`] and `routes.rs`; a `PUT` leads through `handlers/`, `operations/` and `pipeline/` to a driver.
 
+mod archive;
 mod auth;
 mod body;
 pub mod check;
@@ -19,8 +20,8 @@ mod session;
 
 pub use config::Config;
 pub use drivers::{
-    CommandSettings, DriverError, FilesSettings, MariadbSettings, PostgresqlSettings, RabbitmqSettings,
-    RedisSettings,
+    CommandSettings, DriverError, FilesSettings, MariadbSettings, PhysicalSettings, PostgresqlSettings,
+    RabbitmqSettings, RedisSettings,
 };
 pub use operations::{JournalError, Kind, admission};
 pub use server::{RunningAgent, ServeError, serve};

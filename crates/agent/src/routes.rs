@@ -4,7 +4,7 @@ use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
 
 use crate::error::Error;
-use crate::handlers::{backups, info, operations, rehearsals, restores};
+use crate::handlers::{backups, info, operations, pitr, rehearsals, restores};
 
 /// Adds all routes; every one, unknown paths included, demands the credential.
 pub(crate) fn configure(config: &mut ServiceConfig) {
@@ -13,6 +13,7 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
             .wrap(from_fn(crate::auth::require))
             .route("/v1/info", web::get().to(info::get))
             .route("/v1/operations", web::get().to(operations::get))
+            .route("/v1/pitr", web::get().to(pitr::get))
             .route("/v1/backups/{backup_id}", web::put().to(backups::put))
             .route("/v1/backups/{backup_id}", web::get().to(backups::get))
             .route("/v1/backups/{backup_id}", web::delete().to(backups::delete))

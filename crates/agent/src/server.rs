@@ -1,5 +1,6 @@
 //! Starting and stopping an agent: driver, stores, journal, recovery, then the listener.
 
+use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use rustls_pki_types::pem::PemObject;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::archive::Archive;
 use crate::auth::Credential;
 use crate::config::{Config, TlsSection};
 use crate::drivers::{self, DriverError};
@@ -68,6 +70,7 @@ pub struct RunningAgent {
     operations: Operations,
     handle: ServerHandle,
     served: JoinHandle<std::io::Result<()>>,
+    archiving: Option<JoinHandle<()>>,
     background: CancellationToken,
 }
 
@@ -90,7 +93,9 @@ pub async fn serve(config: Config) -> Result<RunningAgent, ServeError> {
     let handle = server.handle();
     let served = tokio::spawn(server);
     tokio::spawn(operations.clone().keep_clean(background.clone()));
-    Ok(RunningAgent { address, operations, handle, served, background })
+    let archiving = operations.archive().cloned();
+    let archiving = archiving.map(|archive| tokio::spawn(archive.keep_going(background.clone())));
+    Ok(RunningAgent { address, operations, handle, served, archiving, background })
 }
 
 /// Opens everything the configuration names, without listening or changing anything but making directories.
@@ -105,11 +110,15 @@ fn open(config: &Config) -> Result<Operations, ServeError> {
         // Hours of work are not given up for a store that is away for minutes.
         Ok((name.clone(), Store::open(name, store)?.retrying(Retry::PATIENTLY)))
     });
+    let stores: BTreeMap<String, Store> = stores.collect::<Result<_, StoreError>>()?;
     let rehearsals = Arc::new(ScratchRoot::new(&config.rehearsal_directory()));
+    let archive =
+        driver.physical().map(|physical| Archive::open(physical, stores.clone(), scratch)).transpose()?;
     let settings = Settings {
         driver,
         rehearsals: Arc::clone(&rehearsals),
-        stores: stores.collect::<Result<_, StoreError>>()?,
+        archive,
+        stores,
         concurrency: config.concurrency,
         chunk_size: config.chunk_size,
         runtime: tokio::runtime::Handle::current(),
@@ -185,6 +194,10 @@ impl RunningAgent {
             tracing::info!("waiting for a restore whose exchange has begun");
         }
         self.background.cancel();
+        if let Some(archiving) = self.archiving {
+            // A store that hangs is not waited for; what is not recorded as stored is stored again.
+            let _ = tokio::time::timeout(GRACE, archiving).await;
+        }
         self.handle.stop(true).await;
         let served = self.served.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
         self.operations.let_go().await;

@@ -32,6 +32,11 @@ const DRAIN: usize = 4 * 1024 * 1024;
 pub(crate) struct Fields(Map<String, Value>);
 
 impl Fields {
+    /// Whether it is there, be it null.
+    pub(crate) fn has(&self, name: &'static str) -> bool {
+        self.0.contains_key(name)
+    }
+
     /// A text; none when it is absent or null.
     pub(crate) fn text(&self, name: &'static str) -> Result<Option<String>, ApiError> {
         match self.0.get(name) {

@@ -178,7 +178,8 @@ fn word(error: &Error) -> Word {
         | Error::RehearsalNotFound(_)
         | Error::RebuildNotFound(_)
         | Error::ReconciliationNotFound(_)
-        | Error::NoReconciliation => Word::NotFound,
+        | Error::NoReconciliation
+        | Error::NoWindow(_) => Word::NotFound,
         Error::InstanceDeleted(_) => Word::Gone,
         Error::BackupInUse | Error::BackupHeld { .. } | Error::BackupNeeded { .. } => Word::Locked,
         Error::NotHoldable(_) => Word::NotHoldable,
@@ -191,7 +192,7 @@ fn word(error: &Error) -> Word {
         Error::NotDownloadable(_) => Word::NotDownloadable,
         Error::NotUndeletable(_) => Word::NotUndeletable,
         Error::NotCancellable(_) => Word::NotCancellable,
-        Error::Invalid { .. } => Word::InvalidValue,
+        Error::Invalid { .. } | Error::OutsideWindow { .. } => Word::InvalidValue,
         Error::EncryptionKeyTooShort { .. } => Word::EncryptionKeyTooShort,
         Error::NothingToChange => Word::NothingToChange,
         Error::AgentUnknown(_) => Word::AgentUnknown,

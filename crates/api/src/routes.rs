@@ -66,6 +66,7 @@ pub fn of_instances() -> Vec<Endpoint> {
         at("/instances/{instance_id}/config").get(instances::config::show, describe::instances::config),
         at("/v1/instances/{instance_id}/disaster-recovery/prepare")
             .post(v1::instances::disaster_recovery::prepare::create, describe::v1::prepare_disaster_recovery),
+        at("/v1/instances/{instance_id}/pitr").get(v1::instances::pitr::show, describe::v1::pitr),
         at("/service-instances/{instance_id}/backups")
             .get(instances::show, describe::service_instances::list)
             .post(instances::backups::create, describe::service_instances::create),
@@ -103,7 +104,9 @@ fn below_an_instance(base: &str) -> Vec<Endpoint> {
         below("/rehearsals").get(rehearsals::list, describe::rehearsals::list),
         below("/rehearsals/{id}").get(rehearsals::show, describe::rehearsals::show),
         below("/rehearsals/{id}/cancel").post(rehearsals::cancel::create, describe::rehearsals::cancel),
-        below("/restores").get(restores::list, describe::restores::list),
+        below("/restores")
+            .get(restores::list, describe::restores::list)
+            .post(restores::create, describe::restores::create),
         below("/restores/{id}").get(restores::show, describe::restores::show),
         below("/restores/{id}/cancel").post(restores::cancel::create, describe::restores::cancel),
     ]

@@ -89,6 +89,19 @@ pub enum Error {
         /// Data service of the target.
         wanted: String,
     },
+    /// No base backup of the instance has a window.
+    #[error("the instance {0} cannot be restored to a moment: none of its backups has a window")]
+    NoWindow(String),
+    /// The moment cannot be restored.
+    #[error("the moment {moment} is outside of the window, {start} to {end}")]
+    OutsideWindow {
+        /// What was asked for.
+        moment: String,
+        /// The first moment that can be restored.
+        start: String,
+        /// The last one.
+        end: String,
+    },
     /// Only `done` backups under the owner's current own key can be downloaded.
     #[error("the backup {0} is not downloadable")]
     NotDownloadable(BackupId),
@@ -187,6 +200,8 @@ impl Error {
             | Self::RebuildNotFound(_)
             | Self::ReconciliationNotFound(_)
             | Self::NoReconciliation
+            | Self::NoWindow(_)
+            | Self::OutsideWindow { .. }
             | Self::BackupHeld { .. }
             | Self::BackupNeeded { .. }
             | Self::NotHoldable(_)

@@ -130,6 +130,16 @@ pub const KIND_UPDATE_INSTANCE_STATE: &str = "update_instance_state";
 /// Kind of [`rebuild_catalogue`].
 pub const KIND_REBUILD_CATALOGUE: &str = "rebuild_catalogue";
 
+/// Arguments of `refresh_windows`; without an instance it fans out one job per instance.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct RefreshWindowsArguments {
+    /// The instance's GUID.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+}
+
+/// Kind of [`refresh_windows`].
+pub const KIND_REFRESH_WINDOWS: &str = "refresh_windows";
 /// Kind of [`reconcile`].
 pub const KIND_RECONCILE: &str = "reconcile";
 
@@ -220,6 +230,16 @@ pub fn reconcile(id: Option<ReconciliationId>) -> NewJob {
         .max_attempts(PATIENT)
 }
 
+/// Asks one agent, or all that archive a log, to which moments their data services can be restored. On the queue that
+/// looks at the world outside, since that of the watcher talks only to instances on which a backup is running.
+pub fn refresh_windows(instance: Option<&str>) -> NewJob {
+    let arguments = RefreshWindowsArguments { instance: instance.map(str::to_owned) };
+    NewJob::new(UPDATE_INSTANCE_STATE, KIND_REFRESH_WINDOWS, to_value(&arguments))
+        .unique_key(format!("refresh-windows-{}", instance.unwrap_or("*")))
+        // The next scheduled run is the retry.
+        .max_attempts(2)
+}
+
 /// Unique key of [`start_operation`], with which a waiting operation is woken.
 pub fn start_key(kind: OperationKind, id: i64) -> String {
     format!("start-{}-{id}", kind.as_str())
@@ -266,6 +286,7 @@ pub fn schedules(settings: &ScheduleSettings) -> Vec<Schedule> {
             &settings.delete_backup_repeat,
             initialize_backup_deletion(DeletionStep::Mark),
         ),
+        schedule("refresh_windows", "* * * * *", refresh_windows(None)),
         schedule("delete_backup_remove", "0 * * * *", initialize_backup_deletion(DeletionStep::Remove)),
         schedule(
             "update_instance_state",

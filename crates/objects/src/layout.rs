@@ -49,6 +49,18 @@ impl BackupFolder {
         format!("{}/{OWNER_NAME}", self.path)
     }
 
+    /// The folder, inside the backup's, of what was logged after the backup.
+    pub const LOG: &str = "wal";
+
+    /// The full path of an object below [`Self::LOG`].
+    ///
+    /// # Errors
+    /// [`InvalidName`] when the name is not one piece of a path.
+    pub fn log(&self, name: &str) -> Result<String, InvalidName> {
+        check_piece("log object", name)?;
+        Ok(format!("{}/{}/{name}", self.path, Self::LOG))
+    }
+
     /// The name of the part with this number, counted from 1: `data.00001`.
     pub fn part_name(number: u32) -> String {
         format!("data.{number:05}")

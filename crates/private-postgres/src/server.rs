@@ -186,7 +186,9 @@ impl Server {
             .map_or(Ok(()), |mut process| process.end(signal, Duration::from_secs(30)).map(drop))
     }
 
-    pub(crate) fn data(&self) -> PathBuf {
+    /// The data directory.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
         self.directory.path().join("data")
     }
 

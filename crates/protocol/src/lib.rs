@@ -53,7 +53,14 @@ pub struct StartBackup {
     pub deadline: DateTime<Utc>,
     /// Largest part, in bytes.
     pub part_size_limit: u64,
+    /// Another type of backup than the agent's usual one, for example [`POSTGRESQL_WAL`]. An agent that is older than
+    /// this field would ignore it; the capabilities in [`AgentInfo`] name the types an agent makes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup_type: Option<String>,
 }
+
+/// The type of backup, and the name of the driver and the capability, of a PostgreSQL base backup with its log.
+pub const POSTGRESQL_WAL: &str = "postgresql_wal";
 
 /// Body of `PUT /v1/restores/{restore_id}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -72,6 +79,59 @@ pub struct StartRestore {
     pub encryption: Encryption,
     /// The agent gives up at this moment.
     pub deadline: DateTime<Utc>,
+    /// Restore what was committed up to this moment, which must be in the backup's window (see [`PitrWindow`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery_target_time: Option<DateTime<Utc>>,
+    /// [`PitrWindow::last_segment`] of that window: without it, a moment behind the last commit of the stored log cannot
+    /// be told from one that is not stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery_last_segment: Option<String>,
+}
+
+/// Answer of `GET /v1/pitr`, of an agent that archives the log of its data service.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PitrReport {
+    /// The windows of the newest base backups, the oldest first. A base without its own window here has none yet.
+    pub windows: Vec<PitrWindow>,
+    /// Bytes of log the server keeps because the agent has not received them yet.
+    #[serde(default)]
+    pub bytes_behind: Option<u64>,
+    /// Segments the agent has received and not stored yet.
+    #[serde(default)]
+    pub segments_waiting: u64,
+    /// Why the log cannot be archived just now; the windows do not grow meanwhile.
+    #[serde(default)]
+    pub trouble: Option<String>,
+}
+
+/// The moments one base backup can be restored to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PitrWindow {
+    /// The base backup.
+    pub backup_id: String,
+    /// Its end, by the data service's clock, in whole milliseconds.
+    pub start_time: DateTime<Utc>,
+    /// What was committed by then is stored.
+    pub end_time: DateTime<Utc>,
+    /// The last piece of the log that is needed for [`PitrWindow::end_time`].
+    pub last_segment: String,
+    /// Whether it will grow.
+    pub state: PitrWindowState,
+    /// Why it is broken.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// What becomes of a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PitrWindowState {
+    /// It grows.
+    Open,
+    /// It ends where the window of a newer base begins.
+    Continued,
+    /// It ends where the log could not be followed any longer; a gap follows.
+    Broken,
 }
 
 /// Body of `PUT /v1/rehearsals/{rehearsal_id}`: the backup is restored into a scratch data service, checked and removed

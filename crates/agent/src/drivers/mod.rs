@@ -10,12 +10,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use backup_protocol::Check;
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
 use crate::session::Session;
 
 pub use error::DriverError;
 pub(crate) use error::Trouble;
+pub use postgresql::PhysicalSettings;
+pub(crate) use postgresql::{Physical, physical};
 
 /// Declares the modules, [`NAMES`], [`DriverSection`] and [`open`] from one line per driver: its module, which is also its
 /// name and its key in the configuration, its type, and the type of its settings. The driver's type has
@@ -104,6 +107,25 @@ pub(crate) trait Driver: Send + Sync {
         input: &mut dyn Read,
     ) -> Result<Box<dyn Loaded>, DriverError>;
 
+    /// As [`Self::load`], and brings the data to a moment, with the log that was stored after the backup.
+    ///
+    /// # Errors
+    /// When the driver has no such log, or as [`Self::load`].
+    fn load_at(
+        &self,
+        _session: &Session,
+        _operation: &str,
+        _input: &mut dyn Read,
+        _moment: Moment,
+    ) -> Result<Box<dyn Loaded>, DriverError> {
+        Err(DriverError::Content(format!("a backup of {} cannot be restored to a moment", self.name())))
+    }
+
+    /// The driver for physical backups of the same server, when this one has it.
+    fn physical(&self) -> Option<Arc<Physical>> {
+        None
+    }
+
     /// Removes or completes what interrupted calls have left behind. Does nothing when there is nothing.
     ///
     /// # Errors
@@ -144,9 +166,40 @@ pub(crate) trait Scratch {
     fn check(&self, session: &Session) -> Result<Vec<Check>, DriverError>;
 }
 
+/// The moment data is brought to.
+pub(crate) struct Moment {
+    /// Everything committed up to here, and nothing later.
+    pub(crate) time: DateTime<Utc>,
+    /// The last piece of the log that must be there: all up to the end of the promised window.
+    pub(crate) last_piece: Option<String>,
+    /// Where the log is.
+    pub(crate) log: Arc<dyn LogFeed>,
+}
+
+/// The log of a data service, as it was stored. Must not be called from asynchronous code.
+pub(crate) trait LogFeed: Send + Sync {
+    /// Writes a piece of the log to a new file. False: there is no such piece.
+    ///
+    /// # Errors
+    /// When it cannot be read, decrypted or written.
+    fn fetch(&self, name: &str, target: &Path) -> Result<bool, DriverError>;
+
+    /// Whether there is a piece behind this one, which must not be missing then.
+    fn continues_after(&self, name: &str) -> bool;
+}
+
 /// Data that is complete beside the data in use. The pipeline calls one of the two, after it has seen the end of an
 /// unbroken stream or not.
 pub(crate) trait Loaded {
+    /// What takes long and may still fail after the end of the stream, with the data in use as it is. On an error
+    /// [`Loaded::discard`] comes next.
+    ///
+    /// # Errors
+    /// When the data cannot be used.
+    fn prepare(&mut self, _session: &Session) -> Result<(), DriverError> {
+        Ok(())
+    }
+
     /// Puts the loaded data in the place of the data in use, all or nothing as seen by clients.
     ///
     /// # Errors

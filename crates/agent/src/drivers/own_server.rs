@@ -25,9 +25,9 @@ pub(super) fn socket(directory: &Path, name: &str) -> Result<PathBuf, DriverErro
     Ok(socket)
 }
 
-/// As whom a server runs that refuses to be root's: the first of `names` there is, who is given the directory. None: as
-/// the agent, which is not root.
-pub(super) fn user(names: &[&str], directory: &Path) -> Result<Option<User>, DriverError> {
+/// As whom a server runs that refuses to be root's: the first of `names` there is, who is given the directory; the
+/// numbers of user and group. None: as the agent, which is not root.
+pub(super) fn account(names: &[&str], directory: &Path) -> Result<Option<(u32, u32)>, DriverError> {
     if !Uid::effective().is_root() {
         return Ok(None);
     }
@@ -37,9 +37,10 @@ pub(super) fn user(names: &[&str], directory: &Path) -> Result<Option<User>, Dri
         return Err(DriverError::data_service(message));
     };
     require_reachable(directory, &user)?;
-    let given = chown(directory, Some(user.uid.as_raw()), Some(user.gid.as_raw()));
+    let (user, group) = (user.uid.as_raw(), user.gid.as_raw());
+    let given = chown(directory, Some(user), Some(group));
     given.map_err(|e| DriverError::data_service(format!("{}: {e}", directory.display())))?;
-    Ok(Some(user))
+    Ok(Some((user, group)))
 }
 
 /// The user must get to the directory; the agent's own directories are often closed.

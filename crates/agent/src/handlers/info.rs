@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data};
-use backup_protocol::{AgentInfo, PROTOCOL_VERSION};
+use backup_protocol::{AgentInfo, POSTGRESQL_WAL, PROTOCOL_VERSION};
 
 use crate::drivers::{self, Driver};
 use crate::error::Error;
@@ -24,13 +24,14 @@ pub(crate) struct Scratch(pub(crate) PathBuf);
 /// Who this agent is. The data service's version is left out while it cannot be asked.
 pub(crate) async fn get(operations: Data<Operations>, scratch: Data<Scratch>) -> Result<HttpResponse, Error> {
     let driver = operations.driver();
+    let physical = operations.archive().map(|_| POSTGRESQL_WAL);
     let info = web::block(move || AgentInfo {
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         protocol_versions: vec![PROTOCOL_VERSION],
         data_service: driver.name().to_owned(),
         data_service_version: driver.version(&LimitedSession::new(PATIENCE)).ok().flatten(),
         drivers: drivers::NAMES.iter().map(|name| (*name).to_owned()).collect(),
-        capabilities: capabilities(&*driver),
+        capabilities: capabilities(&*driver).into_iter().chain(physical.map(str::to_owned)).collect(),
         free_scratch_bytes: free_bytes(&scratch.0),
     });
     let info = info.await.map_err(|_| Error::Internal("a thread of the agent ended"))?;

@@ -3,6 +3,7 @@
 pub(crate) mod backups;
 pub(crate) mod info;
 pub(crate) mod operations;
+pub(crate) mod pitr;
 pub(crate) mod rehearsals;
 pub(crate) mod restores;
 

@@ -37,6 +37,7 @@ impl Operations {
         let was_restoring = interrupted.iter().any(|entry| entry.kind == Kind::Restore);
         let work = async {
             for entry in &interrupted {
+                self.abandon_log(&entry.key()).await;
                 self.remove_objects(&entry.key()).await;
             }
             self.abort_all_uploads().await;
@@ -217,6 +218,7 @@ mod tests {
         let driver = Arc::new(Counting::default());
         let settings = Settings {
             driver: driver.clone(),
+            archive: None,
             stores: std::collections::BTreeMap::new(),
             rehearsals: Arc::new(crate::scratch::ScratchRoot::new(&directory.path().join("rehearsals"))),
             concurrency: 1,

@@ -10,6 +10,8 @@ use chrono::{DateTime, Utc};
 use super::entry::{Key, Kind, Objects};
 use super::registry::{Operations, Running};
 use super::start::{Place, Start};
+use crate::archive::Base;
+use crate::drivers::Driver;
 use crate::pipeline::{self, BackupOrder, Failure, Progress, RestoreOrder, Run};
 use crate::session::{Session, Stop};
 
@@ -25,7 +27,7 @@ impl Operations {
         progress: Arc<Progress>,
     ) {
         let run = Run {
-            driver: self.driver(),
+            driver: self.driver_for(&request),
             store: place.store,
             folder: place.folder,
             session: session.clone(),
@@ -37,6 +39,7 @@ impl Operations {
         let outcome = work.await.unwrap_or_else(|error| Err(error.into()));
         watch.abort();
         if outcome.is_err() {
+            self.abandon_log(&key).await;
             self.clean_up(&key).await;
         }
         let running = self.record_end(&key, outcome, &progress).await;
@@ -45,6 +48,22 @@ impl Operations {
         if let Some(running) = running {
             // Whoever waited may have gone.
             let _ = running.end.send(true);
+        }
+    }
+
+    /// A backup names its type; what a restore needs is known when its metadata is read.
+    fn driver_for(&self, request: &Start) -> Arc<dyn Driver> {
+        let is_physical = matches!(request, Start::Backup(body) if body.backup_type.is_some());
+        match self.driver().physical().filter(|_| is_physical) {
+            Some(physical) => physical,
+            None => self.driver(),
+        }
+    }
+
+    /// Before the folder of a failed backup is removed, nobody may write to it any longer.
+    pub(super) async fn abandon_log(&self, key: &Key) {
+        if let (Kind::Backup, Some(archive)) = (key.0, &self.inner.settings.archive) {
+            archive.abandon(&key.1).await;
         }
     }
 
@@ -57,7 +76,19 @@ impl Operations {
                     backup_id: key.1.clone(),
                     owner: uuid::Uuid::new_v4().to_string(),
                 };
-                self.own_objects(&key, &run, objects).await?;
+                self.own_objects(&key, &run, objects.clone()).await?;
+                let archive = self.inner.settings.archive.as_ref().filter(|_| body.backup_type.is_some());
+                if let Some(archive) = archive {
+                    let base = Base {
+                        backup_id: &key.1,
+                        store: &objects.store,
+                        object_prefix: &objects.object_prefix,
+                        owner: &objects.owner,
+                        encryption: &body.encryption,
+                    };
+                    run.unless_stopped(archive.begin(base)).await?;
+                }
+                let id = key.1.clone();
                 let order = BackupOrder {
                     backup_id: key.1,
                     instance: body.instance,
@@ -68,7 +99,13 @@ impl Operations {
                     chunk_size: self.inner.settings.chunk_size,
                     started_at: Utc::now(),
                 };
-                pipeline::backup(run, order).await
+                let session = run.session.clone();
+                let metadata = pipeline::backup(run, order).await?;
+                if let Some(archive) = archive {
+                    archive.complete(&id).await?;
+                    session.stopped().map_or(Ok(()), |stop| Err(Failure::from_stop(stop)))?;
+                }
+                Ok(metadata)
             }
             Start::Restore(body) => {
                 // Leftovers of an earlier restore may be removed for up to an hour.
@@ -78,6 +115,7 @@ impl Operations {
                     backup_id: body.backup_id,
                     checksum: body.checksum,
                     encryption: body.encryption,
+                    moment: body.recovery_target_time.map(|time| (time, body.recovery_last_segment)),
                 };
                 pipeline::restore(run, order).await
             }
@@ -88,6 +126,7 @@ impl Operations {
                     backup_id: body.backup_id,
                     checksum: body.checksum,
                     encryption: body.encryption,
+                    moment: None,
                 };
                 pipeline::rehearse(run, order, Arc::clone(&self.inner.settings.rehearsals)).await
             }

@@ -14,6 +14,7 @@ use super::journal::{self, Journal, JournalError};
 use super::refusal::Refused;
 use super::start::Start;
 use super::uploads::Uploads;
+use crate::archive::Archive;
 use crate::drivers::Driver;
 use crate::pipeline::Progress;
 use crate::scratch::ScratchRoot;
@@ -23,6 +24,8 @@ use crate::session::{Session, Stop};
 pub(crate) struct Settings {
     /// The data service.
     pub(crate) driver: Arc<dyn Driver>,
+    /// The archive of its log, when it has one.
+    pub(crate) archive: Option<Archive>,
     /// The stores by name.
     pub(crate) stores: BTreeMap<String, Store>,
     /// Where rehearsals have their scratch data services.
@@ -87,6 +90,11 @@ impl Operations {
     /// The driver all operations use.
     pub(crate) fn driver(&self) -> Arc<dyn Driver> {
         Arc::clone(&self.inner.settings.driver)
+    }
+
+    /// The archive of the data service's log, when there is one.
+    pub(crate) fn archive(&self) -> Option<&Archive> {
+        self.inner.settings.archive.as_ref()
     }
 
     /// Starts an operation, or tells how it stands when it is known already. True: started by this call.

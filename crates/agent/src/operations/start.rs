@@ -1,7 +1,7 @@
 //! A request to start something, checked field by field before anything is recorded.
 
 use backup_objects::{BackupFolder, Store};
-use backup_protocol::{CompressionScheme, StartBackup, StartRehearsal, StartRestore};
+use backup_protocol::{CompressionScheme, POSTGRESQL_WAL, StartBackup, StartRehearsal, StartRestore};
 use chrono::{DateTime, Utc};
 
 use super::entry::Kind;
@@ -76,7 +76,7 @@ impl Start {
             return Err(Refused::bad("deadline", "has passed already by the agent's clock"));
         }
         match self {
-            Self::Backup(body) => check_backup(body)?,
+            Self::Backup(body) => check_backup(body, settings)?,
             Self::Restore(body) => check_checksum(&body.checksum)?,
             Self::Rehearsal(_) if !settings.driver.can_rehearse() => {
                 let reason = format!("a backup of {} cannot be rehearsed", settings.driver.name());
@@ -88,7 +88,12 @@ impl Start {
     }
 }
 
-fn check_backup(body: &StartBackup) -> Result<(), Refused> {
+fn check_backup(body: &StartBackup, settings: &Settings) -> Result<(), Refused> {
+    if let Some(asked) = &body.backup_type
+        && (asked != POSTGRESQL_WAL || settings.archive.is_none())
+    {
+        return Err(Refused::bad("backup_type", format!("this agent makes no backups of the type {asked}")));
+    }
     let highest = match body.compression.scheme {
         // Levels above need hundreds of megabytes.
         CompressionScheme::Zstd => 19,

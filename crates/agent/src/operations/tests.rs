@@ -71,6 +71,7 @@ impl World {
         let journal = tempfile::tempdir().unwrap();
         let settings = Settings {
             driver: Arc::new(Disturbing { store: Arc::clone(&throttled), disturb }),
+            archive: None,
             stores: BTreeMap::from([("main".to_owned(), store.clone())]),
             rehearsals: Arc::new(crate::scratch::ScratchRoot::new(&journal.path().join("rehearsals"))),
             concurrency: 1,

@@ -7,12 +7,18 @@ use super::Run;
 use super::failure::Failure;
 use super::meter::Meter;
 use super::pieces::{PieceReader, Receiver};
-use crate::drivers::{Driver, Loaded};
+use crate::drivers::{Driver, Loaded, Moment};
 
 /// Loads the stream and puts it in place.
-pub(super) fn decode(run: &Run, operation: &str, plain_size: u64, queue: Receiver) -> Result<(), Failure> {
+pub(super) fn decode(
+    run: &Run,
+    operation: &str,
+    plain_size: u64,
+    moment: Option<Moment>,
+    queue: Receiver,
+) -> Result<(), Failure> {
     run.driver.recover(&run.session)?;
-    let loaded = load(run, &*run.driver, operation, plain_size, queue)?;
+    let loaded = load(run, &*run.driver, operation, plain_size, moment, queue)?;
     run.session.begin_exchange();
     Ok(loaded.commit(&run.session)?)
 }
@@ -23,12 +29,16 @@ pub(super) fn load(
     driver: &dyn Driver,
     operation: &str,
     plain_size: u64,
+    moment: Option<Moment>,
     queue: Receiver,
 ) -> Result<Box<dyn Loaded>, Failure> {
     let plain = Meter::new(PieceReader::new(queue), &run.session, &run.progress, None);
     let mut plain = Watched { inner: plain, fault: None };
-    let loaded = driver.load(&run.session, operation, &mut plain);
-    let loaded = match (loaded, plain.fault.take()) {
+    let loaded = match moment {
+        None => driver.load(&run.session, operation, &mut plain),
+        Some(moment) => driver.load_at(&run.session, operation, &mut plain, moment),
+    };
+    let mut loaded = match (loaded, plain.fault.take()) {
         (Ok(loaded), None) => loaded,
         (Ok(loaded), Some(fault)) => {
             loaded.discard();
@@ -40,7 +50,9 @@ pub(super) fn load(
     // A driver may stop at its own end mark; only the end of the whole stream proves that it is complete.
     let drained = io::copy(&mut plain, &mut io::sink()).map_err(|error| Failure::broken_stream(&error));
     let whole = drained.and_then(|_| check_length(plain.inner.counted(), plain_size));
-    match whole.and_then(|()| Ok(run.session.check()?)) {
+    let whole = whole.and_then(|()| Ok(run.session.check()?));
+    let prepared = whole.and_then(|()| Ok(loaded.prepare(&run.session)?));
+    match prepared.and_then(|()| Ok(run.session.check()?)) {
         Ok(()) => Ok(loaded),
         Err(failure) => {
             loaded.discard();

@@ -48,6 +48,15 @@ pub(crate) struct Run {
 }
 
 impl Run {
+    /// The driver of this name, if the agent has it for its data service.
+    pub(crate) fn driver_of(&self, name: &str) -> Option<Arc<dyn Driver>> {
+        let mut all = vec![Arc::clone(&self.driver)];
+        if let Some(physical) = self.driver.physical() {
+            all.push(physical);
+        }
+        all.into_iter().find(|driver| driver.name() == name)
+    }
+
     /// The backup in the store, for reading.
     fn stored(&self) -> Stored<'_> {
         Stored { store: &self.store, folder: &self.folder, progress: &self.progress }

@@ -44,7 +44,7 @@ fn rehearse(
         let message = format!("a backup of {} cannot be rehearsed", run.driver.name());
         return Err(Failure::new("bad_request", message));
     };
-    let loaded = load(run, scratch.driver(), operation, plain_size, plain)?;
+    let loaded = load(run, scratch.driver(), operation, plain_size, None, plain)?;
     loaded.commit(&run.session)?;
     let restore_ms = milliseconds(begin);
     let checks = scratch.check(&run.session)?;

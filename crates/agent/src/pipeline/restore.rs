@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use backup_objects::Metadata;
 use backup_protocol::Encryption;
+use chrono::{DateTime, Utc};
 
 use super::Run;
 use super::decode::decode;
@@ -11,6 +12,8 @@ use super::failure::Failure;
 use super::filters::Chain;
 use super::pieces;
 use super::stages::Stages;
+use crate::archive::StoredLog;
+use crate::drivers::Moment;
 use crate::session::Stop;
 
 /// What is to be restored.
@@ -24,6 +27,8 @@ pub(crate) struct RestoreOrder {
     pub(crate) checksum: String,
     /// Scheme and key.
     pub(crate) encryption: Encryption,
+    /// The moment to restore to, and the last piece of the log that must be there.
+    pub(crate) moment: Option<(DateTime<Utc>, Option<String>)>,
 }
 
 /// Restores the backup; returns its metadata.
@@ -32,8 +37,14 @@ pub(crate) struct RestoreOrder {
 /// [`Failure`] when the data service has not been changed.
 pub(crate) async fn run(run: Run, order: RestoreOrder) -> Result<Metadata, Failure> {
     let (metadata, chain) = verified(&run, &order, None).await?;
+    let driver = run.driver_of(&metadata.driver.name).unwrap_or_else(|| Arc::clone(&run.driver));
+    let run = Run { driver, ..run };
+    let moment = match &order.moment {
+        Some((time, last_piece)) => Some(open_log(&run, &order.encryption, *time, last_piece.clone()).await?),
+        None => None,
+    };
     let plain_size = metadata.plain_size;
-    let work = move |run: &Run, plain| decode(run, &order.restore_id, plain_size, plain);
+    let work = move |run: &Run, plain| decode(run, &order.restore_id, plain_size, moment, plain);
     stream(Arc::new(run), &metadata, &chain, work).await?;
     Ok(metadata)
 }
@@ -62,9 +73,9 @@ async fn check(run: &Run, order: &RestoreOrder, room: Option<u64>) -> Result<(Me
         return Err(Failure::mismatch("metadata.json has another checksum than the request"));
     }
     let chain = Chain::recorded(&metadata.filter_plugins, &order.encryption)?;
-    let (own, version) = (run.driver.name(), run.driver.stream_version());
-    if metadata.driver.name != own || metadata.driver.stream_version > version {
-        let (name, found) = (&metadata.driver.name, metadata.driver.stream_version);
+    let (name, found) = (&metadata.driver.name, metadata.driver.stream_version);
+    if run.driver_of(name).is_none_or(|driver| found > driver.stream_version()) {
+        let (own, version) = (run.driver.name(), run.driver.stream_version());
         let message = format!("made by driver {name} (stream version {found}), this is {own} ({version})");
         return Err(Failure::new("bad_request", message));
     }
@@ -77,6 +88,16 @@ async fn check(run: &Run, order: &RestoreOrder, room: Option<u64>) -> Result<(Me
     stored.key(&metadata, &chain).await?;
     stored.bytes(&metadata).await?;
     Ok((metadata, chain))
+}
+
+async fn open_log(
+    run: &Run,
+    encryption: &Encryption,
+    time: DateTime<Utc>,
+    last_piece: Option<String>,
+) -> Result<Moment, Failure> {
+    let log = run.unless_stopped(StoredLog::open(&run.store, &run.folder, encryption, time)).await?;
+    Ok(Moment { time, last_piece, log: Arc::new(log) })
 }
 
 /// Reads all stored bytes and gives the plain ones to `work`, which has a thread of its own.

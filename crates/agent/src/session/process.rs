@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
-use nix::unistd::{Pid, User};
+use nix::unistd::Pid;
 
 use super::Session;
 use super::complaints::Complaints;
@@ -61,16 +61,19 @@ impl Program {
         Self::new_as(path, scratch, None)
     }
 
-    /// As [`Self::new`], as another user and without its further groups; only root can.
+    /// As [`Self::new`], as another account (numbers of user and group) and without further groups; only root can.
     ///
     /// # Errors
     /// See [`require_setpriv`].
-    pub(crate) fn new_as(path: &Path, scratch: &Path, user: Option<&User>) -> Result<Self, DriverError> {
+    pub(crate) fn new_as(
+        path: &Path,
+        scratch: &Path,
+        account: Option<(u32, u32)>,
+    ) -> Result<Self, DriverError> {
         let mut command = Command::new(require_setpriv()?);
         command.args(["--pdeathsig", "KILL"]);
-        if let Some(user) = user {
-            let (uid, gid) = (user.uid.to_string(), user.gid.to_string());
-            command.args(["--reuid", &uid, "--regid", &gid, "--clear-groups"]);
+        if let Some((user, group)) = account {
+            command.args(["--reuid", &user.to_string(), "--regid", &group.to_string(), "--clear-groups"]);
         }
         command.arg("--").arg(path);
         command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin");
@@ -211,6 +214,12 @@ impl RunningProgram {
     /// Takes the pipe from standard output.
     pub(crate) fn stdout(&mut self) -> Option<ChildStdout> {
         self.child.stdout.take()
+    }
+
+    /// Asks the program to end by itself (`SIGINT`).
+    pub(crate) fn interrupt(&self) {
+        // It may have ended already; its exit status tells.
+        let _ = kill(Pid::from_raw(self.group), Signal::SIGINT);
     }
 
     /// Whether it has ended; it is then still to be judged by [`Self::finish`].

@@ -23,6 +23,7 @@ pub(crate) async fn show(core: Core) -> Answer {
         measured.not_restorable,
     );
     write_queues(&mut families, &measured);
+    write_moments(&mut families, &measured);
     if let Some(run) = &measured.reconciliation {
         write_reconciliation(&mut families, run, measured.now);
     }
@@ -78,6 +79,15 @@ fn write_queues(families: &mut Families, measured: &Measurements) {
     for queue in &measured.queues {
         families.value(WORKERS, &[("queue", &queue.queue)], queue.served_by.len());
     }
+}
+
+fn write_moments(families: &mut Families, measured: &Measurements) {
+    let counts = measured.moments;
+    let help = "Live instances that are to be restorable to any moment.";
+    families.single("backup_manager_pitr_instances", "gauge", help, counts.instances);
+    let help =
+        "Those whose window does not grow: broken, none yet, or standing still for a quarter of an hour.";
+    families.single("backup_manager_pitr_broken_instances", "gauge", help, counts.broken);
 }
 
 fn write_reconciliation(families: &mut Families, run: &Reconciliation, now: DateTime<Utc>) {

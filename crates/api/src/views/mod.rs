@@ -8,6 +8,7 @@ pub(crate) mod hold;
 pub(crate) mod instance;
 pub(crate) mod instance_config;
 pub(crate) mod message;
+pub(crate) mod pitr;
 pub(crate) mod queue;
 pub(crate) mod reconciliation;
 pub(crate) mod rehearsal;

@@ -107,6 +107,14 @@ impl World {
             let id = self.app.database.value("SELECT max(id) FROM rehearsals").unwrap().unwrap();
             return path.replace("{instance_id}", &instance.guid).replace("{id}", &id);
         }
+        if path.ends_with("/pitr") {
+            let sql = format!(
+                "INSERT INTO pitr_windows (backup_row_id, start_at, end_at, last_segment, state) \
+                 VALUES ({}, now(), now(), 's', 'open')",
+                backup.id
+            );
+            self.app.database.execute(&sql).unwrap();
+        }
         let id = match path.contains("/restores/{id}") {
             false => backup.id.to_string(),
             true => {

@@ -30,6 +30,7 @@ mod oidc;
 mod openapi;
 mod outage;
 mod owners;
+mod pitr;
 mod process;
 mod proxies;
 mod proxy;

@@ -65,7 +65,10 @@ async fn an_unknown_field_starts_no_restore_and_is_named() {
     for path in ["/instances", "/v1/instances"].map(|base| format!("{base}/g-1/backups/{backup}/restore")) {
         let refused = app.post(&path, json!({"source_instance": "other"})).await;
         let said = error(refused, 400, "BadRequest").await;
-        assert_eq!(said, "The field source_instance is unknown; allowed: source_instance_id.");
+        assert_eq!(
+            said,
+            "The field source_instance is unknown; allowed: source_instance_id, recovery_target_time."
+        );
         error(app.post_form(&path, "source=other").await, 400, "BadRequest").await;
     }
     let body = json!({"backup_id": backup, "instance_id": instance.id, "source_instance_id": "g-1"});

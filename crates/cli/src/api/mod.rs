@@ -5,6 +5,6 @@ mod objects;
 
 pub use client::ApiClient;
 pub use objects::{
-    AuditEvent, Backup, Finding, Hold, Instance, InstanceConfig, Job, Progress, Queue, Rebuild,
+    AuditEvent, Backup, Finding, Hold, Instance, InstanceConfig, Job, PitrWindow, Progress, Queue, Rebuild,
     Reconciliation, ReconciliationFinding, Rehearsal, Restore, RetentionRow, Store, StoreCheck, Verification,
 };

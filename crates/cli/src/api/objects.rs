@@ -197,6 +197,19 @@ pub struct InstanceConfig {
     pub backup_type: Option<String>,
 }
 
+/// The moments an instance can be restored to.
+#[derive(Debug, Deserialize)]
+pub struct PitrWindow {
+    /// The first one.
+    pub start_time: String,
+    /// The last one.
+    pub end_time: String,
+    /// Whether the last one moves on.
+    pub is_growing: bool,
+    /// Why it does not.
+    pub reason: Option<String>,
+}
+
 /// A queue at a glance.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]

@@ -14,6 +14,11 @@ pub enum InstancesCommand {
         /// GUID of the service instance
         instance: String,
     },
+    /// Shows to which moments an instance can be restored
+    Pitr {
+        /// GUID of the service instance
+        instance: String,
+    },
     /// Reads or changes how an instance is backed up
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -47,6 +52,9 @@ pub struct ConfigChanges {
     /// Backups stay at least so many days
     #[arg(long, value_name = "DAYS")]
     pub retention_time: Option<u32>,
+    /// Which backups are made: postgresql_wal (base backups and an archive of the log), or none for the usual ones
+    #[arg(long, value_name = "TYPE")]
+    pub backup_type: Option<String>,
     /// Leave the instance out of scheduled backups
     #[arg(long, value_name = "true|false")]
     pub exclude_from_auto_backup: Option<bool>,

@@ -5,7 +5,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Map, Value};
 
 use super::{acknowledge, parse};
-use crate::api::{ApiClient, Instance, InstanceConfig};
+use crate::api::{ApiClient, Instance, InstanceConfig, PitrWindow};
 use crate::args::{ConfigChanges, ConfigCommand, InstancesCommand};
 use crate::error::Error;
 use crate::output::{Screen, Table, one_line, time_or_dash};
@@ -19,6 +19,7 @@ pub(super) async fn run(
     match command {
         InstancesCommand::List => list(client, screen).await,
         InstancesCommand::Show { instance } => show(client, screen, instance).await,
+        InstancesCommand::Pitr { instance } => pitr(client, screen, instance).await,
         InstancesCommand::Config(ConfigCommand::Get { instance }) => get(client, screen, instance).await,
         InstancesCommand::Config(ConfigCommand::Set { instance, changes }) => {
             let answer = client.send(Method::PUT, &["instances", instance], &body(changes)?).await?;
@@ -31,6 +32,20 @@ pub(super) async fn run(
             acknowledge(screen, &answer, &format!("The configuration of {instance} is changed.{note}"))
         }
     }
+}
+
+async fn pitr(client: &ApiClient, screen: &mut Screen, guid: &str) -> Result<(), Error> {
+    let answer = client.get(&["v1", "instances", guid, "pitr"], &[]).await?;
+    if screen.wants_json() {
+        return screen.json(&answer);
+    }
+    let window: PitrWindow = parse(&answer)?;
+    screen.fields(&[
+        ("First moment (UTC)", time_or_dash(Some(&window.start_time))),
+        ("Last moment (UTC)", time_or_dash(Some(&window.end_time))),
+        ("Moves on", if window.is_growing { "yes" } else { "no" }.to_owned()),
+        ("Because", or_dash(window.reason)),
+    ])
 }
 
 async fn list(client: &ApiClient, screen: &mut Screen) -> Result<(), Error> {
@@ -110,6 +125,8 @@ fn body(changes: &ConfigChanges) -> Result<Value, Error> {
     };
     set("min_backup_count", changes.min_backup_count.map(Value::from));
     set("retention_time", changes.retention_time.map(Value::from));
+    let backup_type = |name: &String| if name == "none" { Value::Null } else { Value::from(name.as_str()) };
+    set("backup_type", changes.backup_type.as_ref().map(backup_type));
     set("exclude_from_auto_backup", changes.exclude_from_auto_backup.map(Value::from));
     set("credentials_updated_by_user", changes.credentials_updated_by_user.map(Value::from));
     if let Some(file) = &changes.encryption_key_file {

@@ -1,7 +1,7 @@
 //! `backupctl restores …`
 
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{acknowledge, id_of, parse};
 use crate::api::{ApiClient, Restore};
@@ -20,16 +20,26 @@ pub(super) async fn run(
     command: &RestoresCommand,
 ) -> Result<(), Error> {
     match command {
-        RestoresCommand::Create { instance, backup, source_instance, yes, wait } => {
-            let question =
-                format!("Restore backup {backup} into {instance}? The data that is there will be replaced.");
-            prompt::confirm(&question, Confirmed::from(*yes))?;
-            let body = match source_instance {
-                Some(source) => json!({ "source_instance_id": source }),
-                None => json!({}),
+        RestoresCommand::Create { instance, backup, to_time, source_instance, yes, wait } => {
+            let what = match (backup, to_time) {
+                (Some(backup), None) => format!("backup {backup}"),
+                (Some(backup), Some(time)) => format!("backup {backup} and its log up to {time}"),
+                (None, time) => format!("the state of {}", time.as_deref().unwrap_or_default()),
             };
-            let path = ["instances", instance, "backups", &backup.to_string(), "restore"];
-            let answer = client.send(Method::POST, &path, &body).await?;
+            let question =
+                format!("Restore {what} into {instance}? The data that is there will be replaced.");
+            prompt::confirm(&question, Confirmed::from(*yes))?;
+            let mut body = Map::new();
+            let fields = [("source_instance_id", source_instance), ("recovery_target_time", to_time)];
+            for (name, value) in fields {
+                body.extend(value.as_ref().map(|value| (name.to_owned(), Value::from(value.as_str()))));
+            }
+            let number = backup.map(|backup| backup.to_string());
+            let path = match &number {
+                Some(number) => vec!["instances", instance, "backups", number, "restore"],
+                None => vec!["instances", instance, "restores"],
+            };
+            let answer = client.send(Method::POST, &path, &Value::Object(body)).await?;
             follow(client, screen, instance, &answer, wait).await
         }
         RestoresCommand::List { instance } => list(client, screen, instance).await,

@@ -100,3 +100,18 @@ fn a_restore_from_another_instance_names_it_in_the_request() {
     assert_eq!(fake.requests()[0].body, r#"{"source_instance_id":"g-1"}"#);
     assert!(ended.out.contains("Of backup"), "{}", ended.out);
 }
+
+#[test]
+fn a_restore_to_a_moment_needs_no_backup_and_sends_the_moment() {
+    let fake = Fake::start(&[
+        ("POST /instances/g-2/restores", vec![Answer::new(202, json!({"id": 3}))]),
+        ("POST /instances/g-2/backups/7/restore", vec![Answer::new(202, json!({"id": 4}))]),
+    ]);
+    let moment = r#"{"recovery_target_time":"2026-02-01T01:30:00.000Z"}"#;
+    for what in ["", "7 "] {
+        let made = fake.run(&format!("restores create g-2 {what}--to-time 2026-02-01T01:30:00Z"));
+        assert_eq!(made.code, 0, "{}", made.err);
+    }
+    assert!(fake.requests().iter().all(|request| request.body == moment));
+    assert_eq!(fake.run("restores create g-2").code, 2);
+}

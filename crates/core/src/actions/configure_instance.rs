@@ -1,5 +1,6 @@
 //! What an owner may configure of an instance.
 
+use backup_protocol::POSTGRESQL_WAL;
 use secrecy::ExposeSecret;
 
 use crate::domain::actor::Actor;
@@ -27,6 +28,13 @@ pub async fn configure_instance(
     }
     check_bounds("min_backup_count", changes.min_backup_count)?;
     check_bounds("retention_time", changes.retention_days)?;
+    if let Some(found) = changes.backup_type.clone().flatten().filter(|found| found != POSTGRESQL_WAL) {
+        return Err(Error::Invalid {
+            field: "backup_type",
+            found,
+            allowed: format!("null or {POSTGRESQL_WAL}"),
+        });
+    }
     let (settings, actor, guid) = (manager.settings(), actor.clone(), guid.clone());
     manager
         .database
@@ -66,6 +74,7 @@ fn is_empty(changes: &InstanceChanges) -> bool {
         && changes.credentials_updated_by_user.is_none()
         && changes.min_backup_count.is_none()
         && changes.retention_days.is_none()
+        && changes.backup_type.is_none()
 }
 
 /// Names only: values may be secret. What is given and stood there before is no change.
@@ -88,6 +97,7 @@ fn changed_fields(
         ),
         ("min_backup_count", is_other(changes.min_backup_count, instance.min_backup_count)),
         ("retention_time", is_other(changes.retention_days, instance.retention_days)),
+        ("backup_type", changes.backup_type.as_ref().is_some_and(|new| *new != instance.backup_type)),
     ]
     .into_iter()
     .filter_map(|(name, is_changed)| is_changed.then_some(name))

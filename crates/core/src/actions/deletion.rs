@@ -28,6 +28,7 @@ pub(super) fn rule(policy: &Policy, instance: &ServiceInstance) -> DeletionRule 
         retention_days: instance.retention_days.unwrap_or(policy.retention_days),
         deleted_retention_days: policy.deleted_retention_days,
         undo_window: policy.undo_window,
+        promises_moments: instance.backup_type.is_some(),
         clients_may_go_below_minimum: policy.allow_client_deletion_below_minimum,
     }
 }

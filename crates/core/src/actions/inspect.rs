@@ -6,13 +6,14 @@ use std::time::Duration;
 use crate::domain::backup::Backup;
 use crate::domain::identifiers::{BackupId, RehearsalId, RestoreId, ServiceInstanceGuid, ServiceInstanceId};
 use crate::domain::instance::ServiceInstance;
+use crate::domain::pitr::{self, Promise};
 use crate::domain::rehearsal::Rehearsal;
 use crate::domain::restore::Restore;
 use crate::domain::scope::Scope;
 use crate::manager::Manager;
 use crate::store::service_brokers::FailedListing;
 use crate::store::{
-    backups, migrations, rehearsals, restores, row_counts, service_brokers, service_instances, state,
+    self, backups, migrations, rehearsals, restores, row_counts, service_brokers, service_instances, state,
 };
 use crate::{Error, Result, jobs};
 
@@ -34,6 +35,19 @@ pub struct InstanceDetails {
 pub async fn instance(manager: &Manager, guid: &ServiceInstanceGuid) -> Result<ServiceInstance> {
     let guid = guid.clone();
     manager.database.transaction(move |conn| service_instances::get(conn, &guid)).await
+}
+
+/// To which moments the instance can be restored, as its agent last said.
+///
+/// # Errors
+/// [`Error::NoWindow`] when no backup of it has a window.
+pub async fn promise(manager: &Manager, guid: &ServiceInstanceGuid) -> Result<Promise> {
+    let guid = guid.clone();
+    let read = move |conn: &mut diesel::PgConnection| {
+        let instance = service_instances::get(conn, &guid)?;
+        pitr::promise(&store::pitr::list(conn, instance.id)?).ok_or_else(|| Error::NoWindow(guid.to_string()))
+    };
+    manager.database.transaction(read).await
 }
 
 /// Whether an instance is within a scope: [`Error::InstanceNotFound`] when it is not, or does not exist.

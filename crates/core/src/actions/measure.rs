@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use crate::domain::reconciliation::Reconciliation;
 use crate::manager::Manager;
 use crate::store::operations::{self, UnfinishedCounts};
+use crate::store::pitr::{self, PitrCounts};
 use crate::store::{self, reconciliations, rehearsals};
 use crate::{Result, jobs};
 
@@ -21,6 +22,8 @@ pub struct Measurements {
     pub not_restorable: i64,
     /// The queues.
     pub queues: Vec<QueueOverview>,
+    /// Instances to which moments are promised.
+    pub moments: PitrCounts,
     /// The last reconciliation of everything that came to its end.
     pub reconciliation: Option<Reconciliation>,
 }
@@ -35,6 +38,7 @@ pub async fn measure(manager: &Manager) -> Result<Measurements> {
                 unfinished: operations::count_unfinished(conn)?,
                 not_restorable: rehearsals::count_not_restorable(conn)?,
                 queues: queues(conn, &jobs::QUEUES)?,
+                moments: pitr::count(conn)?,
                 reconciliation: reconciliations::find_last_complete(conn)?,
             })
         })

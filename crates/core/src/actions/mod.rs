@@ -23,6 +23,7 @@ pub mod measure;
 pub mod plan_deletions;
 pub mod rebuild_catalogue;
 pub mod reconcile;
+pub mod refresh_windows;
 pub mod rehearse_backups;
 pub mod release_backup;
 pub mod request_backup;

@@ -24,7 +24,9 @@ use crate::domain::reason::ReasonCode;
 use crate::domain::stored_form::{StoredForm, encryption_of};
 use crate::error::chain;
 use crate::manager::{Manager, Settings};
-use crate::store::{self, backups, encryption_keys, operations, rehearsals, restores, service_instances};
+use crate::store::{
+    self, backups, encryption_keys, operations, pitr, rehearsals, restores, service_instances,
+};
 use crate::{Error, Result, jobs};
 
 /// How long an operation waits that another one of its instance holds up; the end of the other wakes it earlier.
@@ -62,7 +64,10 @@ pub async fn start_operation(
 async fn send(manager: &Manager, job: &ClaimedJob, dispatch: Dispatch) -> Result<Outcome> {
     let Dispatch { operation, agent, request } = &dispatch;
     let answer = match request {
-        Request::Backup(body) => agent.client.start_backup(&agent.endpoint, &operation.name, body).await,
+        Request::Backup(body) => match check_ability(agent, body).await {
+            Ok(()) => agent.client.start_backup(&agent.endpoint, &operation.name, body).await,
+            Err(error) => Err(error),
+        },
         Request::Restore(body) => agent.client.start_restore(&agent.endpoint, &operation.name, body).await,
         Request::Rehearsal(body) => {
             match agent.client.start_rehearsal(&agent.endpoint, &operation.name, body).await {
@@ -96,6 +101,16 @@ async fn cannot_rehearse(manager: &Manager, job: &ClaimedJob, dispatch: &Dispatc
     let conclusion = Conclusion::Failed(Failure::new(ReasonCode::NotSupported, msg));
     conclude(manager, job, dispatch, conclusion).await?;
     Ok(Outcome::Done)
+}
+
+/// An agent that is older than the types of backups would ignore the wish and make another one.
+async fn check_ability(agent: &Agent, body: &StartBackup) -> std::result::Result<(), AgentError> {
+    let Some(wanted) = &body.backup_type else { return Ok(()) };
+    let info = agent.client.info(&agent.endpoint).await?;
+    match info.capabilities.contains(wanted) {
+        true => Ok(()),
+        false => Err(AgentError::unable(wanted)),
+    }
 }
 
 /// The answer in the words of the decision.
@@ -306,6 +321,10 @@ fn request(
         key_envelope: None,
     };
     let no_checksum = || Error::Internal("a done backup has no checksum".into());
+    let moment = match operation.kind {
+        OperationKind::Backup | OperationKind::Rehearsal => None,
+        OperationKind::Restore => pitr::find_target(conn, RestoreId(operation.row))?,
+    };
     Ok(match operation.kind {
         OperationKind::Backup => Request::Backup(StartBackup {
             encryption: Encryption {
@@ -324,6 +343,7 @@ fn request(
             rate_limit_bytes_per_second: None,
             deadline: operation.triggered_at,
             part_size_limit: settings.policy.part_size_limit,
+            backup_type: target.backup_type.clone(),
         }),
         OperationKind::Restore => Request::Restore(StartRestore {
             epoch: operation.epoch,
@@ -333,6 +353,8 @@ fn request(
             checksum: backup.checksum.ok_or_else(no_checksum)?,
             encryption,
             deadline: operation.triggered_at,
+            recovery_target_time: moment.as_ref().map(|(moment, _)| *moment),
+            recovery_last_segment: moment.map(|(_, last_segment)| last_segment),
         }),
         OperationKind::Rehearsal => Request::Rehearsal(StartRehearsal {
             epoch: operation.epoch,

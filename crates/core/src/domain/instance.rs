@@ -66,6 +66,8 @@ pub struct InstanceChanges {
     pub min_backup_count: Option<i64>,
     /// Days, at least 0.
     pub retention_days: Option<i64>,
+    /// See [`ServiceInstance::backup_type`]; the inner `None` takes it away.
+    pub backup_type: Option<Option<String>>,
 }
 
 /// Why a scheduled backup of this instance is left out, judged by its state alone; none means it is eligible.

@@ -13,6 +13,7 @@ pub mod identifiers;
 pub mod instance;
 pub mod key_envelope;
 pub mod operation;
+pub mod pitr;
 pub mod reason;
 pub mod reconciliation;
 pub mod rehearsal;

@@ -6,7 +6,7 @@ use diesel::dsl::exists;
 use diesel::prelude::*;
 
 use super::holds::HoldRow;
-use super::schema::{backups, holds, rehearsals, restores};
+use super::schema::{backups, holds, pitr_windows, rehearsals, restores};
 use super::statuses::{UnfinishedRehearsal, UnfinishedRestore};
 use crate::domain::backup::BackupStatus;
 use crate::domain::deletion::DeletionFacts;
@@ -26,6 +26,7 @@ struct Row {
     has_remains: bool,
     is_used_by_restore: bool,
     is_used_by_rehearsal: bool,
+    window_start: Option<DateTime<Utc>>,
     hold: Option<HoldRow>,
 }
 
@@ -35,6 +36,7 @@ pub fn list(conn: &mut PgConnection, instance: ServiceInstanceId) -> Result<Vec<
     let rehearsed = rehearsals::backup_row_id.eq(backups::id).and(UnfinishedRehearsal);
     backups::table
         .left_join(holds::table)
+        .left_join(pitr_windows::table)
         .filter(backups::service_instance_id.eq(instance.0))
         .order(backups::id.desc())
         .select((
@@ -48,6 +50,7 @@ pub fn list(conn: &mut PgConnection, instance: ServiceInstanceId) -> Result<Vec<
             backups::has_remains,
             exists(restores::table.filter(unfinished)),
             exists(rehearsals::table.filter(rehearsed)),
+            pitr_windows::start_at.nullable(),
             Option::<HoldRow>::as_select(),
         ))
         .load_iter::<Row, diesel::pg::PgRowByRowLoadingMode>(conn)?
@@ -66,6 +69,7 @@ fn into_domain(row: Row) -> Result<DeletionFacts> {
         finished_at: row.finished_at,
         marked_deleted_at: row.marked_deleted_at,
         removal_reason: row.removal_reason,
+        window_start: row.window_start,
         is_used_by_restore: row.is_used_by_restore,
         is_used_by_rehearsal: row.is_used_by_rehearsal,
         hold: row.hold.map(Hold::from),

@@ -15,6 +15,7 @@ pub mod listings;
 mod lost;
 pub mod migrations;
 pub mod operations;
+pub mod pitr;
 pub mod reconciliation_facts;
 pub mod reconciliations;
 pub mod rehearsals;

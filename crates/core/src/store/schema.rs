@@ -216,8 +216,30 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    pitr_windows (backup_row_id) {
+        backup_row_id -> Int8,
+        start_at -> Timestamptz,
+        end_at -> Timestamptz,
+        last_segment -> Text,
+        state -> Text,
+        reason -> Nullable<Text>,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    recovery_targets (restore_row_id) {
+        restore_row_id -> Int8,
+        moment -> Timestamptz,
+        last_segment -> Text,
+    }
+}
+
 diesel::joinable!(service_instances -> service_brokers (service_broker_id));
 diesel::joinable!(holds -> backups (backup_row_id));
+diesel::joinable!(pitr_windows -> backups (backup_row_id));
+diesel::joinable!(recovery_targets -> restores (restore_row_id));
 diesel::joinable!(backups -> encryption_keys (encryption_key_id));
 diesel::allow_tables_to_appear_in_same_query!(
     service_brokers,
@@ -225,6 +247,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     encryption_keys,
     backups,
     holds,
+    pitr_windows,
+    recovery_targets,
     verifications,
     restores,
     rehearsals,

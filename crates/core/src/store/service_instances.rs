@@ -305,6 +305,7 @@ pub fn update_configuration(
         credentials_updated_by_user: Option<bool>,
         min_backup_count: Option<i32>,
         retention_days: Option<i32>,
+        backup_type: Option<Option<String>>,
         updated_at: DateTime<Utc>,
     }
     let narrow = |value: Option<i64>| value.map(|value| i32::try_from(value).unwrap_or(i32::MAX));
@@ -313,6 +314,7 @@ pub fn update_configuration(
         credentials_updated_by_user: changes.credentials_updated_by_user,
         min_backup_count: narrow(changes.min_backup_count),
         retention_days: narrow(changes.retention_days),
+        backup_type: changes.backup_type.clone(),
         updated_at: super::now(conn)?,
     };
     diesel::update(service_instances::table.find(id.0)).set(row).execute(conn)?;

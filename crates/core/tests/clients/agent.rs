@@ -49,6 +49,7 @@ fn request() -> StartBackup {
         rate_limit_bytes_per_second: None,
         deadline: "2026-01-02T00:00:00Z".parse().unwrap(),
         part_size_limit: 1 << 30,
+        backup_type: None,
     }
 }
 

@@ -37,6 +37,7 @@ pub fn registry(manager: &Manager) -> Registry {
     register(&mut registry, manager, jobs::KIND_DELETE_BACKUPS, backup_deleter_job::run);
     register(&mut registry, manager, jobs::KIND_UPDATE_INSTANCE_STATE, update_instance_state_job::run);
     register(&mut registry, manager, jobs::KIND_REBUILD_CATALOGUE, update_instance_state_job::rebuild);
+    register(&mut registry, manager, jobs::KIND_REFRESH_WINDOWS, update_instance_state_job::refresh_windows);
     register(&mut registry, manager, jobs::KIND_RECONCILE, update_instance_state_job::reconcile);
     registry
 }

@@ -4,7 +4,7 @@
 
 mod attributes;
 mod pack;
-mod place;
+pub(super) mod place;
 mod scratch;
 mod unpack;
 mod walk;

@@ -19,7 +19,7 @@ const REPLACED: &str = "was replaced";
 
 /// A directory that can be replaced as a whole.
 #[derive(Debug, Clone)]
-pub(super) struct Place {
+pub(in crate::drivers) struct Place {
     directory: PathBuf,
     parent: PathBuf,
     /// Beginning of the names beside the directory.
@@ -28,7 +28,7 @@ pub(super) struct Place {
 
 impl Place {
     /// Follows a symbolic link once and for all. The directory may be absent, but not be anything else.
-    pub(super) fn parse(directory: &Path) -> Result<Self, DriverError> {
+    pub(in crate::drivers) fn parse(directory: &Path) -> Result<Self, DriverError> {
         let unusable = |reason: &str| DriverError::data_service(format!("{} {reason}", directory.display()));
         if !directory.is_absolute() {
             return Err(unusable("is not an absolute path"));
@@ -56,20 +56,46 @@ impl Place {
         Ok(Self { parent: parent.to_owned(), beside, directory })
     }
 
-    pub(super) fn directory(&self) -> &Path {
+    pub(in crate::drivers) fn directory(&self) -> &Path {
         &self.directory
     }
 
     /// Makes an empty directory beside the one in use.
-    pub(super) fn prepare(&self, operation: &str) -> Result<PathBuf, DriverError> {
+    pub(in crate::drivers) fn prepare(&self, operation: &str) -> Result<PathBuf, DriverError> {
         self.put_back()?;
         let fresh = self.beside(operation);
         fs::create_dir(&fresh).map_err(failed("create", &fresh))?;
         Ok(fresh)
     }
 
+    /// Exchanges the fresh directory with the one in use, durably; the old one is then where the fresh one was.
+    pub(in crate::drivers) fn swap(&self, fresh: &Path) -> Result<(), DriverError> {
+        self.exchange_names(fresh, &self.directory)?;
+        sync_directory(&self.parent).map_err(failed("sync", &self.parent))
+    }
+
+    /// Whether [`Self::swap`] works here, tried with two empty directories.
+    pub(in crate::drivers) fn check_swap(&self) -> Result<(), DriverError> {
+        let (one, other) = (self.beside("try 1"), self.beside("try 2"));
+        let tried = [&one, &other].into_iter().try_for_each(|path| {
+            remove(path)?;
+            fs::create_dir(path).map_err(failed("create", path))
+        });
+        let tried = tried.and_then(|()| self.exchange_names(&one, &other));
+        [&one, &other].into_iter().for_each(|path| Self::remove_or_log(path));
+        tried
+    }
+
+    fn exchange_names(&self, one: &Path, other: &Path) -> Result<(), DriverError> {
+        let swapped = renameat2(AT_FDCWD, one, AT_FDCWD, other, RenameFlags::RENAME_EXCHANGE);
+        swapped.map_err(|error| {
+            let (one, other) = (one.display(), other.display());
+            DriverError::data_service(format!("{one} and {other} cannot be exchanged in one step: {error}"))
+        })
+    }
+
     /// Exchanges the fresh directory with the one in use, durably, and removes the old one.
-    pub(super) fn exchange(&self, fresh: &Path) -> Result<(), DriverError> {
+    pub(in crate::drivers) fn exchange(&self, fresh: &Path) -> Result<(), DriverError> {
         let swapped =
             match renameat2(AT_FDCWD, fresh, AT_FDCWD, &self.directory, RenameFlags::RENAME_EXCHANGE) {
                 Err(Errno::ENOENT) => fs::rename(fresh, &self.directory),
@@ -87,7 +113,7 @@ impl Place {
     }
 
     /// The same with three renames; [`Place::put_back`] repairs what a death between the first two leaves.
-    pub(super) fn exchange_in_steps(&self, fresh: &Path) -> Result<(), DriverError> {
+    pub(in crate::drivers) fn exchange_in_steps(&self, fresh: &Path) -> Result<(), DriverError> {
         let (aside, replaced) = (self.beside(ASIDE), self.beside(REPLACED));
         remove(&replaced)?;
         self.rename_twice(fresh, &aside).map_err(failed("replace", &self.directory))?;
@@ -102,7 +128,7 @@ impl Place {
     }
 
     /// Puts back a directory that was set aside without a replacement, and removes everything else of ours.
-    pub(super) fn recover(&self) -> Result<(), DriverError> {
+    pub(in crate::drivers) fn recover(&self) -> Result<(), DriverError> {
         self.put_back()?;
         let entries = fs::read_dir(&self.parent).map_err(failed("list", &self.parent))?;
         for entry in entries {
@@ -116,7 +142,7 @@ impl Place {
     }
 
     /// Removes a directory that nobody uses; a failure leaves it to [`Place::recover`].
-    pub(super) fn remove_or_log(path: &Path) {
+    pub(in crate::drivers) fn remove_or_log(path: &Path) {
         if let Err(error) = remove(path) {
             tracing::warn!(%error, "a leftover stays until the next start");
         }
@@ -149,7 +175,8 @@ impl Place {
         }
     }
 
-    fn beside(&self, operation: &str) -> PathBuf {
+    /// The name of an operation's directory beside the one in use.
+    pub(in crate::drivers) fn beside(&self, operation: &str) -> PathBuf {
         let mut name = self.beside.clone();
         // Names of 200 characters and more would not fit.
         name.push(operation.chars().take(64).collect::<String>());
@@ -192,7 +219,7 @@ fn sync_directory(path: &Path) -> io::Result<()> {
 }
 
 /// Names the path in an error of the operating system.
-pub(super) fn failed<'a>(verb: &'a str, path: &'a Path) -> impl FnOnce(io::Error) -> DriverError + 'a {
+pub(in crate::drivers) fn failed<'a>(verb: &'a str, path: &'a Path) -> impl FnOnce(io::Error) -> DriverError + 'a {
     move |error| {
         let mut message = format!("could not {verb} {}: {error}", path.display());
         // The tar library says what it was doing, and keeps what the operating system said behind that.

@@ -75,10 +75,10 @@ impl ScratchMariadb {
             DirBuilder::new().mode(0o700).create(path).map_err(failed)?;
         }
         let socket = own_server::socket(&place, "mariadb.sock")?;
-        let user = own_server::user(&USERS, &place)?;
+        let account = own_server::account(&USERS, &place)?;
         let same = same(running, session)?;
         let program = |path: &Path| -> Result<Program, DriverError> {
-            let program = Program::new_as(path, &place, user.as_ref())?.judged_by_exit_status();
+            let program = Program::new_as(path, &place, account)?.judged_by_exit_status();
             let mut program = program.current_dir(&place).arg("--no-defaults");
             if let Some(base) = &programs.base {
                 program = program.arg(format!("--basedir={}", base.display()));

@@ -12,6 +12,7 @@ mod load;
 mod loading;
 mod manifest;
 mod names;
+pub(crate) mod physical;
 mod plan;
 mod preconditions;
 mod programs;
@@ -34,6 +35,8 @@ use serde::Deserialize;
 
 use super::{Driver, DriverError, Loaded, Scratch};
 use crate::session::Session;
+pub use physical::PhysicalSettings;
+pub(crate) use physical::Physical;
 use programs::Programs;
 
 const NAME: &str = "postgresql";
@@ -72,6 +75,9 @@ pub struct PostgresqlSettings {
     /// Roles a restore neither creates, changes nor drops, beside `user`.
     #[serde(default)]
     pub keep_roles: Vec<String>,
+    /// Present: this agent also makes physical backups and archives the server's log.
+    #[serde(default)]
+    pub physical: Option<PhysicalSettings>,
 }
 
 fn default_host() -> String {
@@ -93,11 +99,16 @@ fn default_database() -> String {
 /// The driver.
 pub(super) struct Postgresql {
     programs: Arc<Programs>,
+    physical: Option<Arc<Physical>>,
 }
 
 impl Postgresql {
     pub(super) fn open(settings: &PostgresqlSettings, scratch: &Path) -> Result<Self, DriverError> {
-        Ok(Self { programs: Arc::new(Programs::find(settings.clone(), scratch)?) })
+        let programs = Arc::new(Programs::find(settings.clone(), scratch)?);
+        let physical = settings.physical.as_ref().map(|physical| {
+            Ok::<_, DriverError>(Arc::new(Physical::open(physical, Arc::clone(&programs), scratch)?))
+        });
+        Ok(Self { programs, physical: physical.transpose()? })
     }
 }
 
@@ -135,7 +146,13 @@ impl Driver for Postgresql {
         Ok(Box::new(LoadedDatabases { programs: Arc::clone(&self.programs), manifest }))
     }
 
+    fn physical(&self) -> Option<Arc<Physical>> {
+        self.physical.clone()
+    }
+
     fn recover(&self, session: &Session) -> Result<(), DriverError> {
+        // First, because it starts a server that a killed agent had stopped.
+        self.physical.as_ref().map_or(Ok(()), |physical| physical.recover(session))?;
         recover::recover(&self.programs, session)?.cleaned
     }
 

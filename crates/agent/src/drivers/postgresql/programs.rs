@@ -130,7 +130,7 @@ impl Programs {
         self.psql(database)?.env("PGAPPNAME", names::APPLICATION).answer(session, sql)
     }
 
-    fn psql(&self, database: &str) -> Result<Program, DriverError> {
+    pub(super) fn psql(&self, database: &str) -> Result<Program, DriverError> {
         let options = format!("{OPTIONS} -c lock_timeout=60s -c search_path=pg_catalog -c datestyle=ISO");
         Ok(self
             .program("psql", database)?
@@ -227,6 +227,25 @@ impl Programs {
             );
             DriverError::of(Trouble::ProgramMissing, message)
         })
+    }
+
+    /// One of the programs of a major version, with no connection; as the given account, if any.
+    pub(super) fn of_version(
+        &self,
+        name: &str,
+        major: &str,
+        account: Option<(u32, u32)>,
+    ) -> Result<Program, DriverError> {
+        let own = Path::new(DEBIAN).join(major).join("bin").join(name);
+        let path = match self.settings.bin_directory {
+            None if own.is_file() => own,
+            _ => self.path(name),
+        };
+        if !path.is_file() {
+            let message = format!("{name} of PostgreSQL {major} is not installed");
+            return Err(DriverError::of(Trouble::ProgramMissing, message));
+        }
+        Program::new_as(&path, &self.scratch, account)
     }
 
     pub(super) fn path(&self, program: &str) -> PathBuf {

@@ -8,6 +8,7 @@ pub(crate) mod postgresql;
 mod postgresql_leftovers;
 mod postgresql_trust;
 mod postgresql_unhappy;
+mod postgresql_wal;
 mod rabbitmq;
 pub(crate) mod redis;
 mod troubles;

@@ -33,12 +33,13 @@ pub(crate) const LARGEST_PER_PAGE: i64 = 1000;
 const PER_PAGE: i64 = 100;
 
 /// What an owner may change.
-const CHANGEABLE: [&str; 5] = [
+const CHANGEABLE: [&str; 6] = [
     "encryption_key",
     "exclude_from_auto_backup",
     "credentials_updated_by_user",
     "min_backup_count",
     "retention_time",
+    "backup_type",
 ];
 
 /// Lists every instance that exists for the caller as a stream, or one page with `Link` when `page` or `per_page` is given.
@@ -105,6 +106,7 @@ pub(crate) async fn update(core: Core, caller: Caller, of: OfInstance, fields: F
         credentials_updated_by_user: fields.boolean("credentials_updated_by_user")?,
         min_backup_count: fields.integer("min_backup_count")?,
         retention_days: fields.integer("retention_time")?,
+        backup_type: fields.has("backup_type").then(|| fields.text("backup_type")).transpose()?,
     };
     configure_instance(&core, &caller.0, &of.guid, changes).await?;
     Ok(HttpResponse::Ok().json(Message { message: "instance updated" }))

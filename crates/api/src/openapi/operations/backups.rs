@@ -154,6 +154,7 @@ pub(crate) fn restore() -> Description {
             "source_instance_id",
             guid("The GUID of another instance of the same data service, also of a deleted one: restore that instance's backup."),
         )
+        .optional("recovery_target_time", time("A moment in the window of this base backup: restore what was committed by then."))
         .named("RestoreRequest", json!({"source_instance_id": EXAMPLE_GUID}));
     let answer = Answer::one::<Id>("The restore is recorded.")
         .link("showRestore", "$response.body#/id", "How it goes.")
@@ -166,5 +167,6 @@ pub(crate) fn restore() -> Description {
             Word::Gone,
             Word::BackupNonRestorableState,
             Word::DataServiceMismatch,
+            Word::InvalidValue,
         ])
 }

@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 use serde_json::json;
 
 use crate::handlers::instances::{LARGEST_PAGE, LARGEST_PER_PAGE};
-use crate::openapi::body::{Fields, boolean, integer, secret};
+use crate::openapi::body::{Fields, boolean, integer, name, secret};
 use crate::openapi::description::{Answer, Description, Tag};
 use crate::openapi::{headers, parameters};
 use crate::views::instance::InstanceView;
@@ -46,6 +46,7 @@ pub(crate) fn update() -> Description {
         .optional("credentials_updated_by_user", boolean("Whether the owner changed the credentials of the data service."))
         .optional("min_backup_count", integer("Keep so many good backups, however old.", 0..=36_500))
         .optional("retention_time", integer("Keep backups for so many days.", 0..=36_500))
+        .optional("backup_type", name("`postgresql_wal`: base backups and an archive of the log, if the instance's agent is set up for it; null: the usual backups."))
         .named("InstanceChanges", json!({"retention_time": 14, "exclude_from_auto_backup": false}));
     Description::new("updateInstance", TAG, "Configure an instance", text)
         .body(body)

@@ -7,6 +7,7 @@ use crate::openapi::Description;
 use crate::openapi::body::{Fields, secret};
 use crate::openapi::description::{Answer, Tag};
 use crate::views::message::BackupGuid;
+use crate::views::pitr::PitrView;
 use crate::word::Word;
 
 pub(crate) fn prepare_disaster_recovery() -> Description {
@@ -18,4 +19,15 @@ pub(crate) fn prepare_disaster_recovery() -> Description {
         .body(body)
         .answers(StatusCode::OK, Answer::one::<BackupGuid>("The folder."))
         .words([Word::Gone, Word::InvalidValue, Word::EncryptionKeyTooShort])
+}
+
+pub(crate) fn pitr() -> Description {
+    let text = "Any moment between the two can be restored to, with POST …/restores. 404 while no backup of the instance has a window: its `backup_type` is not `postgresql_wal`, or no base backup is done yet.";
+    Description::new(
+        "showPitrWindow",
+        Tag::Version1,
+        "Show to which moments an instance can be restored",
+        text,
+    )
+    .answers(StatusCode::OK, Answer::one::<PitrView>("The window."))
 }

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use backup_objects::{Metadata, Object, Store, StoreErrorKind};
+use backup_objects::{BackupFolder, Metadata, Object, Store, StoreErrorKind};
 use backup_protocol::{ListedKind, ListedOperation, OperationState};
 use chrono::{DateTime, Utc};
 
@@ -166,7 +166,8 @@ async fn look_at(
 /// What an agent writes before the metadata.
 fn is_ours(name: &str) -> bool {
     let number = name.strip_prefix("data.").unwrap_or_default();
-    name == "owner" || (number.len() >= 5 && number.bytes().all(|byte| byte.is_ascii_digit()))
+    let is_log = name.strip_prefix(BackupFolder::LOG).is_some_and(|rest| rest.starts_with('/'));
+    is_log || name == "owner" || (number.len() >= 5 && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 async fn describe(store: &Store, path: &str) -> std::result::Result<Content, backup_objects::StoreError> {

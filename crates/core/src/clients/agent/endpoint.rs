@@ -49,6 +49,10 @@ impl AgentEndpoint {
         self.below(&["v1", "info"])
     }
 
+    pub(super) fn pitr_url(&self) -> Result<Url, AgentError> {
+        self.below(&["v1", "pitr"])
+    }
+
     pub(super) fn operations_url(&self, after: Option<&str>) -> Result<Url, AgentError> {
         let mut url = self.below(&["v1", "operations"])?;
         if let Some(after) = after {

@@ -91,6 +91,12 @@ impl AgentError {
         Self::Unreachable { source: source.without_url() }
     }
 
+    /// The agent does not make backups of this type; nothing was asked of it.
+    pub(crate) fn unable(backup_type: &str) -> Self {
+        let description = format!("the agent makes no backups of the type {backup_type}");
+        Self::Rejected { status: 400, code: "UnknownBackupType".to_owned(), description }
+    }
+
     pub(super) fn protocol(detail: impl Into<String>) -> Self {
         Self::Protocol { detail: detail.into() }
     }

@@ -8,7 +8,8 @@ mod error;
 use std::time::Duration;
 
 use backup_protocol::{
-    AgentInfo, ListedOperation, OperationStatus, StartBackup, StartRehearsal, StartRestore, StopOrder,
+    AgentInfo, ListedOperation, OperationStatus, PitrReport, StartBackup, StartRehearsal, StartRestore,
+    StopOrder,
 };
 use reqwest::{Client, Method, StatusCode};
 use serde::Serialize;
@@ -146,6 +147,16 @@ impl AgentClient {
             after = page.next;
         }
         Err(AgentError::protocol("the journal does not end"))
+    }
+
+    /// Asks to which moments the data service can be restored; none when the agent archives no log.
+    pub async fn windows(&self, agent: &AgentEndpoint) -> Result<Option<PitrReport>, AgentError> {
+        let (status, body) = self.exchange(agent, Method::GET, agent.pitr_url()?, None::<&()>).await?;
+        match status {
+            StatusCode::OK => answer::parse(&body).map(Some),
+            StatusCode::NOT_FOUND => answer::never_heard(&body).map(|()| None),
+            other => Err(error::refusal(other, None, &body)),
+        }
     }
 
     async fn start(

@@ -21,6 +21,8 @@ pub struct DeletionRule {
     pub deleted_retention_days: i32,
     /// How long an automatically marked backup of a live instance can be undeleted.
     pub undo_window: Duration,
+    /// Any moment of the retention time is promised to be restorable, so far as the log goes.
+    pub promises_moments: bool,
     /// Whether a client's `DELETE` may remove one of the newest `done` backups that the minimum protects.
     pub clients_may_go_below_minimum: bool,
 }
@@ -42,6 +44,8 @@ pub struct DeletionFacts {
     pub marked_deleted_at: Option<DateTime<Utc>>,
     /// Its removal has begun, and why: from then on it cannot be taken back.
     pub removal_reason: Option<String>,
+    /// The first moment it can be restored to, if it is a base backup with a window.
+    pub window_start: Option<DateTime<Utc>>,
     /// A restore that is queued or running uses it.
     pub is_used_by_restore: bool,
     /// A rehearsal that is queued or running uses it.

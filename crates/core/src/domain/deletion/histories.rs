@@ -174,6 +174,38 @@ proptest! {
     }
 
     #[test]
+    fn retention_never_removes_the_base_that_the_promised_window_needs(
+        starts in prop::collection::vec((0_i64..60, any::<bool>(), any::<bool>()), 0..12),
+        runs in prop::collection::vec(0_i64..90, 1..6),
+        min in 0_i32..3,
+        days in 0_i32..20,
+    ) {
+        let rule = DeletionRule { retention_days: days, promises_moments: true, ..rule(min) };
+        let backups = starts.iter().zip(1..).map(|((day, is_base, is_done), id)| {
+            let status = if *is_done { BackupStatus::Done } else { BackupStatus::Failed };
+            let window_start = (*is_base && *is_done).then(|| time(*day));
+            DeletionFacts { window_start, ..backup(id, status, *day) }
+        });
+        let mut history = History { rule, backups: backups.collect(), now: time(0), last: 99 };
+        let mut runs = runs;
+        runs.sort_unstable();
+        for day in runs {
+            history.now = time(day);
+            let bases = history.backups.iter().filter(|b| b.status == BackupStatus::Done);
+            let ended = bases.filter_map(|b| Some((b.window_start?, b.id)));
+            // Every base from the one that had ended when the window begins serves moments of it.
+            let ended: Vec<_> = ended.collect();
+            let first = ended.iter().filter(|(start, _)| *start < time(day - i64::from(days))).max().copied();
+            let needed: Vec<_> = ended.into_iter().filter(|base| Some(*base) >= first).map(|(_, id)| id).collect();
+            history.run(Cause::Retention);
+            for id in needed {
+                let left = history.backups.iter().find(|b| b.id == id).map(|b| b.status);
+                prop_assert_eq!(left, Some(BackupStatus::Done));
+            }
+        }
+    }
+
+    #[test]
     fn what_is_held_or_in_use_survives_any_sequence_of_causes_under_any_clock(
         events in events(), min in 0_i32..3, days in 0_i32..3, gone in prop::option::of(-100_i64..100),
     ) {

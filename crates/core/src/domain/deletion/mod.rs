@@ -43,12 +43,15 @@ pub type Verdict = Result<Permit, Refusal>;
 /// The newest `min_backup_count` `done` backups of a live instance stay, whatever the clock says or said and whatever
 /// else was deleted (`the_newest_done_backups_survive_any_sequence_of_causes_under_any_clock`; a client's `DELETE` only
 /// where the operator has not left it to the owners). What is held, used by a restore or a rehearsal, or unfinished, no cause touches
-/// (`what_is_held_or_in_use_survives_any_sequence_of_causes_under_any_clock`).
+/// (`what_is_held_or_in_use_survives_any_sequence_of_causes_under_any_clock`). While moments are promised, retention leaves
+/// the base that the oldest promised moment needs (`retention_never_removes_the_base_that_the_promised_window_needs`).
 #[derive(Debug)]
 pub struct Gate {
     rule: DeletionRule,
     backups: Vec<DeletionFacts>,
     newest: Newest,
+    /// The base that the beginning of the promised window needs.
+    base: Option<BackupId>,
     now: DateTime<Utc>,
 }
 
@@ -57,7 +60,8 @@ impl Gate {
     #[must_use]
     pub fn new(rule: DeletionRule, backups: Vec<DeletionFacts>, now: DateTime<Utc>) -> Self {
         let newest = Newest::of(&backups);
-        Self { rule, backups, newest, now }
+        let base = retention::needed_base(&rule, &backups, now);
+        Self { rule, backups, newest, base, now }
     }
 
     /// Asks for one backup.
@@ -110,6 +114,7 @@ impl Gate {
     /// What this cause wants with a backup that may be touched, or why it may not.
     fn wish(&self, cause: Cause, backup: &DeletionFacts) -> Result<(Step, DeletionReason), DeletionReason> {
         let newer = self.newest.newer_than(backup);
+        let is_base = self.base == Some(backup.id);
         match (cause, &backup.removal_reason) {
             (Cause::Remains, _) => match backup.status == BackupStatus::Failed && backup.has_remains {
                 true => Ok((Step::CleanUp, DeletionReason::LeftBehind)),
@@ -117,11 +122,11 @@ impl Gate {
             },
             // Its objects may be gone by half: to finish it is all that can be done.
             (_, Some(because)) => Ok((Step::Remove, DeletionReason::Begun { because: because.clone() })),
-            (Cause::Client, None) => match retention::need(&self.rule, backup, newer) {
+            (Cause::Client, None) => match retention::need(&self.rule, backup, newer, is_base) {
                 Some(need) if !self.rule.clients_may_go_below_minimum => Err(need),
                 _ => Ok((Step::Remove, DeletionReason::Requested)),
             },
-            (Cause::Retention, None) => retention::judge(&self.rule, backup, newer, self.now),
+            (Cause::Retention, None) => retention::judge(&self.rule, backup, newer, is_base, self.now),
         }
     }
 }

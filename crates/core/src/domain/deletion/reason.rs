@@ -29,6 +29,11 @@ pub enum DeletionReason {
         /// How many there have to be.
         required: usize,
     },
+    /// The oldest promised moment is restored from it.
+    NeededForWindow {
+        /// How far back moments are promised.
+        days: i32,
+    },
     /// It was marked and can still be undeleted.
     UndoWindow,
     /// Its instance was deleted, not long enough ago.
@@ -81,6 +86,9 @@ impl fmt::Display for DeletionReason {
             Self::Young { days } => write!(f, "it is not older than {days} days"),
             Self::Needed { newer, required } => {
                 write!(f, "only {newer} newer done backups exist, {required} are required")
+            }
+            Self::NeededForWindow { days } => {
+                write!(f, "moments up to {days} days ago are restored from it")
             }
             Self::UndoWindow => write!(f, "it is marked and can still be undeleted"),
             Self::DeletedInstance { days } => {

@@ -5,12 +5,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{DeletionFacts, DeletionReason, DeletionRule, Step};
 use crate::domain::backup::BackupStatus;
+use crate::domain::identifiers::BackupId;
 
 /// What retention wants with a backup, or why it keeps it; `newer` counts the newer `done` ones.
 pub(super) fn judge(
     rule: &DeletionRule,
     backup: &DeletionFacts,
     newer: usize,
+    is_base: bool,
     now: DateTime<Utc>,
 ) -> Result<(Step, DeletionReason), DeletionReason> {
     let days = rule.retention_days;
@@ -19,11 +21,13 @@ pub(super) fn judge(
         (BackupStatus::Done | BackupStatus::Failed, Some(_)) => {
             Ok((Step::Mark, DeletionReason::InstanceDeleted))
         }
-        (BackupStatus::Done | BackupStatus::Failed, None) => match protection(rule, backup, newer, now) {
-            Some(reason) => Err(reason),
-            None if backup.was_done => Ok((Step::Mark, DeletionReason::Expired { newer, days })),
-            None => Ok((Step::Mark, DeletionReason::OldFailure { days })),
-        },
+        (BackupStatus::Done | BackupStatus::Failed, None) => {
+            match protection(rule, backup, newer, is_base, now) {
+                Some(reason) => Err(reason),
+                None if backup.was_done => Ok((Step::Mark, DeletionReason::Expired { newer, days })),
+                None => Ok((Step::Mark, DeletionReason::OldFailure { days })),
+            }
+        }
         (BackupStatus::Deleted, Some(deleted_at)) => {
             let days = rule.deleted_retention_days;
             match is_over(deleted_at, TimeDelta::try_days(i64::from(days)), now) {
@@ -37,7 +41,7 @@ pub(super) fn judge(
                 return Err(DeletionReason::UndoWindow);
             }
             // The rule is asked again: since the mark, newer backups may have gone or the rule become stricter.
-            match protection(rule, backup, newer, now) {
+            match protection(rule, backup, newer, is_base, now) {
                 Some(reason) => Err(reason),
                 None => Ok((Step::Remove, DeletionReason::UndoWindowOver)),
             }
@@ -45,8 +49,33 @@ pub(super) fn judge(
     }
 }
 
-/// What the minimum says of a backup: too few newer `done` ones of a live instance.
-pub(super) fn need(rule: &DeletionRule, backup: &DeletionFacts, newer: usize) -> Option<DeletionReason> {
+/// The newest `done` base of a live instance that had ended when the retention time began: with it and its log, every
+/// moment since can be restored; none while no base is that old, or when no moments are promised.
+pub(super) fn needed_base(
+    rule: &DeletionRule,
+    backups: &[DeletionFacts],
+    now: DateTime<Utc>,
+) -> Option<BackupId> {
+    if !rule.promises_moments || rule.deleted_at.is_some() {
+        return None;
+    }
+    let span = TimeDelta::try_days(i64::from(rule.retention_days));
+    let done = backups.iter().filter(|backup| backup.status == BackupStatus::Done);
+    let ended = done.filter_map(|backup| Some((backup.window_start?, backup.id)));
+    ended.filter(|(start, _)| is_over(*start, span, now)).max().map(|(_, id)| id)
+}
+
+/// What the minimum and the promised window say of a backup of a live instance: too few newer `done` ones, or the base
+/// of the oldest promised moment.
+pub(super) fn need(
+    rule: &DeletionRule,
+    backup: &DeletionFacts,
+    newer: usize,
+    is_base: bool,
+) -> Option<DeletionReason> {
+    if is_base {
+        return Some(DeletionReason::NeededForWindow { days: rule.retention_days });
+    }
     let required = usize::try_from(rule.min_backup_count).unwrap_or(0);
     let is_needed = rule.deleted_at.is_none() && backup.was_done && newer < required;
     is_needed.then_some(DeletionReason::Needed { newer, required })
@@ -57,6 +86,7 @@ fn protection(
     rule: &DeletionRule,
     backup: &DeletionFacts,
     newer: usize,
+    is_base: bool,
     now: DateTime<Utc>,
 ) -> Option<DeletionReason> {
     // A mark changes `finished_at`, and must not make a backup young again; undeleting does, and shall.
@@ -68,7 +98,7 @@ fn protection(
     if !is_over(since, TimeDelta::try_days(i64::from(days)), now) {
         return Some(DeletionReason::Young { days });
     }
-    need(rule, backup, newer)
+    need(rule, backup, newer, is_base)
 }
 
 /// Whether more than `span` has passed since `from`; a span no calendar holds never passes.

@@ -18,6 +18,7 @@ pub(super) fn rule(min_backup_count: i32) -> DeletionRule {
         retention_days: 7,
         deleted_retention_days: 30,
         undo_window: Duration::from_secs(86_400),
+        promises_moments: false,
         clients_may_go_below_minimum: true,
     }
 }
@@ -31,6 +32,7 @@ pub(super) fn backup(id: i64, status: BackupStatus, day: i64) -> DeletionFacts {
         finished_at: Some(time(day)),
         marked_deleted_at: None,
         removal_reason: None,
+        window_start: None,
         is_used_by_restore: false,
         is_used_by_rehearsal: false,
         hold: None,

@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use backup_protocol::ListedOperation;
+use backup_protocol::{ListedOperation, PitrReport, PitrWindow};
 
 use super::answer::{Answer, Request};
 use super::server::{FakeServer, lock};
@@ -56,6 +56,8 @@ pub(super) struct State {
     list_faults: VecDeque<AgentFault>,
     lists_operations: bool,
     rehearses: bool,
+    /// The windows of an agent that archives a log.
+    windows: Option<PitrReport>,
 }
 
 impl FakeAgent {
@@ -77,6 +79,7 @@ impl FakeAgent {
             list_faults: VecDeque::new(),
             lists_operations: true,
             rehearses: true,
+            windows: None,
         }));
         let shared = Arc::clone(&state);
         let server = FakeServer::start(move |request| lock(&shared).answer(request))?;
@@ -134,6 +137,11 @@ impl FakeAgent {
     /// From now on it does not know `/v1/rehearsals`, as an older agent.
     pub fn without_rehearsals(&self) {
         lock(&self.state).rehearses = false;
+    }
+
+    /// From now on it makes backups of the type `postgresql_wal`, and these are its windows.
+    pub fn archives(&self, windows: Vec<PitrWindow>) {
+        lock(&self.state).windows = Some(PitrReport { windows, ..PitrReport::default() });
     }
 
     /// Changes an operation of the journal past the protocol.

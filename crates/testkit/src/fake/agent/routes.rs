@@ -1,6 +1,6 @@
 //! The fake agent's side of the protocol.
 
-use backup_protocol::{AgentInfo, ListedKind, OperationStatus, PROTOCOL_VERSION, Refusal};
+use backup_protocol::{AgentInfo, ListedKind, OperationStatus, POSTGRESQL_WAL, PROTOCOL_VERSION, Refusal};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -45,6 +45,10 @@ impl State {
                     Err(what) => refuse(400, "BadRequest", what, None),
                 }
             }
+            ("GET", ["v1", "pitr"]) => match &self.windows {
+                Some(report) => Answer::Json(200, to_json(report)),
+                None => refuse(404, "NotFound", "no such path", None),
+            },
             ("PUT", ["v1", "backups", id]) => match refusals::body(&request.body) {
                 Ok(start) => self.start(ListedKind::Backup, id, Start::Backup(start)),
                 Err(reason) => refuse(400, "BadRequest", &reason, None),
@@ -113,10 +117,10 @@ impl State {
             data_service: self.data_service.clone(),
             data_service_version: None,
             drivers: vec!["fake".into()],
-            capabilities: ["cancel"]
-                .into_iter()
+            capabilities: std::iter::once("cancel")
                 .chain(self.rehearses.then_some("rehearse"))
-                .map(Into::into)
+                .chain(self.windows.as_ref().map(|_| POSTGRESQL_WAL))
+                .map(str::to_owned)
                 .collect(),
             free_scratch_bytes: None,
         }

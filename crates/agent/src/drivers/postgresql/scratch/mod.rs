@@ -61,8 +61,8 @@ impl ScratchServer {
     pub(super) fn start(running: &Programs, session: &Session, directory: &Path) -> Result<Self, DriverError> {
         own_server::socket(directory, &format!(".s.PGSQL.{PORT}"))?;
         let bin = running.server_programs(session)?;
-        let user = own_server::user(&USERS, directory)?;
-        let program = |name: &str| Program::new_as(&bin.join(name), directory, user.as_ref());
+        let account = own_server::account(&USERS, directory)?;
+        let program = |name: &str| Program::new_as(&bin.join(name), directory, account);
         let data = directory.join("data");
         let settings = settings(running.settings(), &bin, directory);
         let initdb = program("initdb")?.arg("--pgdata").arg(&data).arg("--username").arg(&settings.user);
@@ -81,7 +81,7 @@ impl ScratchServer {
         // With a session of its own: a stopped rehearsal ends the server in order, see `drop`.
         let server = server.start(&Session::default())?;
         let programs = Programs::find(settings, running.scratch())?;
-        let driver = ScratchDriver { inner: Postgresql { programs: programs.into() }, loaded: Mutex::default() };
+        let driver = ScratchDriver { inner: Postgresql { programs: programs.into(), physical: None }, loaded: Mutex::default() };
         let mut scratch = Self { driver, server: Some(server) };
         scratch.wait_until_ready(session)?;
         Ok(scratch)
@@ -178,5 +178,6 @@ fn settings(running: &PostgresqlSettings, bin: &Path, directory: &Path) -> Postg
         bin_directory: Some(bin.to_owned()),
         keep_roles: Vec::new(),
         trust_owners: running.trust_owners,
+        physical: None,
     }
 }
