@@ -3,6 +3,7 @@
 
 mod alone;
 mod error;
+mod own_server;
 mod record;
 
 use std::io::{Read, Write};

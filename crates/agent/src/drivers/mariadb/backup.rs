@@ -6,7 +6,7 @@ use std::io::Write;
 use serde::{Deserialize, Serialize};
 
 use super::STREAM_VERSION;
-use super::catalogue::{BROKEN_VIEW, Catalogue, Object};
+use super::catalogue::{BROKEN_VIEW, Catalogue, KEY_ELSEWHERE, Object};
 use super::client::Client;
 use super::container::{END, Length, MANIFEST, Script, Writer};
 use crate::drivers::DriverError;
@@ -29,6 +29,9 @@ pub(super) struct End {
     pub(super) scripts: Vec<Length>,
     /// Tables that were there before and after the dump, so they must be in it.
     pub(super) tables: Vec<Object>,
+    /// The same for views, routines, triggers and events.
+    #[serde(default)]
+    pub(super) programs: Vec<Object>,
 }
 
 pub(super) fn backup(client: &Client, session: &Session, out: &mut dyn Write) -> Result<(), DriverError> {
@@ -52,8 +55,9 @@ pub(super) fn backup(client: &Client, session: &Session, out: &mut dyn Write) ->
         }
     }
     let after = Catalogue::read(client, session)?;
-    let tables = catalogue.owned().filter(|object| object.is_table() && after.objects.contains(object));
-    writer.json(END, &End { scripts, tables: tables.cloned().collect() })?;
+    let stayed = catalogue.owned().filter(|object| object.is_restored() && after.objects.contains(object));
+    let (tables, programs) = stayed.cloned().partition(Object::is_table);
+    writer.json(END, &End { scripts, tables, programs })?;
     writer.finish()
 }
 
@@ -73,7 +77,7 @@ fn run(
 
 /// What cannot be restored must not be backed up as if it could.
 fn check(catalogue: &Catalogue) -> Result<(), DriverError> {
-    if let Some(key) = catalogue.owned().find(|object| object.kind == "FOREIGN KEY ELSEWHERE") {
+    if let Some(key) = catalogue.owned().find(|object| object.kind == KEY_ELSEWHERE) {
         let message = format!(
             "the foreign key {} of database {} refers to another database, which is not supported",
             key.name, key.database

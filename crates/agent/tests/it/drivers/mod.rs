@@ -3,12 +3,12 @@
 mod command;
 mod files;
 mod kills;
-mod mariadb;
+pub(crate) mod mariadb;
 pub(crate) mod postgresql;
 mod postgresql_leftovers;
 mod postgresql_trust;
 mod postgresql_unhappy;
 mod postgresql_wal;
 mod rabbitmq;
-mod redis;
+pub(crate) mod redis;
 mod troubles;
