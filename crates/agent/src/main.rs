@@ -7,9 +7,13 @@ use backup_agent::check::{self, CheckArguments};
 use backup_agent::fetch::{self, DescribeArguments, FetchArguments};
 use backup_agent::{Config, ServeError, serve};
 use backup_daemon::exit::{Failure, run_main};
-use backup_daemon::{logging, shutdown, systemd};
+use backup_daemon::logging::{self, LogSettings};
+use backup_daemon::{shutdown, systemd};
 use clap::{Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
+
+/// Overrides the level of the log.
+const LOG: &str = "BACKUP_AGENT_LOG";
 
 /// Backs up and restores one service instance on behalf of the backup manager.
 #[derive(Parser)]
@@ -59,6 +63,10 @@ enum Command {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if matches!(arguments.command, Command::Check(_) | Command::Fetch(_) | Command::Describe(_)) {
+        // Whoever waits sees that a store is asked again, and why.
+        logging::init(&LogSettings::for_a_command(), LOG);
+    }
     run_main("backup-agent", async {
         match arguments.command {
             Command::CheckConfig { config } => Ok(Config::load(&config).map(drop)?),
@@ -71,7 +79,7 @@ fn main() -> ExitCode {
 }
 
 async fn run(config: Config) -> Result<(), Failure> {
-    logging::init(&config.log, "BACKUP_AGENT_LOG");
+    logging::init(&config.log, LOG);
     let stop = shutdown::token().map_err(Failure::failed)?;
     let agent = serve(config).await.map_err(|error| match error {
         ServeError::Io { .. } | ServeError::Journal(_) => Failure::failed(error),

@@ -108,7 +108,8 @@ fn open(config: &Config) -> Result<Operations, ServeError> {
     let driver = drivers::open(&config.driver, scratch)?;
     let stores = config.stores.iter().map(|(name, store)| {
         // Hours of work are not given up for a store that is away for minutes.
-        Ok((name.clone(), Store::open(name, store)?.retrying(Retry::PATIENTLY)))
+        let store = Store::open_for_chunks(name, store, config.chunk_size)?;
+        Ok((name.clone(), store.retrying(Retry::PATIENTLY)))
     });
     let stores: BTreeMap<String, Store> = stores.collect::<Result<_, StoreError>>()?;
     let rehearsals = Arc::new(ScratchRoot::new(&config.rehearsal_directory()));

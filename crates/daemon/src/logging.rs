@@ -22,6 +22,14 @@ impl Default for LogSettings {
     }
 }
 
+impl LogSettings {
+    /// For a command that somebody waits for: only what they must know.
+    #[must_use]
+    pub fn for_a_command() -> Self {
+        Self { format: LogFormat::Text, level: LogFilter("warn".to_owned()) }
+    }
+}
+
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -6,6 +6,7 @@ use std::error::Error;
 use std::io;
 
 use object_store::client::{HttpError, HttpErrorKind};
+use rustls::{AlertDescription, CertificateError, Error as TlsError};
 
 /// What went wrong at the provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,7 +81,7 @@ impl Cause {
             return Self::of_answer(&answer);
         }
         if let Some(transport) = chain.iter().find_map(|error| error.downcast_ref::<HttpError>()) {
-            return Self::of_transport(transport, &chain);
+            return Self::of_transport(transport);
         }
         if let Some(error) = chain.iter().find_map(|error| error.downcast_ref::<io::Error>()) {
             return Self::of_io(error);
@@ -138,10 +139,7 @@ impl Cause {
             "NotImplemented" => return Self::Unsupported(said()),
             _ => {}
         }
-        let words = answer.message.to_lowercase();
-        if matches!(answer.status, 403 | 409)
-            && ["object lock", "worm", "retention", "legal hold", "immutab"].iter().any(|w| words.contains(w))
-        {
+        if matches!(answer.status, 403 | 409) && speaks_of_a_lock(&answer.message) {
             return Self::Locked;
         }
         match answer.status {
@@ -156,28 +154,48 @@ impl Cause {
         }
     }
 
-    fn of_transport(error: &HttpError, chain: &[&(dyn Error + 'static)]) -> Self {
-        let words = chain.iter().map(|error| error.to_string()).collect::<Vec<_>>().join(": ");
-        let has = |word: &str| words.contains(word);
-        if has("dns error") || has("failed to lookup address") || has("No such host") {
-            return Self::UnknownHost;
+    /// Reads what lies below the request itself, whose text holds the address; a bucket may be called anything.
+    fn of_transport(error: &HttpError) -> Self {
+        let below = below(error);
+        let said = || innermost(&below);
+        // A break is a break, whatever was spoken on the connection: rustls reports one as an end of the file.
+        if below.iter().filter_map(|error| error.downcast_ref::<io::Error>()).any(is_break) {
+            return Self::Broken(said());
         }
-        if has("UnknownIssuer")
-            || has("unknown issuer")
-            || has("self-signed")
-            || has("certificate: BadSignature")
-        {
-            return Self::UnknownAuthority;
+        if let Some(error) = below.iter().find_map(|error| error.downcast_ref::<TlsError>()) {
+            return Self::of_tls(error);
         }
-        if has("certificate") || has("InvalidContentType") || has("tls") || has("TLS") {
-            return Self::Tls(innermost(chain));
-        }
-        if has("Connection refused") {
+        let refuses = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+        if below.iter().filter_map(|error| error.downcast_ref::<io::Error>()).any(refuses) {
             return Self::Refused;
+        }
+        let is_unknown_host = |text: &str| {
+            text.starts_with("dns error")
+                || text.starts_with("failed to lookup address")
+                || text == "No such host"
+        };
+        if below.iter().any(|error| is_unknown_host(&error.to_string())) {
+            return Self::UnknownHost;
         }
         match error.kind() {
             HttpErrorKind::Timeout => Self::TimedOut,
-            _ => Self::Broken(innermost(chain)),
+            _ => Self::Broken(said()),
+        }
+    }
+
+    fn of_tls(error: &TlsError) -> Self {
+        use CertificateError::{BadSignature, UnknownIssuer};
+        match error {
+            TlsError::InvalidCertificate(UnknownIssuer | BadSignature) => Self::UnknownAuthority,
+            // Bytes that were damaged on their way, or a server that has a trouble of its own.
+            TlsError::DecryptError
+            | TlsError::AlertReceived(
+                AlertDescription::BadRecordMac
+                | AlertDescription::DecryptError
+                | AlertDescription::InternalError
+                | AlertDescription::UserCanceled,
+            ) => Self::Broken(cut(&error.to_string())),
+            _ => Self::Tls(cut(&error.to_string())),
         }
     }
 
@@ -264,12 +282,54 @@ fn json(body: &str, name: &str) -> Option<String> {
     object.get(name)?.as_str().map(str::to_owned)
 }
 
-fn chain<'a>(error: &'a (dyn Error + 'static)) -> Vec<&'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |error: &&'a (dyn Error + 'static)| (*error).source()).collect()
+/// Whether a refusal gives a lock as its reason. Names of users and objects do not count: a role may be called
+/// `retention-job`.
+fn speaks_of_a_lock(message: &str) -> bool {
+    let is_name = |word: &&str| word.contains([':', '/', '"']);
+    let words: Vec<String> = message
+        .split_whitespace()
+        .filter(|word| !is_name(word))
+        .map(|word| word.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase())
+        .collect();
+    let text = format!(" {} ", words.join(" "));
+    if text.contains(" not authorized to ") {
+        return false;
+    }
+    [" object lock ", " object-lock ", " worm ", " worm-", " retention ", " legal hold ", " immutable "]
+        .iter()
+        .any(|lock| text.contains(lock))
 }
 
-fn innermost(chain: &[&(dyn Error + 'static)]) -> String {
-    let text = chain.last().map(|error| error.to_string()).unwrap_or_default();
+/// Whether a connection that stood came to an end that nobody wanted.
+fn is_break(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof};
+    matches!(error.kind(), UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe | NotConnected)
+}
+
+type Link<'a> = &'a (dyn Error + 'static);
+
+fn chain<'a>(error: Link<'a>) -> Vec<Link<'a>> {
+    std::iter::successors(Some(error), |error| next(*error)).collect()
+}
+
+fn below(error: &HttpError) -> Vec<Link<'_>> {
+    error.source().map(chain).unwrap_or_default()
+}
+
+/// An I/O error says it has the source of the error in it, and leaves that one out.
+fn next<'a>(error: Link<'a>) -> Option<Link<'a>> {
+    match error.downcast_ref::<io::Error>() {
+        Some(error) => error.get_ref().map(|inner| -> Link<'a> { inner }),
+        None => error.source(),
+    }
+}
+
+fn innermost(chain: &[Link<'_>]) -> String {
+    cut(&chain.last().map(|error| error.to_string()).unwrap_or_default())
+}
+
+/// What fits into a log line and a table.
+fn cut(text: &str) -> String {
     text.lines().next().unwrap_or_default().chars().take(300).collect()
 }
 
@@ -325,5 +385,70 @@ mod tests {
         let body = "<Error><Code>AccessDenied</Code><Message>Access Denied because object protected by \
                     object lock.</Message></Error>";
         assert_eq!(answer("403 Forbidden", body), Cause::Locked);
+    }
+
+    #[test]
+    fn a_name_that_speaks_of_retention_is_no_lock() {
+        let said = "User: arn:aws:iam::1:user/retention-job is not authorized to perform: s3:PutObject on resource: \
+                    \"arn:aws:s3:::worm/retention\" because no policy allows it";
+        let denied = |said: &str| {
+            let body = format!("<Error><Code>AccessDenied</Code><Message>{said}</Message></Error>");
+            matches!(answer("403 Forbidden", &body), Cause::Denied(_))
+        };
+        assert!(denied(said));
+        assert!(denied("The role legal-hold-retention may not do this in worm/objects."));
+        assert!(!denied("Object 'a/b' is subject to bucket's retention policy and cannot be deleted"));
+        assert!(!denied("Object, 'x' is WORM protected and cannot be overwritten"));
+    }
+
+    /// As the library reports what went wrong on the way to a bucket with an unlucky name.
+    fn transport(kind: HttpErrorKind, error: impl Error + Send + Sync + 'static) -> Cause {
+        #[derive(Debug, thiserror::Error)]
+        #[error("Error performing GET https://host/tls-certificate-dns error/x: {source}")]
+        struct Request {
+            source: HttpError,
+        }
+        let source = Box::new(Request { source: HttpError::new(kind, error) });
+        Cause::of(&object_store::Error::Generic { store: "S3", source })
+    }
+
+    /// As tokio-rustls and hyper-rustls wrap what rustls says.
+    fn wrapped(error: TlsError) -> io::Error {
+        io::Error::other(io::Error::new(io::ErrorKind::InvalidData, error))
+    }
+
+    #[test]
+    fn a_connection_that_breaks_is_tried_again_whatever_its_words_are() {
+        let end = |text: &str| io::Error::new(io::ErrorKind::UnexpectedEof, text);
+        for error in [
+            end("peer closed connection without sending TLS close_notify"),
+            io::Error::other(end("tls handshake eof")),
+            io::Error::other(io::Error::from(io::ErrorKind::ConnectionReset)),
+            wrapped(TlsError::AlertReceived(AlertDescription::InternalError)),
+            io::Error::other("something with a certificate"),
+        ] {
+            let cause = transport(HttpErrorKind::Connect, error);
+            assert!(matches!(cause, Cause::Broken(_)) && cause.is_passing(), "{cause:?}");
+        }
+        let late = io::Error::other("operation timed out");
+        assert_eq!(transport(HttpErrorKind::Timeout, late), Cause::TimedOut);
+        let refused = io::Error::other(io::Error::from(io::ErrorKind::ConnectionRefused));
+        assert_eq!(transport(HttpErrorKind::Connect, refused), Cause::Refused);
+        let lookup = io::Error::other("failed to lookup address information: Name or service not known");
+        assert_eq!(transport(HttpErrorKind::Connect, lookup), Cause::UnknownHost);
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_trusted_is_final() {
+        let certificate = |error| wrapped(TlsError::InvalidCertificate(error));
+        let unknown = transport(HttpErrorKind::Connect, certificate(CertificateError::UnknownIssuer));
+        assert_eq!(unknown, Cause::UnknownAuthority);
+        for error in [
+            certificate(CertificateError::Expired),
+            wrapped(TlsError::InvalidMessage(rustls::InvalidMessage::InvalidContentType)),
+        ] {
+            let cause = transport(HttpErrorKind::Connect, error);
+            assert!(matches!(cause, Cause::Tls(_)) && !cause.is_passing(), "{cause:?}");
+        }
     }
 }

@@ -3,6 +3,8 @@
 //! it deletes again.
 
 use std::future::Future;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -14,6 +16,7 @@ use crate::config::StoreConfig;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::retry::Retry;
 use crate::store::Store;
+use crate::unfinished::{UnfinishedUpload, UploadRecord};
 
 /// The smallest chunk that all providers take.
 const CHUNK: usize = 5 * 1024 * 1024;
@@ -84,20 +87,47 @@ struct Doctor {
     folder: String,
     steps: Vec<Step>,
     until: Instant,
+    unfinished: Arc<Unfinished>,
+}
+
+/// The upload of a step that was given up in the middle, so that it can be aborted all the same.
+#[derive(Debug, Default)]
+struct Unfinished(Mutex<Vec<UnfinishedUpload>>);
+
+impl Unfinished {
+    fn list(&self) -> MutexGuard<'_, Vec<UnfinishedUpload>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl UploadRecord for Unfinished {
+    fn begun(&self, upload: &UnfinishedUpload) -> io::Result<()> {
+        self.list().push(upload.clone());
+        Ok(())
+    }
+
+    fn ended(&self, upload: &UnfinishedUpload) {
+        self.list().retain(|unfinished| unfinished != upload);
+    }
 }
 
 impl Store {
     /// Tries everything with this store. Ends within half a minute also at one that hangs.
     pub async fn examine(&self) -> Examination {
-        let folder = format!("doctor/{:016x}", rand::random::<u64>());
-        let store = self.clone().retrying(Retry::NEVER);
-        let mut doctor = Doctor { store, folder, steps: Vec::new(), until: Instant::now() + LIMIT };
+        let mut doctor = Doctor::of(self);
         doctor.examine().await;
         Examination { steps: doctor.steps }
     }
 }
 
 impl Doctor {
+    fn of(store: &Store) -> Self {
+        let folder = format!("doctor/{:016x}", rand::random::<u64>());
+        let unfinished = Arc::new(Unfinished::default());
+        let store = store.clone().retrying(Retry::NEVER).recording(Arc::<Unfinished>::clone(&unfinished));
+        Self { store, folder, steps: Vec::new(), until: Instant::now() + LIMIT, unfinished }
+    }
+
     async fn examine(&mut self) {
         let (store, folder) = (self.store.clone(), self.folder.clone());
         let (probe, large) = (format!("{folder}/probe"), format!("{folder}/large"));
@@ -123,12 +153,19 @@ impl Doctor {
 
     fn clear(&self) -> impl Future<Output = Result<(), StoreError>> + use<> {
         let (store, folder) = (self.store.clone(), self.folder.clone());
+        let unfinished = Arc::clone(&self.unfinished);
         async move {
+            let left = unfinished.list().clone();
+            let mut aborted = Ok(());
+            for upload in &left {
+                aborted = aborted.and(store.abort(upload).await);
+            }
             #[expect(
                 clippy::disallowed_methods,
                 reason = "the doctor's own folder, which nobody else writes to"
             )]
-            store.delete_prefix(&folder).await
+            let deleted = store.delete_prefix(&folder).await;
+            aborted.and(deleted)
         }
     }
 
@@ -192,16 +229,12 @@ fn same(read: &[u8], written: &[u8]) -> Result<(), Outcome> {
     }
 }
 
+/// What is left when this fails or is given up, [`Doctor::clear`] aborts.
 async fn chunks(store: &Store, large: &str) -> Result<(), Outcome> {
     let mut upload = store.upload(large, CHUNK).await.map_err(|error| failed(&error))?;
     for byte in [1_u8, 2] {
         let size = if byte == 1 { CHUNK } else { 1000 };
-        let written = upload.write(Bytes::from(vec![byte; size])).await;
-        if let Err(error) = written {
-            // The first failure is the one to report.
-            let _ = upload.abort().await;
-            return Err(failed(&error));
-        }
+        upload.write(Bytes::from(vec![byte; size])).await.map_err(|error| failed(&error))?;
     }
     upload.finish().await.map_err(|error| failed(&error))?;
     let seam = u64::try_from(CHUNK).unwrap_or_default();
@@ -288,5 +321,37 @@ fn advice(cause: &Cause) -> &'static str {
         }
         Cause::DiskFull => "Free space or enlarge the file system or quota.",
         Cause::Other(_) => "The words above are all that is known; look at the store's own log.",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use private_stores::S3Server;
+    use serde_json::json;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_upload_that_was_given_up_in_the_middle_is_aborted_at_the_end() {
+        let server = S3Server::start().await.unwrap();
+        let config = json!({
+            "kind": "s3", "bucket": S3Server::BUCKET, "endpoint": server.url(), "path_style": true,
+            "allow_http": true, "access_key_id": S3Server::KEY_ID, "secret_access_key": S3Server::SECRET,
+        });
+        let config: StoreConfig = serde_json::from_value(config).unwrap();
+        let doctor = Doctor::of(&Store::open("main", &config).unwrap());
+        let begun = async {
+            while doctor.unfinished.list().is_empty() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = begun => {}
+            _ = chunks(&doctor.store, "doctor/x/large") => panic!("it was to be given up"),
+        }
+        doctor.clear().await.unwrap();
+        assert!(doctor.unfinished.list().is_empty(), "the store was told");
+        assert_eq!(server.unfinished_pieces().unwrap(), 0);
     }
 }

@@ -1,10 +1,9 @@
 //! What can go wrong with a store. Errors name the store and the path, and say whether another try can help.
 
-use std::error::Error;
-
 use crate::cause::Cause;
 
-/// A failed access to a backup store. Carries no secret.
+/// A failed access to a backup store. Carries no secret, and for that reason not the library's own error: its text holds
+/// addresses and whole answers, and an answer may repeat what was sent.
 #[derive(Debug, thiserror::Error)]
 #[error("store `{store}` could not {verb} `{path}`: {reason}", reason = self.reason())]
 pub struct StoreError {
@@ -13,8 +12,6 @@ pub struct StoreError {
     path: String,
     kind: StoreErrorKind,
     cause: Option<Cause>,
-    #[source]
-    source: Option<Box<dyn Error + Send + Sync>>,
 }
 
 /// The kinds of trouble a caller may want to tell apart.
@@ -41,7 +38,7 @@ pub enum StoreErrorKind {
 impl StoreError {
     /// Builds an error without a cause below it.
     pub(crate) fn new(store: &str, verb: &'static str, path: &str, kind: StoreErrorKind) -> Self {
-        Self { store: store.to_owned(), verb, path: path.to_owned(), kind, cause: None, source: None }
+        Self { store: store.to_owned(), verb, path: path.to_owned(), kind, cause: None }
     }
 
     /// Builds an error from the object store library's.
@@ -54,14 +51,13 @@ impl StoreError {
         if matches!(source, object_store::Error::InvalidPath { .. }) {
             return Self::new(store, verb, path, StoreErrorKind::InvalidName);
         }
-        let cause = Cause::of(&source);
-        Self { source: Some(Box::new(source)), ..Self::because(store, verb, path, cause) }
+        tracing::debug!(store, verb, path, said = outline(&source), "the store failed");
+        Self::because(store, verb, path, Cause::of(&source))
     }
 
     /// Builds an error from an input or output error of the operating system.
     pub(crate) fn from_io(store: &str, verb: &'static str, path: &str, source: std::io::Error) -> Self {
-        let cause = Cause::of_io(&source);
-        Self { source: Some(Box::new(source)), ..Self::because(store, verb, path, cause) }
+        Self::because(store, verb, path, Cause::of_io(&source))
     }
 
     /// Builds an error whose cause is known.
@@ -116,5 +112,35 @@ impl StoreError {
             (StoreErrorKind::NotGone, _) => "objects are still there after their deletion".to_owned(),
             (StoreErrorKind::Unavailable, _) => "the store failed".to_owned(),
         }
+    }
+}
+
+/// The library's words up to the provider's answer, of which the cause has kept what is safe.
+fn outline(error: &object_store::Error) -> String {
+    let text = error.to_string();
+    let line = text.lines().next().unwrap_or_default();
+    line.split(['<', '{', '?']).next().unwrap_or_default().chars().take(300).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct Said(&'static str);
+
+    #[test]
+    fn nothing_of_a_providers_answer_but_its_code_and_message_is_shown_anywhere() {
+        let body = "Server returned non-2xx status code: 403 Forbidden: <Error><Code>SignatureDoesNotMatch</Code>\
+                    <Message>no</Message><CanonicalRequest>x-amz-security-token:s3cret</CanonicalRequest></Error>";
+        let source = object_store::Error::Generic { store: "S3", source: Box::new(Said(body)) };
+        assert!(!outline(&source).contains("s3cret"), "{}", outline(&source));
+        let error = StoreError::from_library("main", "read", "p/a", source);
+        assert!(error.source().is_none());
+        assert!(!format!("{error} {error:?}").contains("s3cret"), "{error:?}");
+        assert_eq!(error.cause(), Some(&Cause::BadSignature));
     }
 }

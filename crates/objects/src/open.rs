@@ -21,8 +21,10 @@ use crate::config::{AzureConfig, Connection, GcsConfig, S3Config, StoreConfig};
 use crate::error::StoreError;
 
 const CONNECT: Duration = Duration::from_secs(10);
-/// Sending a chunk counts as waiting for its answer, so this is no measure of a slow network.
+/// Without a byte from the store. Sending a chunk counts as waiting for its answer, so chunks add what [`SLOWEST`] takes.
 const SILENCE: Duration = Duration::from_secs(120);
+/// Bytes per second of a network that is still of use.
+const SLOWEST: u64 = 256 * 1024;
 const WHOLE_REQUEST: Duration = Duration::from_secs(1800);
 /// S3 and Google take no more pieces per object, Azure takes more.
 const MOST_CHUNKS: u64 = 10_000;
@@ -56,13 +58,31 @@ impl Multipart {
     }
 }
 
-/// Builds the connection.
-pub(crate) fn connect(name: &str, config: &StoreConfig) -> Result<Connected, StoreError> {
+/// How long a request may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Limits {
+    silence: Duration,
+    whole_request: Duration,
+}
+
+impl Limits {
+    fn of(largest: usize) -> Self {
+        let seconds = u64::try_from(largest).unwrap_or(u64::MAX) / SLOWEST;
+        let silence = SILENCE.saturating_add(Duration::from_secs(seconds));
+        Self { silence, whole_request: WHOLE_REQUEST.max(silence) }
+    }
+}
+
+/// Builds the connection, for requests of no more than `largest` bytes.
+pub(crate) fn connect(name: &str, config: &StoreConfig, largest: usize) -> Result<Connected, StoreError> {
+    let limits = Limits::of(largest);
     let built = match config {
         StoreConfig::Local { directory } => return local(name, directory),
-        StoreConfig::S3(s3) => s3_builder(name, s3)?.build().map(|s3| remote(s3, config)),
-        StoreConfig::Azure(azure) => azure_builder(name, azure)?.build().map(|azure| remote(azure, config)),
-        StoreConfig::Gcs(gcs) => gcs_builder(name, gcs)?.build().map(|gcs| remote(gcs, config)),
+        StoreConfig::S3(s3) => s3_builder(name, s3, limits)?.build().map(|s3| remote(s3, config)),
+        StoreConfig::Azure(azure) => {
+            azure_builder(name, azure, limits)?.build().map(|azure| remote(azure, config))
+        }
+        StoreConfig::Gcs(gcs) => gcs_builder(name, gcs, limits)?.build().map(|gcs| remote(gcs, config)),
     };
     let said =
         |error: &dyn std::fmt::Display| error.to_string().lines().next().unwrap_or_default().to_owned();
@@ -105,7 +125,7 @@ fn remote<T: ObjectStore + MultipartStore>(provider: T, config: &StoreConfig) ->
     Connected { inner, directory: None, multipart: Some(multipart) }
 }
 
-fn s3_builder(name: &str, config: &S3Config) -> Result<AmazonS3Builder, StoreError> {
+fn s3_builder(name: &str, config: &S3Config, limits: Limits) -> Result<AmazonS3Builder, StoreError> {
     // Without keys in the file it is done as Amazon's own tools do it: environment, web identity, container, instance.
     let builder = match &config.access_key_id {
         Some(id) => AmazonS3Builder::new().with_access_key_id(id),
@@ -120,7 +140,7 @@ fn s3_builder(name: &str, config: &S3Config) -> Result<AmazonS3Builder, StoreErr
         // One by one, a refusal says for each object why, and not all servers know the other way.
         .with_disable_bulk_delete(true)
         .with_retry(no_retries())
-        .with_client_options(options(name, &config.connection, config.endpoint.as_deref())?);
+        .with_client_options(options(name, &config.connection, config.endpoint.as_deref(), limits)?);
     if let Some(secret) = &config.secret_access_key {
         builder = builder.with_secret_access_key(secret.expose_secret());
     }
@@ -142,7 +162,11 @@ fn with_bucket(endpoint: &str, bucket: &str) -> String {
     }
 }
 
-fn azure_builder(name: &str, config: &AzureConfig) -> Result<MicrosoftAzureBuilder, StoreError> {
+fn azure_builder(
+    name: &str,
+    config: &AzureConfig,
+    limits: Limits,
+) -> Result<MicrosoftAzureBuilder, StoreError> {
     let mut builder = match (&config.access_key, &config.sas_token) {
         (Some(key), _) => MicrosoftAzureBuilder::new().with_access_key(key.expose_secret()),
         (None, Some(token)) => {
@@ -160,14 +184,18 @@ fn azure_builder(name: &str, config: &AzureConfig) -> Result<MicrosoftAzureBuild
         .with_container_name(&config.container)
         .with_allow_http(config.connection.allow_http)
         .with_retry(no_retries())
-        .with_client_options(options(name, &config.connection, config.endpoint.as_deref())?);
+        .with_client_options(options(name, &config.connection, config.endpoint.as_deref(), limits)?);
     Ok(match &config.endpoint {
         Some(endpoint) => builder.with_endpoint(endpoint.clone()),
         None => builder,
     })
 }
 
-fn gcs_builder(name: &str, config: &GcsConfig) -> Result<GoogleCloudStorageBuilder, StoreError> {
+fn gcs_builder(
+    name: &str,
+    config: &GcsConfig,
+    limits: Limits,
+) -> Result<GoogleCloudStorageBuilder, StoreError> {
     let mut builder = match &config.service_account_path {
         Some(path) => {
             let path = path.display().to_string();
@@ -182,6 +210,7 @@ fn gcs_builder(name: &str, config: &GcsConfig) -> Result<GoogleCloudStorageBuild
         name,
         &config.connection,
         config.endpoint.as_deref(),
+        limits,
     )?);
     Ok(match &config.endpoint {
         Some(endpoint) => builder.with_base_url(endpoint),
@@ -189,12 +218,17 @@ fn gcs_builder(name: &str, config: &GcsConfig) -> Result<GoogleCloudStorageBuild
     })
 }
 
-fn options(name: &str, connection: &Connection, endpoint: Option<&str>) -> Result<ClientOptions, StoreError> {
+fn options(
+    name: &str,
+    connection: &Connection,
+    endpoint: Option<&str>,
+    limits: Limits,
+) -> Result<ClientOptions, StoreError> {
     let mut options = ClientOptions::new()
         .with_allow_http(connection.allow_http)
         .with_connect_timeout(CONNECT)
-        .with_read_timeout(SILENCE)
-        .with_timeout(WHOLE_REQUEST);
+        .with_read_timeout(limits.silence)
+        .with_timeout(limits.whole_request);
     if let Some(path) = &connection.ca_path {
         let shown = path.display().to_string();
         let pem = std::fs::read(path);
@@ -216,4 +250,18 @@ fn options(name: &str, connection: &Connection, endpoint: Option<&str>) -> Resul
 
 fn no_retries() -> RetryConfig {
     RetryConfig { backoff: BackoffConfig::default(), max_retries: 0, retry_timeout: Duration::ZERO }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_chunk_has_the_time_a_slow_network_needs() {
+        let plain = Limits::of(0);
+        assert_eq!(plain, Limits { silence: SILENCE, whole_request: WHOLE_REQUEST });
+        let large = Limits::of(512 * 1024 * 1024);
+        assert_eq!(large.silence, Duration::from_secs(120 + 2048));
+        assert!(large.whole_request >= large.silence);
+    }
 }

@@ -67,7 +67,15 @@ impl Store {
     /// # Errors
     /// A local directory must exist; other providers are first contacted when used.
     pub fn open(name: &str, config: &StoreConfig) -> Result<Self, StoreError> {
-        let Connected { inner, directory, multipart } = connect(name, config)?;
+        Self::open_for_chunks(name, config, 0)
+    }
+
+    /// The same for one that uploads large objects: chunks of this size may take their time on a slow network.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_for_chunks(name: &str, config: &StoreConfig, chunk_size: usize) -> Result<Self, StoreError> {
+        let Connected { inner, directory, multipart } = connect(name, config, chunk_size)?;
         Ok(Self { kind: config.kind(), directory, multipart, ..Self::over(name, inner) })
     }
 

@@ -124,6 +124,8 @@ impl Mariadb {
         let mut command = self.place.command(Path::new("/usr/bin/mariadb-install-db"), false);
         command.args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"]);
         command.args(["--skip-name-resolve", "--innodb-flush-log-at-trx-commit=0"]);
+        // Cannot be changed later.
+        command.args(self.settings.iter().filter(|setting| setting.starts_with("--innodb-page-size=")));
         command.arg(format!("--datadir={}", data.display()));
         command.arg(format!("--tmpdir={}", self.place.path("tmp").display()));
         let output = command.output()?;

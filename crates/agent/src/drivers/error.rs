@@ -87,6 +87,7 @@ const WORDS: &[(&str, Trouble)] = &[
     ("password authentication failed", Trouble::AccessDenied),
     ("no password supplied", Trouble::AccessDenied),
     ("no pg_hba.conf entry", Trouble::AccessDenied),
+    ("pg_hba.conf rejects", Trouble::AccessDenied),
     ("must be a superuser", Trouble::AccessDenied),
     ("must be superuser", Trouble::AccessDenied),
     ("only superuser", Trouble::AccessDenied),

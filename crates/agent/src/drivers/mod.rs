@@ -2,6 +2,7 @@
 //! below. They know nothing of stores, keys or HTTP, and run on a thread of their own, so they may block.
 
 mod error;
+mod own_server;
 mod record;
 
 use std::io::{Read, Write};

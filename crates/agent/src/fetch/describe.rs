@@ -55,7 +55,7 @@ async fn describe(store: &Store, arguments: DescribeArguments) -> Result<String,
     let key = find::read_key(&arguments.key_file)?;
     let (prefix, first) = (arguments.place.prefix.trim_matches('/'), BackupFolder::part_name(1));
     let folder = find::folder(store, prefix, &arguments.backup_id, |folder| folder.part(&first)).await?;
-    let path = folder.metadata();
+    let (path, store) = (folder.metadata(), find::patient(store));
     // Before everything is read; the store itself refuses to overwrite it.
     if store.size(&path).await?.is_some() {
         return Err(FetchError::Described(path));

@@ -37,8 +37,13 @@ pub(super) fn open_store(place: &Place) -> Result<Store, Failure> {
         let mistake = Mistake::new("stores", given, allowed);
         return Err(ConfigError::new(file.display().to_string(), vec![mistake]).into());
     };
-    let store = Store::open(name, config).map_err(Failure::bad_configuration)?;
-    Ok(store.retrying(Retry::PATIENTLY))
+    Store::open(name, config).map_err(Failure::bad_configuration)
+}
+
+/// The same store once it has answered. Until then somebody waits who may have mistyped an address; after it, hours of
+/// work are not given up for a store that is away for minutes.
+pub(super) fn patient(store: &Store) -> Store {
+    store.clone().retrying(Retry::PATIENTLY)
 }
 
 /// Reads the key; a line break at the end is the editor's.
@@ -59,19 +64,21 @@ pub(super) async fn folder(
     id: &str,
     object: impl Fn(&BackupFolder) -> Result<String, InvalidName>,
 ) -> Result<BackupFolder, FetchError> {
-    let holds = async |folder: &BackupFolder| -> Result<bool, FetchError> {
+    let holds = async |store: &Store, folder: &BackupFolder| -> Result<bool, FetchError> {
         let Ok(path) = object(folder) else { return Ok(false) };
         Ok(store.size(&path).await?.is_some())
     };
     let guessed = id.rsplit_once('-').map(|(guid, _)| guid.to_owned());
     if let Some(folder) = guessed.and_then(|guid| parse(prefix, &guid, id))
-        && holds(&folder).await?
+        && holds(store, &folder).await?
     {
         return Ok(folder);
     }
-    for guid in store.folders(prefix).await? {
+    let guids = store.folders(prefix).await?;
+    let store = patient(store);
+    for guid in guids {
         if let Some(folder) = parse(prefix, &guid, id)
-            && holds(&folder).await?
+            && holds(&store, &folder).await?
         {
             return Ok(folder);
         }

@@ -15,10 +15,12 @@ const HEADER: [&str; 6] = ["BACKUP ID", "INSTANCE", "DRIVER", "FINISHED (UTC)", 
 /// named on standard error.
 pub(super) async fn print(store: &Store, prefix: &str, format: OutputFormat) -> Result<(), FetchError> {
     let mut found = Vec::new();
-    for guid in store.folders(prefix).await? {
+    let guids = store.folders(prefix).await?;
+    let store = super::find::patient(store);
+    for guid in guids {
         let above = format!("{prefix}/{guid}");
         for id in store.folders(&above).await? {
-            match read(store, &above, &id).await? {
+            match read(&store, &above, &id).await? {
                 Read::Backup(metadata) => found.push((above.clone(), *metadata)),
                 Read::Nothing => {}
                 Read::Unusable(why) => super::output::remark(&format!("{above}/{id}: {why}")),

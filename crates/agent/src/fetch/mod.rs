@@ -95,6 +95,9 @@ enum FetchError {
     /// A file on this machine.
     #[error("{path}: {source}")]
     File { path: String, source: std::io::Error },
+    /// The name of the output.
+    #[error("{partial} is complete and verified, but cannot be called {target}: {source}")]
+    Unnamed { partial: String, target: String, source: std::io::Error },
     /// The key file.
     #[error("{0} holds no key")]
     NoKey(String),
@@ -120,7 +123,7 @@ impl From<pipeline::Failure> for FetchError {
 /// Runs the command.
 ///
 /// # Errors
-/// In words for a person; nothing appeared under the name of the output then.
+/// In words for a person; nothing of ours appeared under the name of the output then.
 pub async fn run(arguments: FetchArguments) -> Result<(), Failure> {
     let store = find::open_store(&arguments.place)?;
     let prefix = arguments.place.prefix.trim_matches('/');
@@ -148,7 +151,7 @@ async fn fetch(
     let fetched = async {
         // Before the first byte is asked for, so that an output that cannot be made costs nothing.
         let output = output::Output::create(target)?;
-        let checked = Checked::open(store.clone(), folder, id, key, progress).await?;
+        let checked = Checked::open(find::patient(store), folder, id, key, progress).await?;
         let metadata = checked.metadata().clone();
         checked.write_to(output.writer()?).await?;
         output.complete()?;

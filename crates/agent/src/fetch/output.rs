@@ -42,19 +42,19 @@ impl Output {
         }
     }
 
-    /// Gives the file its name, durably.
+    /// Gives the file its name, durably. It is complete and verified now, so whatever fails here, it stays.
     pub(super) fn complete(mut self) -> Result<(), FetchError> {
         let Self::File { file, partial, target, is_complete } = &mut self else { return Ok(()) };
-        let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let renamed = file
-            .sync_all()
-            // A link fails where a rename would replace what somebody else has made meanwhile.
-            .and_then(|()| std::fs::hard_link(&*partial, &*target))
-            .and_then(|()| std::fs::remove_file(&*partial))
-            .and_then(|()| File::open(folder.unwrap_or(Path::new(".")))?.sync_all());
-        renamed.map_err(|source| failed(target, source))?;
         *is_complete = true;
-        Ok(())
+        let named = file.sync_all().and_then(|()| give_name(partial, target));
+        named.map_err(|source| FetchError::Unnamed {
+            partial: partial.display().to_string(),
+            target: target.display().to_string(),
+            source,
+        })?;
+        let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let synced = File::open(folder.unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all());
+        synced.map_err(|source| failed(target, source))
     }
 }
 
@@ -67,6 +67,24 @@ impl Drop for Output {
     }
 }
 
+/// Replaces nothing that somebody else has made meanwhile: a link fails where a rename would not.
+fn give_name(partial: &Path, target: &Path) -> io::Result<()> {
+    match std::fs::hard_link(partial, target) {
+        Ok(()) => std::fs::remove_file(partial),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+        Err(_) => rename_to_new(partial, target),
+    }
+}
+
+/// For file systems without links: an empty file that we have made ourselves takes the name, and is then replaced.
+fn rename_to_new(partial: &Path, target: &Path) -> io::Result<()> {
+    drop(OpenOptions::new().write(true).create_new(true).mode(0o600).open(target)?);
+    std::fs::rename(partial, target).inspect_err(|_| {
+        // Ours and empty; the error is about the rename.
+        let _ = std::fs::remove_file(target);
+    })
+}
+
 fn failed(path: &Path, source: io::Error) -> FetchError {
     FetchError::File { path: path.display().to_string(), source }
 }
@@ -75,4 +93,47 @@ fn failed(path: &Path, source: io::Error) -> FetchError {
 pub(super) fn remark(line: &str) {
     // Nobody listens: that is no reason to fail.
     let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_complete_file_that_cannot_have_its_name_is_kept_and_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let target = directory.path().join("out.tar");
+        let output = Output::create(&target).unwrap();
+        output.writer().unwrap().write_all(b"all of it").unwrap();
+        fs::write(&target, "somebody else's").unwrap();
+        let said = output.complete().unwrap_err().to_string();
+        assert_eq!(fs::read(&target).unwrap(), b"somebody else's");
+        let mut names = fs::read_dir(directory.path()).unwrap().map(|file| file.unwrap().path());
+        let partial = names.find(|name| *name != target).unwrap();
+        assert_eq!(fs::read(&partial).unwrap(), b"all of it");
+        assert!(said.contains(partial.to_str().unwrap()) && said.contains("complete"), "{said}");
+    }
+
+    #[test]
+    fn an_incomplete_file_is_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        drop(Output::create(&directory.path().join("out.tar")).unwrap());
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn without_links_the_name_is_taken_all_the_same_and_never_from_somebody_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let (partial, target) = (directory.path().join("partial"), directory.path().join("out.tar"));
+        fs::write(&partial, "all of it").unwrap();
+        rename_to_new(&partial, &target).unwrap();
+        assert_eq!((fs::read(&target).unwrap(), partial.exists()), (b"all of it".to_vec(), false));
+        fs::write(&partial, "another").unwrap();
+        let error = rename_to_new(&partial, &target).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&target).unwrap(), b"all of it");
+        assert!(partial.exists());
+    }
 }

@@ -11,17 +11,11 @@ use crate::pipeline::{Failure, Run};
 const CLEAN_UP_LIMIT: Duration = Duration::from_secs(60);
 
 impl Operations {
-    /// Claims the folder, then records that what will be in it is ours to remove.
+    /// Records that what will be in the folder is ours to remove, then claims it: were it the other way round, a kill
+    /// between the two would leave an owner object that nobody knows of. A folder that is not claimed with our random id
+    /// is never touched, so the record does no harm when the claim fails.
     pub(super) async fn own_objects(&self, key: &Key, run: &Run, objects: Objects) -> Result<(), Failure> {
-        let claim = async { Ok(run.store.claim(&run.folder, &objects.owner).await?) };
-        if let Err(failure) = run.unless_stopped(claim).await {
-            // The claim may have reached the store although we did not hear of it.
-            let given_back = run.store.delete_owned(&run.folder, &objects.owner);
-            if !matches!(tokio::time::timeout(CLEAN_UP_LIMIT, given_back).await, Ok(Ok(()))) {
-                tracing::warn!(id = key.1, "an owner object may be left in the store");
-            }
-            return Err(failure);
-        }
+        let owner = objects.owner.clone();
         let (this, key) = (self.clone(), key.clone());
         let saved = tokio::task::spawn_blocking(move || {
             let mut state = this.state();
@@ -29,7 +23,8 @@ impl Operations {
             entry.owned = Some(objects);
             this.inner.journal.save(entry)
         });
-        saved.await?.map_err(|error| Failure::new("internal", error.to_string()))
+        saved.await?.map_err(|error| Failure::new("internal", error.to_string()))?;
+        run.unless_stopped(async { Ok(run.store.claim(&run.folder, &owner).await?) }).await
     }
 
     /// Removes the objects of a failed operation. [`Operations::record_end`] writes down what could not be removed.

@@ -35,14 +35,19 @@ impl Operations {
             .cloned()
             .collect();
         let was_restoring = interrupted.iter().any(|entry| entry.kind == Kind::Restore);
+        // On this machine alone, and never done later: not within the limit.
+        self.sweep_rehearsals().await;
+        for entry in &interrupted {
+            self.abandon_log(&entry.key()).await;
+        }
+        // A store that is away must not keep the data service from being put in order.
         let work = async {
+            let recovered = self.recover_driver().await;
             for entry in &interrupted {
-                self.abandon_log(&entry.key()).await;
                 self.remove_objects(&entry.key()).await;
             }
-            self.abort_all_uploads().await;
-            self.sweep_rehearsals().await;
-            self.recover_driver().await
+            self.abort_inherited_uploads().await;
+            recovered
         };
         match tokio::time::timeout(START_WAITS, work).await {
             Ok(Some(Ok(()))) => {}
@@ -83,10 +88,10 @@ impl Operations {
             for key in pending {
                 self.remove_objects(&key).await;
             }
+            self.abort_inherited_uploads().await;
             if self.state().running.keys().any(|(kind, _)| *kind != Kind::Rehearsal) {
                 continue;
             }
-            self.abort_all_uploads().await;
             let Some(recovered) = self.recover_driver().await else { continue };
             let failed = recovered.err().map(|error| error.to_string());
             if let Some(error) = failed.as_ref().filter(|_| failed != complaint) {
@@ -120,11 +125,10 @@ impl Operations {
         let folder = BackupFolder::parse(&objects.object_prefix, &objects.backup_id);
         let removed = match (self.inner.settings.stores.get(&objects.store), folder) {
             (Some(store), Ok(folder)) => {
-                let removed = async {
-                    self.abort_uploads(&objects.store, Some(folder.path())).await?;
-                    store.delete_owned(&folder, &objects.owner).await
-                };
-                removed.await.map_err(|error| error.to_string())
+                // An upload that cannot be aborted, perhaps for want of a permission, does not keep the objects.
+                let aborted = self.abort_uploads(&objects.store, Some(folder.path())).await;
+                let deleted = store.delete_owned(&folder, &objects.owner).await;
+                aborted.and(deleted).map_err(|error| error.to_string())
             }
             (None, _) => Err(format!("the store {} is no longer configured", objects.store)),
             (_, Err(error)) => Err(error.to_string()),

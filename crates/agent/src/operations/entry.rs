@@ -47,8 +47,8 @@ pub(super) struct Objects {
 pub(super) struct Entry {
     pub(super) kind: Kind,
     pub(super) status: OperationStatus,
-    /// Objects this operation may have written and, unless it is done, must remove. None before the folder was
-    /// claimed, so that nothing of anybody else is ever removed.
+    /// Objects this operation may have written and, unless it is done, must remove. Recorded before the folder is
+    /// claimed; whose the folder is, its owner object says.
     pub(super) owned: Option<Objects>,
     /// The objects could not be removed yet.
     pub(super) cleanup_pending: bool,

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use backup_objects::{BackupFolder, Store};
@@ -24,6 +25,7 @@ type Hanging = ThrottledStore<InMemory>;
 struct Disturbing {
     store: Arc<Hanging>,
     disturb: fn(&Hanging),
+    recovered: AtomicUsize,
 }
 
 impl Driver for Disturbing {
@@ -53,6 +55,7 @@ impl Driver for Disturbing {
     }
 
     fn recover(&self, _: &Session) -> Result<(), DriverError> {
+        self.recovered.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 }
@@ -61,7 +64,8 @@ struct World {
     operations: Operations,
     throttled: Arc<Hanging>,
     store: Store,
-    _journal: tempfile::TempDir,
+    driver: Arc<Disturbing>,
+    journal: tempfile::TempDir,
 }
 
 impl World {
@@ -69,8 +73,10 @@ impl World {
         let throttled = Arc::new(ThrottledStore::new(InMemory::new(), ThrottleConfig::default()));
         let store = Store::over("main", Arc::<Hanging>::clone(&throttled));
         let journal = tempfile::tempdir().unwrap();
+        let (disturbed, recovered) = (Arc::clone(&throttled), AtomicUsize::new(0));
+        let driver = Arc::new(Disturbing { store: disturbed, disturb, recovered });
         let settings = Settings {
-            driver: Arc::new(Disturbing { store: Arc::clone(&throttled), disturb }),
+            driver: driver.clone(),
             archive: None,
             stores: BTreeMap::from([("main".to_owned(), store.clone())]),
             rehearsals: Arc::new(crate::scratch::ScratchRoot::new(&journal.path().join("rehearsals"))),
@@ -79,7 +85,7 @@ impl World {
             runtime: tokio::runtime::Handle::current(),
         };
         let operations = Operations::open(settings, journal.path()).unwrap();
-        Self { operations, throttled, store, _journal: journal }
+        Self { operations, throttled, store, driver, journal }
     }
 
     fn start_backup(&self) {
@@ -139,6 +145,35 @@ async fn a_backup_ends_at_its_deadline_when_the_first_listing_hangs() {
     world.start_backup();
     assert_eq!(code(world.ended(Kind::Backup, "b").await), "timed_out");
     assert!(!world.is_pending(), "nothing was claimed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_folder_is_recorded_as_ours_before_it_is_claimed() {
+    let world = World::new(|_| {});
+    world.throttled.config_mut(|config| config.wait_put_per_call = FOREVER);
+    world.start_backup();
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    assert!(world.names().await.is_empty(), "the claim is on its way");
+    let record = std::fs::read_to_string(world.journal.path().join("backup-b.json")).unwrap();
+    let owned = &serde_json::from_str::<serde_json::Value>(&record).unwrap()["owned"];
+    assert_eq!((owned["object_prefix"].as_str(), owned["backup_id"].as_str()), (Some("p"), Some("b")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_hangs_at_the_start_keeps_nobody_else_from_being_put_in_order() {
+    let world = World::new(|store| store.config_mut(|config| config.wait_put_per_call = FOREVER));
+    world.start_backup();
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    let left = world.journal.path().join("rehearsals/r-left");
+    std::fs::create_dir_all(&left).unwrap();
+    world.throttled.config_mut(|config| {
+        config.wait_get_per_call = FOREVER;
+        config.wait_list_per_call = FOREVER;
+    });
+    let before = world.driver.recovered.load(Ordering::Relaxed);
+    world.operations.recover().await.unwrap();
+    assert!(!left.exists());
+    assert_eq!(world.driver.recovered.load(Ordering::Relaxed), before + 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -21,6 +21,10 @@ use crate::scratch::ScratchRoot;
 pub(crate) async fn run(run: Run, order: RestoreOrder, root: Arc<ScratchRoot>) -> Result<Metadata, Failure> {
     let begin = Instant::now();
     let (metadata, chain) = verified(&run, &order, root.free_bytes()).await?;
+    if metadata.driver.name != run.driver.name() {
+        let message = format!("a backup of {} cannot be rehearsed", metadata.driver.name);
+        return Err(Failure::new("not_supported", message));
+    }
     let plain_size = metadata.plain_size;
     let work = move |run: &Run, plain| rehearse(run, (&order.restore_id, plain_size), &root, plain, begin);
     stream(Arc::new(run), &metadata, &chain, work).await?;
@@ -42,7 +46,7 @@ fn rehearse(
     let scratch = run.driver.scratch(&run.session, directory.path());
     let Some(scratch) = scratch.map_err(|error| error.within("the scratch data service"))? else {
         let message = format!("a backup of {} cannot be rehearsed", run.driver.name());
-        return Err(Failure::new("bad_request", message));
+        return Err(Failure::new("not_supported", message));
     };
     let loaded = load(run, scratch.driver(), operation, plain_size, None, plain)?;
     loaded.commit(&run.session)?;

@@ -61,10 +61,7 @@ impl Stored<'_> {
         for part in &metadata.parts {
             self.part(part, &mut hashes).await?;
         }
-        match hashes.finish().eq_ignore_ascii_case(&metadata.checksum) {
-            true => Ok(()),
-            false => Err(Failure::mismatch("the checksum over all stored bytes differs")),
-        }
+        hashes.compare_all(metadata)
     }
 
     /// Hashes the parts that are there, numbered without a gap; for a backup that has no metadata yet.
@@ -91,24 +88,32 @@ impl Stored<'_> {
             hashes.update(&bytes);
             self.progress.add_read(bytes.len());
         }
-        match hashes.end_of_part().eq_ignore_ascii_case(&part.sha256) {
-            true => Ok(()),
-            false => Err(Failure::mismatch(format!("the stored bytes of part {} have changed", part.name))),
-        }
+        hashes.compare_part(part)
     }
 
-    /// Sends all parts into a queue, and then that they were all.
+    /// Sends all parts into a queue, and then that they were all. That is said only when these bytes, too, were those that
+    /// the metadata promises: they are read anew, and who can write to the store may have changed them since they were
+    /// checked. Nothing is put in place before the end.
     pub(super) async fn feed(&self, metadata: &Metadata, queue: &Sender) -> Result<(), Failure> {
+        let mut hashes = Hashes::default();
         for part in &metadata.parts {
             let mut stream = self.open(&part.name).await?;
+            if stream.size() != part.size {
+                let (name, found) = (&part.name, stream.size());
+                let message = format!("part {name} has {found} bytes instead of {}", part.size);
+                return Err(Failure::mismatch(message));
+            }
             while let Some(bytes) = stream.next().await? {
                 self.progress.add_read(bytes.len());
+                hashes.update(&bytes);
                 // The other side has stopped reading and says why.
                 if queue.send(Piece::Data(bytes)).await.is_err() {
                     return Ok(());
                 }
             }
+            hashes.compare_part(part)?;
         }
+        hashes.compare_all(metadata)?;
         let _ = queue.send(Piece::End).await;
         Ok(())
     }
@@ -146,8 +151,93 @@ impl Hashes {
         hex::encode(part.unwrap_or_else(|| self.all.clone()).finish())
     }
 
+    fn compare_part(&mut self, part: &Part) -> Result<(), Failure> {
+        match self.end_of_part().eq_ignore_ascii_case(&part.sha256) {
+            true => Ok(()),
+            false => Err(Failure::mismatch(format!("the stored bytes of part {} have changed", part.name))),
+        }
+    }
+
+    fn compare_all(self, metadata: &Metadata) -> Result<(), Failure> {
+        match self.finish().eq_ignore_ascii_case(&metadata.checksum) {
+            true => Ok(()),
+            false => Err(Failure::mismatch("the checksum over all stored bytes differs")),
+        }
+    }
+
     /// The hash over all parts.
     pub(super) fn finish(self) -> String {
         hex::encode(self.all.finish())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use object_store::memory::InMemory;
+    use serde_json::json;
+
+    use super::*;
+    use crate::pipeline::pieces;
+
+    /// What reaches the other side, and whether it is told that this was all.
+    async fn fed(parts: [&'static str; 2], metadata: &Metadata) -> (Result<(), Failure>, Vec<u8>, bool) {
+        let (store, progress) = (Store::over("main", Arc::new(InMemory::new())), Progress::default());
+        let folder = BackupFolder::parse("p", "b").unwrap();
+        for (part, content) in metadata.parts.iter().zip(parts) {
+            store.put_bytes(&folder.part(&part.name).unwrap(), content.into()).await.unwrap();
+        }
+        let stored = Stored { store: &store, folder: &folder, progress: &progress };
+        let (sender, mut receiver) = pieces::queue();
+        let fed = stored.feed(metadata, &sender).await;
+        drop(sender);
+        let (mut bytes, mut is_all) = (Vec::new(), false);
+        while let Some(piece) = receiver.recv().await {
+            match piece {
+                Piece::Data(data) => bytes.extend_from_slice(&data),
+                Piece::End => is_all = true,
+            }
+        }
+        (fed, bytes, is_all)
+    }
+
+    fn metadata(parts: [&str; 2]) -> Metadata {
+        let mut hashes = Hashes::default();
+        let described: Vec<Part> = (1..)
+            .zip(parts)
+            .map(|(number, content)| {
+                hashes.update(content.as_bytes());
+                let size = u64::try_from(content.len()).unwrap();
+                Part { name: BackupFolder::part_name(number), size, sha256: hashes.end_of_part() }
+            })
+            .collect();
+        serde_json::from_value(json!({
+            "format_version": 1, "backup_id": "b", "instance": {"guid": "g", "data_service": "files"},
+            "parts": described, "checksum": hashes.finish(), "size": 8, "plain_size": 8,
+            "filter_plugins": ["zstd", "age"], "key_id": "k",
+            "started_at": "2026-01-01T00:00:00Z", "finished_at": "2026-01-01T00:00:00Z",
+            "driver": {"name": "files", "stream_version": 1, "agent_version": "1"},
+        }))
+        .unwrap()
+    }
+
+    #[tokio::test]
+    async fn bytes_that_changed_after_they_were_checked_never_come_to_an_end() {
+        let promised = metadata(["good", "fine"]);
+        assert_eq!(fed(["good", "fine"], &promised).await, (Ok(()), b"goodfine".to_vec(), true));
+        for (parts, words) in [
+            (["good", "evil"], "part data.00002 have changed"),
+            (["evil", "fine"], "part data.00001 have changed"),
+            (["good", "fine, and more"], "part data.00002 has 14 bytes"),
+        ] {
+            let (fed, _, is_all) = fed(parts, &promised).await;
+            assert!(!is_all, "{parts:?}");
+            let Err(Failure::Error(error)) = fed else { panic!("{fed:?}") };
+            assert!(error.code == "checksum_mismatch" && error.message.contains(words), "{error:?}");
+        }
+        let other = Metadata { checksum: "0".repeat(64), ..promised };
+        let (fed, _, is_all) = fed(["good", "fine"], &other).await;
+        assert!(fed.is_err() && !is_all);
     }
 }

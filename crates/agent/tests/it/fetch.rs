@@ -190,3 +190,19 @@ async fn a_backup_of_older_programs_is_described_and_then_restored_like_any_othe
     assert!(std::fs::read(site.data().join("random")).unwrap() == content);
     assert!(fetch(&site, &TO_FILE).status.success());
 }
+
+#[test]
+fn a_store_that_was_never_there_is_soon_given_up_and_meanwhile_the_reason_is_shown() {
+    let site = Site::files();
+    let rescue = prepare(&site);
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let stores = json!({"stores": {"away": {
+        "kind": "s3", "bucket": "b", "endpoint": format!("http://{nobody}"), "path_style": true,
+        "allow_http": true, "access_key_id": "id", "secret_access_key": "secret",
+    }}});
+    std::fs::write(rescue.join("stores.yml"), stores.to_string()).unwrap();
+    let (code, said) = refused(&site, &TO_FILE);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("WARN") && said.contains("the store failed; it is asked again"), "{said}");
+    assert!(said.contains("store `away` could not list `prefix`: the store refuses connections"), "{said}");
+}

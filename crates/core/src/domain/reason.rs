@@ -17,6 +17,16 @@ pub enum ReasonCode {
     AgentError,
     /// The data service or its tools failed.
     DataServiceError,
+    /// The data service did not answer its agent, or went away half-way.
+    DataServiceUnreachable,
+    /// The data service refused the agent's credentials or rights.
+    DataServiceAccessDenied,
+    /// The data service, its programs and the backup are of versions that do not fit each other.
+    DataServiceVersion,
+    /// A program that the agent needs is not installed.
+    ProgramMissing,
+    /// A disk of the data service or of its agent is full.
+    DiskFull,
     /// The backup store failed.
     StoreError,
     /// The deadline passed.
@@ -41,13 +51,18 @@ pub enum ReasonCode {
 
 impl ReasonCode {
     /// All codes, for documentation and tests.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 21] = [
         Self::AgentUnreachable,
         Self::AgentRejected,
         Self::AgentLostOperation,
         Self::AgentInterrupted,
         Self::AgentError,
         Self::DataServiceError,
+        Self::DataServiceUnreachable,
+        Self::DataServiceAccessDenied,
+        Self::DataServiceVersion,
+        Self::ProgramMissing,
+        Self::DiskFull,
         Self::StoreError,
         Self::TimedOut,
         Self::Cancelled,
@@ -69,6 +84,11 @@ impl ReasonCode {
             Self::AgentInterrupted => "agent_interrupted",
             Self::AgentError => "agent_error",
             Self::DataServiceError => "data_service_error",
+            Self::DataServiceUnreachable => "data_service_unreachable",
+            Self::DataServiceAccessDenied => "data_service_access_denied",
+            Self::DataServiceVersion => "data_service_version",
+            Self::ProgramMissing => "program_missing",
+            Self::DiskFull => "disk_full",
             Self::StoreError => "store_error",
             Self::TimedOut => "timed_out",
             Self::Cancelled => "cancelled",
@@ -87,12 +107,6 @@ impl ReasonCode {
         match code {
             "interrupted" => Self::AgentInterrupted,
             "bad_request" => Self::AgentRejected,
-            // The agent says more than the manager tells apart; its words stay in the message.
-            "data_service_unreachable"
-            | "data_service_access_denied"
-            | "data_service_version"
-            | "program_missing"
-            | "disk_full" => Self::DataServiceError,
             other => {
                 Self::ALL.into_iter().find(|reason| reason.as_str() == other).unwrap_or(Self::AgentError)
             }
@@ -114,7 +128,7 @@ mod tests {
     fn an_agents_unknown_word_becomes_agent_error() {
         assert_eq!(ReasonCode::from_agent("store_error"), ReasonCode::StoreError);
         assert_eq!(ReasonCode::from_agent("interrupted"), ReasonCode::AgentInterrupted);
-        assert_eq!(ReasonCode::from_agent("disk_full"), ReasonCode::DataServiceError);
+        assert_eq!(ReasonCode::from_agent("disk_full"), ReasonCode::DiskFull);
         assert_eq!(ReasonCode::from_agent("flux_capacitor"), ReasonCode::AgentError);
     }
 }

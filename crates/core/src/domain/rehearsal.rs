@@ -44,7 +44,13 @@ impl Verdict {
             | ReasonCode::Cancelled
             | ReasonCode::InstanceDeleted
             | ReasonCode::ConfigurationError
-            | ReasonCode::NotSupported => None,
+            | ReasonCode::NotSupported
+            // What the machine of the rehearsal lacks, the backup cannot help.
+            | ReasonCode::DataServiceUnreachable
+            | ReasonCode::DataServiceAccessDenied
+            | ReasonCode::DataServiceVersion
+            | ReasonCode::ProgramMissing
+            | ReasonCode::DiskFull => None,
             ReasonCode::AgentRejected
             | ReasonCode::AgentError
             | ReasonCode::DataServiceError
@@ -128,7 +134,7 @@ mod tests {
         {
             assert!(says_something(code), "{code}");
         }
-        for code in ["interrupted", "timed_out"] {
+        for code in ["interrupted", "timed_out", "disk_full", "program_missing", "not_supported"] {
             assert!(!says_something(code), "{code}");
         }
         assert_eq!(Verdict::of_failure(ReasonCode::NotSupported), None);

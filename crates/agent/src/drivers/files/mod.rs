@@ -6,6 +6,7 @@ mod attributes;
 mod pack;
 pub(super) mod place;
 mod scratch;
+mod times;
 mod unpack;
 mod walk;
 

@@ -1,6 +1,6 @@
 //! Directory → tar. Never follows a symbolic link, see [`super::walk`]. Every file is copied with exactly the length its
 //! header promises; one whose size changes meanwhile makes the backup fail instead of storing a wrong one. One that is gone
-//! before it is opened is left out. The holes of a
+//! before it is looked at is left out; one that is removed or replaced later is stored as it was. The holes of a
 //! sparse file are found by the tar library, so such a file must not be touched at all while it is copied.
 
 use std::collections::HashMap;
@@ -12,8 +12,9 @@ use std::path::{Path, PathBuf};
 
 use tar::{Builder, EntryType, Header};
 
-use super::attributes;
+use super::attributes::{self, Attributes};
 use super::place::failed;
+use super::times::Modified;
 use super::walk::{Found, walk};
 use crate::drivers::DriverError;
 use crate::session::Session;
@@ -35,7 +36,8 @@ pub(super) fn size(directory: &Path, session: &Session) -> Result<u64, DriverErr
         let metadata = &found.metadata;
         let content =
             if metadata.is_file() { metadata.len().min(metadata.blocks().saturating_mul(BLOCK)) } else { 0 };
-        total = total.saturating_add(content.next_multiple_of(BLOCK)).saturating_add(BLOCK);
+        let records = if Modified::of(metadata).record().is_some() { 2 * BLOCK } else { 0 };
+        total = total.saturating_add(content.next_multiple_of(BLOCK)).saturating_add(BLOCK + records);
         Ok(())
     })?;
     Ok(total)
@@ -49,7 +51,7 @@ struct Packer<'a> {
 }
 
 impl Packer<'_> {
-    fn add(&mut self, found: &Found<'_>) -> Result<(), DriverError> {
+    fn add(&mut self, found: &Found) -> Result<(), DriverError> {
         let (path, metadata) = (found.path.as_path(), &found.metadata);
         let below = path.strip_prefix(self.root).unwrap_or(path);
         let name = if below.as_os_str().is_empty() { Path::new("./") } else { below };
@@ -72,26 +74,30 @@ impl Packer<'_> {
     }
 
     fn add_plain(&mut self, name: &Path, metadata: &Metadata, kind: EntryType) -> io::Result<()> {
+        self.add_records(Attributes::new(), metadata)?;
         self.tar.append_data(&mut header(metadata, kind), name, io::empty())
     }
 
-    fn add_directory(&mut self, found: &Found<'_>, name: &Path) -> io::Result<()> {
-        match found.open() {
-            Ok(directory) => self.add_attributes(&directory)?,
+    fn add_directory(&mut self, found: &Found, name: &Path) -> io::Result<()> {
+        let directory = match found.open_directory() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(error),
-        }
-        self.add_plain(name, &found.metadata, EntryType::Directory)
+            opened => opened?,
+        };
+        self.add_records(attributes::of(&directory)?, &found.metadata)?;
+        self.tar.append_data(&mut header(&found.metadata, EntryType::Directory), name, io::empty())
     }
 
-    fn add_attributes(&mut self, file: &File) -> io::Result<()> {
-        let records = attributes::records(attributes::of(file)?);
+    /// What the header of the next entry cannot say.
+    fn add_records(&mut self, attributes: Attributes, metadata: &Metadata) -> io::Result<()> {
+        let mut records = attributes::records(attributes);
+        records.extend(Modified::of(metadata).record());
         let records = records.iter().map(|(key, value)| (key.as_str(), value.as_slice()));
         self.tar.append_pax_extensions(records)
     }
 
-    fn add_symlink(&mut self, found: &Found<'_>, name: &Path) -> io::Result<()> {
+    fn add_symlink(&mut self, found: &Found, name: &Path) -> io::Result<()> {
         let target = found.link_target()?;
+        self.add_records(Attributes::new(), &found.metadata)?;
         let mut header = header(&found.metadata, EntryType::Symlink);
         // The literal form keeps `./x` and `a//b` as they are; only longer targets need the extension.
         if target.as_bytes().len() <= LONGEST_LINK {
@@ -101,25 +107,19 @@ impl Packer<'_> {
         self.tar.append_link(&mut header, name, &target)
     }
 
-    fn add_file(&mut self, found: &Found<'_>, name: &Path) -> io::Result<()> {
+    fn add_file(&mut self, found: &Found, name: &Path) -> io::Result<()> {
         let metadata = &found.metadata;
         let inode = (metadata.dev(), metadata.ino());
         if let Some(first) = self.links.get(&inode) {
             let mut header = header(metadata, EntryType::Link);
             return self.tar.append_link(&mut header, name, first);
         }
-        let mut file = match found.open() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                tracing::debug!(path = %found.path.display(), "a file was removed before it could be read");
-                return Ok(());
-            }
-            opened => opened?,
-        };
+        let mut file = found.open()?;
         if metadata.nlink() > 1 {
             self.links.insert(inode, name.to_owned());
         }
-        self.add_attributes(&file)?;
         let before = file.metadata()?;
+        self.add_records(attributes::of(&file)?, &before)?;
         // Some file systems count blocks late, so a file without any is read like every other.
         let has_holes = before.blocks() > 0 && before.blocks().saturating_mul(BLOCK) < before.len();
         if has_holes {
@@ -149,6 +149,7 @@ fn times(metadata: &Metadata) -> [i64; 4] {
 fn header(metadata: &Metadata, kind: EntryType) -> Header {
     let mut header = Header::new_gnu();
     header.set_metadata(metadata);
+    header.set_mtime(Modified::of(metadata).whole_seconds());
     header.set_entry_type(kind);
     header.set_size(0);
     header

@@ -158,7 +158,7 @@ impl Tally {
         Ok(tally)
     }
 
-    fn visit(&mut self, name: &Path, found: &Found<'_>, is_known: bool) -> io::Result<()> {
+    fn visit(&mut self, name: &Path, found: &Found, is_known: bool) -> io::Result<()> {
         let kind = found.metadata.file_type();
         if kind.is_dir() {
             self.add(name, "directory", b"");

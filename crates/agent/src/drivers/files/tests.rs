@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::place::Place;
 use super::{pack, unpack};
@@ -74,6 +76,79 @@ fn what_is_removed_before_it_is_read_is_left_out() {
     let mut archive = tar::Archive::new(archive.as_slice());
     let names: Vec<_> = archive.entries().unwrap().map(|e| e.unwrap().path().unwrap().into_owned()).collect();
     assert_eq!(names, ["./", "a", "d"].map(PathBuf::from));
+}
+
+#[test]
+fn files_that_are_replaced_all_the_time_never_fail_a_backup_and_are_stored_whole() {
+    let parent = tempfile::tempdir().unwrap();
+    let (directory, spare) = (parent.path().join("data"), parent.path().join("spare"));
+    fs::create_dir(&directory).unwrap();
+    fs::write(directory.join("file"), vec![b'x'; 5000]).unwrap();
+    let (ended, replaced) = (AtomicBool::new(false), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for letter in (b'a'..=b'z').cycle().take_while(|_| !ended.load(Ordering::Relaxed)) {
+                fs::write(&spare, vec![letter; 5000]).unwrap();
+                fs::rename(&spare, directory.join("file")).unwrap();
+                replaced.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        let mut backups = 0;
+        while backups < 500 || replaced.load(Ordering::Relaxed) < 500 {
+            let packed = pack_disturbed(&directory, || {});
+            if packed.is_err() {
+                ended.store(true, Ordering::Relaxed);
+            }
+            let packed = packed.unwrap();
+            let mut archive = tar::Archive::new(packed.as_slice());
+            let mut entry = archive.entries().unwrap().nth(1).unwrap().unwrap();
+            let mut content = Vec::new();
+            entry.read_to_end(&mut content).unwrap();
+            backups += 1;
+            if content.len() != 5000 || content.iter().any(|letter| *letter != content[0]) {
+                ended.store(true, Ordering::Relaxed);
+                panic!("{} bytes: {content:?}", content.len());
+            }
+        }
+        ended.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn times_are_kept_to_the_nanosecond_by_the_agent_and_by_tar() {
+    let parent = tempfile::tempdir().unwrap();
+    let (directory, by_agent, by_tar) =
+        (parent.path().join("data"), parent.path().join("agent"), parent.path().join("tar"));
+    [&directory, &by_agent, &by_tar].into_iter().for_each(|path| fs::create_dir(path).unwrap());
+    fs::create_dir(directory.join("folder")).unwrap();
+    fs::write(directory.join("file"), "text").unwrap();
+    symlink("file", directory.join("link")).unwrap();
+    let sparse = File::create(directory.join("sparse")).unwrap();
+    sparse.set_len(1_000_000).unwrap();
+    sparse.write_all_at(b"island", 500_000).unwrap();
+    for (name, time) in [
+        ("file", "1969-12-31 23:59:58.25 UTC"),
+        ("folder", "2001-09-09 01:46:40.123456789 UTC"),
+        ("link", "2001-09-09 01:46:40.987654321 UTC"),
+        ("sparse", "2001-09-09 01:46:40.000000001 UTC"),
+    ] {
+        let mut touch = Command::new("touch");
+        assert!(touch.args(["-h", "-d", time]).arg(directory.join(name)).status().unwrap().success());
+    }
+    let archive = pack_disturbed(&directory, || {}).unwrap();
+    unpack::unpack(&by_agent, &Session::default(), &mut archive.as_slice()).unwrap();
+    fs::write(parent.path().join("archive"), &archive).unwrap();
+    let mut tar = Command::new("tar");
+    tar.arg("-xf").arg(parent.path().join("archive")).arg("-C").arg(&by_tar);
+    assert!(tar.status().unwrap().success());
+    for name in ["file", "folder", "link", "sparse", "."] {
+        let time = |place: &Path| {
+            let found = fs::symlink_metadata(place.join(name)).unwrap();
+            (found.mtime(), found.mtime_nsec())
+        };
+        assert_eq!(time(&by_agent), time(&directory), "{name}");
+        assert_eq!(time(&by_tar), time(&directory), "{name} by tar");
+    }
 }
 
 #[test]

@@ -1,11 +1,10 @@
 //! Tar → an empty directory. Nothing outside of it can be reached: names with `..` are refused, and the tar library
 //! checks that neither links nor parents lead out. Everything is synced before the end.
 
-use std::fs::{self, File, FileTimes, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Read};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Component, Path, PathBuf};
-use std::time::{Duration, SystemTime};
 
 use nix::sys::stat::Mode;
 use nix::unistd::{Uid, mkfifo, syncfs};
@@ -13,6 +12,7 @@ use tar::{Archive, Entry, EntryType};
 
 use super::attributes::{self, Attributes};
 use super::place::failed;
+use super::times::Modified;
 use crate::drivers::DriverError;
 use crate::session::Session;
 
@@ -21,7 +21,7 @@ struct Finish {
     path: PathBuf,
     mode: u32,
     owner: (u32, u32),
-    modified: SystemTime,
+    modified: Modified,
     attributes: Attributes,
 }
 
@@ -31,7 +31,8 @@ pub(super) fn unpack(target: &Path, session: &Session, input: &mut dyn Read) -> 
     let mut archive = Archive::new(input);
     archive.set_preserve_permissions(true);
     archive.set_preserve_ownerships(as_root);
-    archive.set_preserve_mtime(true);
+    // Times are set here, more exactly.
+    archive.set_preserve_mtime(false);
     archive.set_overwrite(false);
     let mut directories = Vec::new();
     let mut seen_root = false;
@@ -49,10 +50,17 @@ pub(super) fn unpack(target: &Path, session: &Session, input: &mut dyn Read) -> 
         }
         let attributes = attributes::read(&mut entry).map_err(DriverError::Stream)?;
         add(&mut entry, target, &path, as_root).map_err(failed("unpack", &path))?;
-        if entry.header().entry_type().is_dir() {
-            directories.push(finish(&entry, path, attributes).map_err(DriverError::Stream)?);
-        } else if matches!(entry.header().entry_type(), EntryType::Regular | EntryType::GNUSparse) {
+        let modified = Modified::read(&mut entry).map_err(DriverError::Stream)?;
+        let kind = entry.header().entry_type();
+        if kind.is_dir() {
+            directories.push(finish(&entry, path, attributes, modified).map_err(DriverError::Stream)?);
+            continue;
+        }
+        if matches!(kind, EntryType::Regular | EntryType::GNUSparse) {
             attributes::set(&path, &attributes, as_root).map_err(failed("unpack", &path))?;
+        }
+        if matches!(kind, EntryType::Regular | EntryType::GNUSparse | EntryType::Symlink | EntryType::Fifo) {
+            modified.set(&path).map_err(failed("unpack", &path))?;
         }
     }
     if !seen_root {
@@ -112,15 +120,13 @@ fn owner(entry: &Entry<'_, impl Read>) -> io::Result<(u32, u32)> {
     Ok((number(entry.header().uid()?)?, number(entry.header().gid()?)?))
 }
 
-fn finish(entry: &Entry<'_, impl Read>, path: PathBuf, attributes: Attributes) -> io::Result<Finish> {
-    let modified = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(entry.header().mtime()?));
-    Ok(Finish {
-        path,
-        mode: entry.header().mode()?,
-        owner: owner(entry)?,
-        modified: modified.unwrap_or(SystemTime::UNIX_EPOCH),
-        attributes,
-    })
+fn finish(
+    entry: &Entry<'_, impl Read>,
+    path: PathBuf,
+    attributes: Attributes,
+    modified: Modified,
+) -> io::Result<Finish> {
+    Ok(Finish { path, mode: entry.header().mode()?, owner: owner(entry)?, modified, attributes })
 }
 
 impl Finish {
@@ -131,6 +137,6 @@ impl Finish {
         }
         directory.set_permissions(Permissions::from_mode(self.mode))?;
         attributes::set(&self.path, &self.attributes, as_root)?;
-        directory.set_times(FileTimes::new().set_modified(self.modified))
+        self.modified.set(&self.path)
     }
 }

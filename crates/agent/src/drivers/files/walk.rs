@@ -1,11 +1,11 @@
 //! Visits a directory tree without ever following a symbolic link: every entry is looked up from the open directory it
-//! is in, and what is opened for reading must be the very thing that was looked at before. One handle stays open for each
-//! level of depth.
+//! is in, and what is opened for reading is the very thing that was looked at, whatever has its name by then. One handle
+//! stays open for each level of depth.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use crate::drivers::DriverError;
 use crate::session::Session;
 
 /// What is called for each entry.
-pub(super) type Visit<'a> = dyn FnMut(&Found<'_>) -> Result<(), DriverError> + 'a;
+pub(super) type Visit<'a> = dyn FnMut(&Found) -> Result<(), DriverError> + 'a;
 
 /// Visits the directory itself, then its entries by name, depth first.
 ///
@@ -33,7 +33,7 @@ pub(super) fn walk(root: &Path, session: &Session, visit: &mut Visit<'_>) -> Res
     enter(found, session, visit)
 }
 
-fn enter(found: Found<'_>, session: &Session, visit: &mut Visit<'_>) -> Result<(), DriverError> {
+fn enter(found: Found, session: &Session, visit: &mut Visit<'_>) -> Result<(), DriverError> {
     session.check()?;
     visit(&found)?;
     if !found.metadata.is_dir() {
@@ -58,37 +58,42 @@ fn enter(found: Found<'_>, session: &Session, visit: &mut Visit<'_>) -> Result<(
 }
 
 /// An entry that was looked at.
-pub(super) struct Found<'a> {
+pub(super) struct Found {
     /// Its full path, for messages and for the name in the archive; nothing is opened by it.
     pub(super) path: PathBuf,
     /// What it is, never what it points to.
     pub(super) metadata: Metadata,
-    directory: BorrowedFd<'a>,
-    name: &'a OsStr,
-    /// Keeps the inode's number from being given to another file; cannot be read from.
+    /// Stands for the very thing that was looked at; cannot be read from.
     handle: File,
 }
 
-impl<'a> Found<'a> {
-    fn look(directory: BorrowedFd<'a>, name: &'a OsStr, path: PathBuf) -> io::Result<Self> {
+impl Found {
+    fn look(directory: BorrowedFd<'_>, name: &OsStr, path: PathBuf) -> io::Result<Self> {
         let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let handle = File::from(openat(directory, name, flags, Mode::empty())?);
-        Ok(Self { path, metadata: handle.metadata()?, directory, name, handle })
+        Ok(Self { path, metadata: handle.metadata()?, handle })
     }
 
-    /// Opens the file or directory for reading.
+    /// Opens the file for reading, also when it has been removed or replaced since it was looked at.
     ///
     /// # Errors
-    /// When something else has its name by now, also a symbolic link to the same file.
+    /// When that is not allowed, or `/proc` is not there.
     pub(super) fn open(&self) -> io::Result<File> {
-        // A named pipe that has taken the place must not make us wait for its writer.
-        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-        let file = File::from(openat(self.directory, self.name, flags, Mode::empty())?);
+        // What is listed there leads to the file itself, not to its name.
+        let path = format!("/proc/self/fd/{}", self.handle.as_raw_fd());
+        let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        let file = File::from(openat(AT_FDCWD, path.as_str(), flags, Mode::empty())?);
         let opened = file.metadata()?;
         match (opened.dev(), opened.ino()) == (self.metadata.dev(), self.metadata.ino()) {
             true => Ok(file),
-            false => Err(io::Error::other("it was replaced while it was looked at")),
+            false => Err(io::Error::other("/proc leads to another file")),
         }
+    }
+
+    /// Opens the directory for reading.
+    pub(super) fn open_directory(&self) -> io::Result<File> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        Ok(File::from(openat(&self.handle, ".", flags, Mode::empty())?))
     }
 
     /// Where a symbolic link points to.
@@ -98,7 +103,7 @@ impl<'a> Found<'a> {
 
     /// The open directory and the names in it, in order.
     fn list(&self) -> io::Result<(Dir, Vec<OsString>)> {
-        let mut directory = Dir::from_fd(self.open()?.into())?;
+        let mut directory = Dir::from_fd(self.open_directory()?.into())?;
         let mut names = Vec::new();
         for entry in directory.iter() {
             let entry = entry?;
@@ -120,45 +125,53 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_replaced_after_the_look_is_never_opened() {
+    fn what_was_looked_at_is_opened_whatever_has_its_name_by_then() {
         let directory = tempfile::tempdir().unwrap();
-        let (path, secret) = (directory.path().join("file"), directory.path().join("secret"));
-        fs::write(&secret, "secret").unwrap();
-        let replacements: [&dyn Fn(); 4] = [
-            &|| symlink(&secret, &path).unwrap(),
-            &|| fs::copy(&secret, &path).map(drop).unwrap(),
+        let (path, other) = (directory.path().join("file"), directory.path().join("other"));
+        let replacements: [&dyn Fn(); 5] = [
+            &|| symlink(&other, &path).unwrap(),
+            &|| fs::copy(&other, &path).map(drop).unwrap(),
             &|| nix::unistd::mkfifo(&path, Mode::S_IRUSR).unwrap(),
             &|| fs::create_dir(&path).unwrap(),
+            &|| {},
         ];
         for (number, replace) in replacements.iter().enumerate() {
+            fs::write(&other, "other").unwrap();
             fs::write(&path, "plain").unwrap();
             let found = Found::look(AT_FDCWD, path.as_os_str(), path.clone()).unwrap();
-            assert_eq!(io::read_to_string(found.open().unwrap()).unwrap(), "plain");
             fs::remove_file(&path).unwrap();
             replace();
-            assert!(found.open().is_err(), "{number}");
+            assert_eq!(io::read_to_string(found.open().unwrap()).unwrap(), "plain", "{number}");
             assert!(found.list().is_err(), "{number}");
-            let _ = fs::remove_file(&path);
+            let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir(&path));
         }
     }
 
     #[test]
     fn a_directory_replaced_by_a_link_is_not_entered() {
-        let place = tempfile::tempdir().unwrap();
-        let root = place.path().join("root");
-        fs::create_dir_all(root.join("inside")).unwrap();
-        fs::create_dir(place.path().join("outside")).unwrap();
-        fs::write(place.path().join("outside/secret"), "secret").unwrap();
-        let mut seen = Vec::new();
-        let walked = walk(&root, &Session::default(), &mut |found| {
-            seen.push(found.path.clone());
-            if found.path.ends_with("inside") {
-                fs::remove_dir(&found.path).unwrap();
-                symlink(place.path().join("outside"), &found.path).unwrap();
-            }
-            Ok(())
-        });
-        assert!(walked.is_err());
-        assert_eq!(seen, [root.clone(), root.join("inside")]);
+        for is_removed in [true, false] {
+            let place = tempfile::tempdir().unwrap();
+            let root = place.path().join("root");
+            fs::create_dir_all(root.join("inside/below")).unwrap();
+            fs::create_dir(place.path().join("outside")).unwrap();
+            fs::write(place.path().join("outside/secret"), "secret").unwrap();
+            let mut seen = Vec::new();
+            let walked = walk(&root, &Session::default(), &mut |found| {
+                seen.push(found.path.clone());
+                if found.path.ends_with("inside") {
+                    match is_removed {
+                        true => fs::remove_dir_all(&found.path).unwrap(),
+                        false => fs::rename(&found.path, place.path().join("moved")).unwrap(),
+                    }
+                    symlink(place.path().join("outside"), &found.path).unwrap();
+                }
+                Ok(())
+            });
+            walked.unwrap();
+            let mut expected = vec![root.clone(), root.join("inside")];
+            // What was looked at is gone on with, wherever it is now.
+            expected.extend((!is_removed).then(|| root.join("inside/below")));
+            assert_eq!(seen, expected);
+        }
     }
 }

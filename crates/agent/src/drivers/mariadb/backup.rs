@@ -7,7 +7,7 @@ use std::io::Write;
 use serde::{Deserialize, Serialize};
 
 use super::STREAM_VERSION;
-use super::catalogue::{BROKEN_VIEW, Catalogue, Object};
+use super::catalogue::{BROKEN_VIEW, Catalogue, KEY_ELSEWHERE, Object};
 use super::client::Client;
 use super::container::{END, Length, MANIFEST, Script, Writer};
 use crate::drivers::DriverError;
@@ -30,6 +30,9 @@ pub(super) struct End {
     pub(super) scripts: Vec<Length>,
     /// Tables that were there before and after the dump, so they must be in it.
     pub(super) tables: Vec<Object>,
+    /// The same for views, routines, triggers and events.
+    #[serde(default)]
+    pub(super) programs: Vec<Object>,
 }
 
 pub(super) fn backup(client: &Client, session: &Session, out: &mut dyn Write) -> Result<(), DriverError> {
@@ -55,8 +58,9 @@ pub(super) fn backup(client: &Client, session: &Session, out: &mut dyn Write) ->
         }
     }
     let after = Catalogue::read(client, session)?;
-    let tables = catalogue.owned().filter(|object| object.is_table() && after.objects.contains(object));
-    writer.json(END, &End { scripts, tables: tables.cloned().collect() })?;
+    let stayed = catalogue.owned().filter(|object| object.is_restored() && after.objects.contains(object));
+    let (tables, programs) = stayed.cloned().partition(Object::is_table);
+    writer.json(END, &End { scripts, tables, programs })?;
     writer.finish()
 }
 
@@ -102,7 +106,7 @@ fn check(catalogue: &Catalogue) -> Result<(), DriverError> {
             format!("the name of the database {:?} has control characters, which is not supported", schema.name);
         return Err(DriverError::data_service(message));
     }
-    if let Some(key) = catalogue.owned().find(|object| object.kind == "FOREIGN KEY ELSEWHERE") {
+    if let Some(key) = catalogue.owned().find(|object| object.kind == KEY_ELSEWHERE) {
         let message = format!(
             "the foreign key {} of database {} refers to another database, which is not supported",
             key.name, key.database

@@ -10,6 +10,9 @@ use crate::session::Session;
 /// A view whose tables, columns or functions are gone.
 pub(super) const BROKEN_VIEW: &str = "BROKEN VIEW";
 
+/// A foreign key that refers to another database.
+pub(super) const KEY_ELSEWHERE: &str = "FOREIGN KEY ELSEWHERE";
+
 /// One JSON object per line, see [`Line`].
 const CATALOGUE: &str = include_str!("catalogue.sql");
 
@@ -50,6 +53,11 @@ impl Object {
     /// Whether it is a view, which may name what is no longer there. Nobody can read or make such a one.
     pub(super) fn is_view(&self) -> bool {
         matches!(self.kind.as_str(), "VIEW" | BROKEN_VIEW)
+    }
+
+    /// Whether it is in a backup.
+    pub(super) fn is_restored(&self) -> bool {
+        !matches!(self.kind.as_str(), BROKEN_VIEW | KEY_ELSEWHERE)
     }
 
     /// Whether `RENAME TABLE` moves it.

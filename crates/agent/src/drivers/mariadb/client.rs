@@ -41,6 +41,15 @@ impl Client {
         Ok(Self { settings, directory, scratch: scratch.to_owned() })
     }
 
+    pub(super) fn settings(&self) -> &MariadbSettings {
+        &self.settings
+    }
+
+    /// Where the programs are.
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// Whether a restore must leave this user alone.
     pub(super) fn kept_users(&self) -> impl Iterator<Item = &str> {
         let own = [self.settings.user.as_str(), "mariadb.sys"];

@@ -17,6 +17,7 @@ use super::names::{self, literal, quote, table};
 use super::pending::{Pending, Phase};
 use super::transition::{Way, go, is_after};
 use crate::drivers::{DriverError, Trouble};
+use crate::drivers::own_server::{may_be_left, to_the_end};
 use crate::session::{LimitedSession, Program, Session};
 
 const LIMIT: Duration = Duration::from_secs(3600);
@@ -30,14 +31,19 @@ enum Start {
 }
 
 /// Puts the loaded tables in the place of those in use, or everything back.
-pub(super) fn exchange(inner: &Inner) -> Result<(), DriverError> {
-    let begun = begin(inner, &LimitedSession::new(LIMIT));
+pub(super) fn exchange(inner: &Inner, session: &Session) -> Result<(), DriverError> {
+    let begun = to_the_end(inner.own_server(), session, LIMIT, |session| begin(inner, session));
     let mut failure = begun.err();
     let mut pause = Duration::from_secs(1);
     loop {
-        match settle(inner, &LimitedSession::new(LIMIT), &mut failure, Start::First) {
+        let settled = to_the_end(inner.own_server(), session, LIMIT, |session| {
+            settle(inner, session, &mut failure, Start::First)
+        });
+        match settled {
             Ok(way) => {
-                if let Err(error) = clean(inner, &LimitedSession::new(LIMIT)) {
+                let cleaned =
+                    to_the_end(inner.own_server(), session, LIMIT, |session| clean(inner, session));
+                if let Err(error) = cleaned {
                     tracing::warn!(%error, "the leftovers of a restore stay until the next try");
                 }
                 let undone = || DriverError::data_service("the exchange was undone");
@@ -46,6 +52,7 @@ pub(super) fn exchange(inner: &Inner) -> Result<(), DriverError> {
                     Way::Backward => Err(failure.unwrap_or_else(undone)),
                 };
             }
+            Err(error) if may_be_left(inner.own_server(), session) => return Err(error),
             Err(error) => tracing::warn!(%error, "the exchange of a restore cannot be ended yet"),
         }
         std::thread::sleep(pause);
@@ -65,8 +72,12 @@ pub(super) fn recover(inner: &Inner, session: &Session) -> Result<Option<Way>, D
     Ok(Some(way))
 }
 
-/// Removes what a restore that was not exchanged has left, in a session of its own.
+/// Removes what a restore that was not exchanged has left, in a session of its own. A rehearsal's own server goes with all
+/// that is in it.
 pub(super) fn clean_or_log(inner: &Inner) {
+    if inner.own.is_some() {
+        return;
+    }
     if let Err(error) = recover(inner, &LimitedSession::new(LIMIT)) {
         tracing::warn!(%error, "the leftovers of a restore stay until the next try");
     }

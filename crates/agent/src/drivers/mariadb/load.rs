@@ -9,7 +9,7 @@ use std::process::ChildStdin;
 use tar::Archive;
 
 use super::backup::{End, Manifest, USERS};
-use super::catalogue::{Catalogue, Object};
+use super::catalogue::{Catalogue, Object, Schema};
 use super::container::{self, END, Length, MANIFEST, Script};
 use super::exchange::assign;
 use super::names::{self, literal, quote};
@@ -22,8 +22,15 @@ use crate::session::{RunningProgram, Session};
 /// The first that renames tables wholly or not at all also when it crashes.
 const OLDEST: (u32, u32) = (10, 6);
 
-/// Loads everything and checks that nothing is missing. Leftovers of an error are removed by the caller.
-pub(super) fn load(inner: &Inner, session: &Session, input: &mut dyn Read) -> Result<(), DriverError> {
+/// What a restore must bring.
+pub(super) struct Backup {
+    pub(super) databases: Vec<Schema>,
+    pub(super) end: End,
+}
+
+/// Loads everything and checks that nothing is missing; returns what the stream says of itself. Leftovers of an error are
+/// removed by the caller.
+pub(super) fn load(inner: &Inner, session: &Session, input: &mut dyn Read) -> Result<Backup, DriverError> {
     let mut archive = Archive::new(input);
     let mut entries = archive.entries().map_err(DriverError::Stream)?;
     let first = entries.next().ok_or_else(|| DriverError::Content("it is empty".to_owned()))?;
@@ -43,7 +50,9 @@ pub(super) fn load(inner: &Inner, session: &Session, input: &mut dyn Read) -> Re
             if let Some(sink) = sink.take() {
                 sink.finish()?;
             }
-            return check(inner, session, &container::json(entry)?, &lengths, &names);
+            let end: End = container::json(entry)?;
+            check(inner, session, &end, &lengths, &names)?;
+            return Ok(Backup { databases: manifest.catalogue.databases, end });
         }
         let unexpected = || DriverError::Content(format!("the entry {path} is unexpected"));
         let (script, chunk) = Script::parse(&path).ok_or_else(unexpected)?;

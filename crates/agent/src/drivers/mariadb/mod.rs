@@ -4,10 +4,12 @@
 //! A restore loads all tables into databases with reserved names, beside those in use. Then clients are kept out, and one
 //! `RENAME TABLE`, which the server does wholly or not at all also when it crashes, moves the old tables aside and the new
 //! ones in. What cannot be renamed (views, routines, triggers, events, users) is made anew before clients come back; if
-//! that fails, everything goes back the same way. Begin with `backup.rs`, `load.rs` and `exchange.rs`.
+//! that fails, everything goes back the same way. A rehearsal does the same in a server of its own. Begin with `backup.rs`,
+//! `load.rs` and `exchange.rs`.
 
 mod backup;
 mod catalogue;
+mod check;
 mod client;
 mod clients;
 mod container;
@@ -16,6 +18,8 @@ mod load;
 mod names;
 mod pending;
 mod redirect;
+mod scratch;
+mod server_programs;
 mod transition;
 
 use std::io::{Read, Write};
@@ -27,10 +31,11 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::record::Record;
-use super::{Driver, DriverError, Loaded};
-use crate::session::Session;
+use super::{Driver, DriverError, Loaded, Scratch};
+use crate::session::{RunningProgram, Session};
 use client::Client;
 use pending::Pending;
+use scratch::{OwnServer, ScratchMariadb};
 
 const NAME: &str = "mariadb";
 const STREAM_VERSION: u32 = 1;
@@ -90,6 +95,20 @@ struct Inner {
     folder: PathBuf,
     /// Held while leftovers are looked for.
     recovering: Mutex<()>,
+    /// The server itself, when it is a rehearsal's own.
+    own: Option<OwnServer>,
+}
+
+impl Inner {
+    fn new(client: Client, scratch: &Path, own: Option<OwnServer>) -> Self {
+        let record = Record::at(scratch, "mariadb-restore.json");
+        let folder = scratch.join("mariadb-restore");
+        Self { client, record, folder, recovering: Mutex::default(), own }
+    }
+
+    fn own_server(&self) -> Option<&RunningProgram> {
+        self.own.as_ref().map(|own| &own.running)
+    }
 }
 
 impl Inner {
@@ -109,9 +128,7 @@ impl Inner {
 impl Mariadb {
     pub(super) fn open(settings: &MariadbSettings, scratch: &Path) -> Result<Self, DriverError> {
         let client = Client::find(settings.clone(), scratch)?;
-        let record = Record::at(scratch, "mariadb-restore.json");
-        let folder = scratch.join("mariadb-restore");
-        Ok(Self { inner: Arc::new(Inner { client, record, folder, recovering: Mutex::default() }) })
+        Ok(Self { inner: Arc::new(Inner::new(client, scratch, None)) })
     }
 }
 
@@ -140,7 +157,12 @@ impl Driver for Mariadb {
 
     fn load(&self, session: &Session, _: &str, input: &mut dyn Read) -> Result<Box<dyn Loaded>, DriverError> {
         match load::load(&self.inner, session, input) {
-            Ok(()) => Ok(Box::new(LoadedTables { inner: Arc::clone(&self.inner) })),
+            Ok(backup) => {
+                if let Some(own) = &self.inner.own {
+                    own.note(&self.inner, session, backup)?;
+                }
+                Ok(Box::new(LoadedTables { inner: Arc::clone(&self.inner) }))
+            }
             Err(error) => {
                 exchange::clean_or_log(&self.inner);
                 Err(error)
@@ -151,6 +173,14 @@ impl Driver for Mariadb {
     fn recover(&self, session: &Session) -> Result<(), DriverError> {
         exchange::recover(&self.inner, session).map(drop)
     }
+
+    fn can_rehearse(&self) -> bool {
+        true
+    }
+
+    fn scratch(&self, session: &Session, directory: &Path) -> Result<Option<Box<dyn Scratch>>, DriverError> {
+        Ok(Some(Box::new(ScratchMariadb::start(&self.inner.client, session, directory)?)))
+    }
 }
 
 /// All tables of a backup, complete in databases with reserved names.
@@ -159,8 +189,8 @@ struct LoadedTables {
 }
 
 impl Loaded for LoadedTables {
-    fn commit(self: Box<Self>, _: &Session) -> Result<(), DriverError> {
-        exchange::exchange(&self.inner)
+    fn commit(self: Box<Self>, session: &Session) -> Result<(), DriverError> {
+        exchange::exchange(&self.inner, session)
     }
 
     fn discard(self: Box<Self>) {

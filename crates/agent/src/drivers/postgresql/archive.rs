@@ -6,6 +6,9 @@ use std::io::{self, ErrorKind, Read};
 
 use crate::drivers::DriverError;
 
+#[cfg(test)]
+mod tests;
+
 const MAGIC: &[u8] = b"PGDMP";
 /// `CUSTOM` among the formats of an archive.
 const CUSTOM: u8 = 1;
@@ -93,7 +96,7 @@ impl<R: Read> Contents<R> {
     }
 
     fn entries(mut self) -> io::Result<Vec<Entry>> {
-        let count = self.number()?;
+        let count = u64::try_from(self.number()?).map_err(|_| unknown("the number of entries is below zero"))?;
         (0..count).map(|_| self.entry()).collect()
     }
 

@@ -98,6 +98,27 @@ impl Leftover {
         programs.restore_sql(session, open, sql).map(drop)
     }
 
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether anybody can still connect to it.
+    pub(super) fn can_be_entered(&self) -> bool {
+        !self.is_invalid
+    }
+
+    /// Lets superusers connect to it.
+    pub(super) fn let_us_in(
+        &self,
+        programs: &Programs,
+        session: &Session,
+        open: &str,
+    ) -> Result<(), DriverError> {
+        let name = identifier(&self.name);
+        let sql = format!("ALTER DATABASE {name} WITH ALLOW_CONNECTIONS true CONNECTION LIMIT 0;");
+        programs.restore_sql(session, open, sql).map(drop)
+    }
+
     /// The slot at the publisher stays: it may belong to the subscription that was restored.
     fn drop_subscriptions(
         &self,
@@ -105,11 +126,7 @@ impl Leftover {
         session: &Session,
         open: &str,
     ) -> Result<(), DriverError> {
-        let let_us_in = format!(
-            "ALTER DATABASE {} WITH ALLOW_CONNECTIONS true CONNECTION LIMIT 0;",
-            identifier(&self.name)
-        );
-        programs.restore_sql(session, open, let_us_in)?;
+        self.let_us_in(programs, session, open)?;
         // Event triggers of the owner are not wanted here.
         let sql = "SET session_replication_role = replica;\n\
             DO $do$ DECLARE name text; BEGIN FOR name IN SELECT subname FROM pg_subscription\n\

@@ -19,6 +19,7 @@ mod programs;
 mod quote;
 mod recover;
 mod roles;
+mod room;
 mod scratch;
 mod scratch_file;
 mod stand_ins;

@@ -9,6 +9,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use super::archive::{Entry, Section};
 use super::taint;
 
+#[cfg(test)]
+mod tests;
+
 /// Kinds without expressions; PostgreSQL wants a superuser for many of them.
 const PLAIN: [&str; 24] = [
     "ACCESS METHOD",

@@ -8,7 +8,7 @@ use super::names;
 use super::programs::Programs;
 use super::quote::literal;
 use super::state::State;
-use super::{roles, stand_ins, swap};
+use super::{roles, room, stand_ins, swap};
 use crate::drivers::DriverError;
 use crate::session::{LimitedSession, Session};
 
@@ -89,8 +89,10 @@ fn reopen(programs: &Programs, session: &Session, open: &str, closed: &[String])
 fn clean(programs: &Programs, session: &Session, survey: &Survey, state: &State) -> Result<(), DriverError> {
     // Not the control database, now that others are open.
     let open = programs.open_database(session)?;
+    let leftovers: Vec<_> = survey.ours(state).collect();
+    room::make(programs, session, &open, &leftovers);
     let mut kept = None;
-    for leftover in survey.ours(state) {
+    for leftover in leftovers {
         if let Err(error) = leftover.drop(programs, session, &open) {
             kept.get_or_insert(error);
         }
@@ -98,11 +100,12 @@ fn clean(programs: &Programs, session: &Session, survey: &Survey, state: &State)
     let mut sql = stand_ins::drop_all(&state.stand_ins);
     sql.push_str(&roles::drop_others(&state.created_roles));
     sql.push_str(&roles::drop_others(&state.other_roles));
-    programs.restore_sql(session, &open, sql)?;
-    match kept {
-        Some(error) => Err(error),
-        None => drop_control(programs, session, &open),
+    // A role of a database that is still there cannot be dropped; why that is still there says more.
+    let dropped = programs.restore_sql(session, &open, sql);
+    if let Some(error) = kept {
+        return Err(error);
     }
+    dropped.and_then(|_| drop_control(programs, session, &open))
 }
 
 fn drop_control(programs: &Programs, session: &Session, open: &str) -> Result<(), DriverError> {

@@ -19,9 +19,7 @@ pub(super) fn tainted(entries: &[Entry], superusers: &HashSet<&str>) -> HashSet<
         }
         // A partition checks what its parent demands.
         if entry.kind == "TABLE ATTACH" {
-            for one in &entry.needs {
-                users.entry(*one).or_default().extend(entry.needs.iter().filter(|other| *other != one));
-            }
+            users.entry(entry.id).or_default().extend(&entry.needs);
         }
     }
     let bears = |entry: &&Entry| {
@@ -41,4 +39,65 @@ pub(super) fn tainted(entries: &[Entry], superusers: &HashSet<&str>) -> HashSet<
         }
     }
     tainted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::archive::Section;
+    use super::*;
+
+    fn entry((id, kind, owner, needs): &(u32, &str, &str, &[u32])) -> Entry {
+        Entry {
+            id: *id,
+            kind: (*kind).to_owned(),
+            name: String::new(),
+            schema: None,
+            tablespace: None,
+            owner: (*owner).to_owned(),
+            section: Section::PreData,
+            needs: needs.to_vec(),
+        }
+    }
+
+    #[test]
+    fn code_of_others_taints_all_that_needs_it() {
+        type Case<'a> = (&'a str, &'a [(u32, &'a str, &'a str, &'a [u32])], &'a [u32]);
+        let cases: [Case<'_>; 9] = [
+            ("nothing", &[], &[]),
+            ("superusers only", &[(1, "FUNCTION", "admin", &[]), (2, "TABLE", "admin", &[1])], &[]),
+            ("a table of others", &[(1, "TABLE", "eve", &[]), (2, "VIEW", "admin", &[1])], &[1, 2]),
+            (
+                "a chain",
+                &[(1, "FUNCTION", "eve", &[]), (2, "DOMAIN", "admin", &[1]), (3, "TABLE", "admin", &[2])],
+                &[1, 2, 3],
+            ),
+            (
+                "what others neither have nor use stays clean, functions excepted",
+                &[(1, "TABLE", "eve", &[]), (2, "TABLE", "admin", &[]), (3, "FUNCTION", "admin", &[])],
+                &[1, 3],
+            ),
+            ("schemas and sequences run nothing", &[(1, "SCHEMA", "eve", &[]), (2, "TABLE", "admin", &[1])], &[]),
+            (
+                "a partition and its parent taint each other",
+                &[
+                    (1, "TABLE", "admin", &[]),
+                    (2, "TABLE", "eve", &[]),
+                    (3, "TABLE ATTACH", "eve", &[1, 2]),
+                    (4, "INDEX", "admin", &[1]),
+                ],
+                &[1, 2, 3, 4],
+            ),
+            (
+                "a circle comes to an end",
+                &[(1, "FUNCTION", "eve", &[2]), (2, "TABLE", "admin", &[1]), (3, "TABLE", "admin", &[3])],
+                &[1, 2],
+            ),
+            ("what is needed may be missing", &[(1, "TABLE", "eve", &[99])], &[1]),
+        ];
+        for (name, entries, expected) in cases {
+            let entries: Vec<Entry> = entries.iter().map(entry).collect();
+            let tainted = tainted(&entries, &HashSet::from(["admin"]));
+            assert_eq!(tainted, expected.iter().copied().collect(), "{name}");
+        }
+    }
 }

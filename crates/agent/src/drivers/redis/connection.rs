@@ -1,8 +1,10 @@
-//! A connection to Redis: commands and answers (RESP 2), and the raw bytes of a snapshot. It waits patiently, but not longer
+//! A connection to Redis, over TCP or a Unix socket: commands and answers (RESP 2), and the raw bytes of a snapshot. It waits patiently, but not longer
 //! than the session lasts.
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use secrecy::{ExposeSecret, SecretString};
@@ -35,13 +37,31 @@ impl Connection {
                 Ok(stream) => {
                     stream.set_read_timeout(Some(GLANCE)).map_err(unreachable)?;
                     stream.set_write_timeout(Some(SILENCE)).map_err(unreachable)?;
-                    let stream = BufReader::new(Patient { stream, session: session.clone() });
-                    return Ok(Self { place, stream });
+                    return Ok(Self::over(Stream::Tcp(stream), place, session));
                 }
                 Err(error) => last = error,
             }
         }
         Err(unreachable(last))
+    }
+
+    /// As [`Self::open`], over a Unix socket.
+    pub(super) fn open_socket(path: &Path, session: &Session) -> Result<Self, DriverError> {
+        let place = format!("Redis at {}", path.display());
+        session.check()?;
+        let stream = UnixStream::connect(path).and_then(|stream| {
+            stream.set_read_timeout(Some(GLANCE))?;
+            stream.set_write_timeout(Some(SILENCE))?;
+            Ok(Stream::Unix(stream))
+        });
+        let unreachable = |error| {
+            DriverError::of(Trouble::Unreachable, format!("{place} cannot be reached: {error}"))
+        };
+        Ok(Self::over(stream.map_err(unreachable)?, place.clone(), session))
+    }
+
+    fn over(stream: Stream, place: String, session: &Session) -> Self {
+        Self { place, stream: BufReader::new(Patient { stream, session: session.clone() }) }
     }
 
     /// Says who we are; without a password nothing is said.
@@ -77,7 +97,10 @@ impl Connection {
         for word in words {
             bytes.extend_from_slice(format!("${}\r\n{word}\r\n", word.len()).as_bytes());
         }
-        let sent = self.stream.get_mut().stream.write_all(&bytes);
+        let sent = match &mut self.stream.get_mut().stream {
+            Stream::Tcp(stream) => stream.write_all(&bytes),
+            Stream::Unix(stream) => stream.write_all(&bytes),
+        };
         sent.map_err(|e| self.broken(e))
     }
 
@@ -165,9 +188,14 @@ enum Answer {
     Refusal(String),
 }
 
+enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
 /// Looks up from waiting now and then, to see whether the session is stopped.
 struct Patient {
-    stream: TcpStream,
+    stream: Stream,
     session: Session,
 }
 
@@ -175,7 +203,11 @@ impl Read for Patient {
     fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
         let since = Instant::now();
         loop {
-            match self.stream.read(target) {
+            let read = match &mut self.stream {
+                Stream::Tcp(stream) => stream.read(target),
+                Stream::Unix(stream) => stream.read(target),
+            };
+            match read {
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                     if self.session.stopped().is_some() {
                         return Err(ErrorKind::ConnectionAborted.into());

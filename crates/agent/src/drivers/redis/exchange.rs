@@ -14,6 +14,7 @@ use super::Inner;
 use super::connection::Connection;
 use super::info::Info;
 use super::temporary::{self, TemporaryServer};
+use crate::drivers::own_server::{may_be_left, to_the_end};
 use crate::drivers::{DriverError, Loaded, Trouble};
 use crate::session::{LimitedSession, Session};
 
@@ -32,6 +33,15 @@ pub(super) struct Target {
 }
 
 impl Target {
+    fn read(live: &mut Connection, info: &Info) -> Result<Self, DriverError> {
+        Ok(Self {
+            databases: setting(live, "databases")?.and_then(|text| text.parse().ok()).unwrap_or(16),
+            generation: info.generation(),
+            version: info.version().to_owned(),
+            max_memory: info.number("maxmemory").unwrap_or(0),
+        })
+    }
+
     /// Whether the data of the temporary server can be taken over.
     pub(super) fn fits(&self, temporary: &Info) -> Result<(), DriverError> {
         if temporary.generation() > self.generation {
@@ -71,12 +81,17 @@ pub(super) fn check_target(inner: &Inner, session: &Session) -> Result<Target, D
     if setting(&mut live, "tls-replication")?.as_deref() == Some("yes") {
         return Err(DriverError::data_service("the server replicates over TLS only, which is not supported"));
     }
-    Ok(Target {
-        databases: setting(&mut live, "databases")?.and_then(|text| text.parse().ok()).unwrap_or(16),
-        generation: info.generation(),
-        version: info.version().to_owned(),
-        max_memory: info.number("maxmemory").unwrap_or(0),
-    })
+    Target::read(&mut live, &info)
+}
+
+/// The running server as a restore would find it, if it answers.
+pub(super) fn target_if_it_answers(inner: &Inner, session: &Session) -> Result<Option<Target>, DriverError> {
+    let asked = inner.connect(session).and_then(|mut live| {
+        let info = Info::read(&mut live)?;
+        Target::read(&mut live, &info)
+    });
+    session.check()?;
+    Ok(asked.ok())
 }
 
 /// What the next start must know about an exchange.
@@ -98,10 +113,10 @@ pub(super) struct Exchange {
 }
 
 impl Loaded for Exchange {
-    fn commit(self: Box<Self>, _: &Session) -> Result<(), DriverError> {
-        let outcome = self.exchange(&LimitedSession::new(LIMIT));
+    fn commit(self: Box<Self>, session: &Session) -> Result<(), DriverError> {
+        let outcome = to_the_end(self.inner.own_server(), session, LIMIT, |session| self.exchange(session));
         // An error says little: an answer may be lost although all is done. And success is what the server says.
-        match (settle_at_last(&self.inner)?, outcome) {
+        match (settle_at_last(&self.inner, session)?, outcome) {
             (Direction::Finished, _) => {
                 persist_or_log(&self.inner);
                 Ok(())
@@ -225,7 +240,7 @@ fn settle(inner: &Inner, session: &Session, pending: &Pending) -> Result<Directi
 }
 
 /// As [`settle`], however long the server does not answer: until then nobody may claim either.
-fn settle_at_last(inner: &Inner) -> Result<Direction, DriverError> {
+fn settle_at_last(inner: &Inner, session: &Session) -> Result<Direction, DriverError> {
     let mut pause = Duration::from_millis(200);
     // Nothing was begun without a record.
     let Some(pending) = inner.record.read()? else { return Ok(Direction::Undone) };
@@ -238,6 +253,7 @@ fn settle_at_last(inner: &Inner) -> Result<Direction, DriverError> {
                 }
                 return Ok(direction);
             }
+            Err(error) if may_be_left(inner.own_server(), session) => return Err(error),
             Err(error) => tracing::warn!(%error, "whether a restore is complete cannot be found out yet"),
         }
         std::thread::sleep(pause);

@@ -5,6 +5,21 @@ use std::collections::BTreeMap;
 use super::connection::Connection;
 use crate::drivers::DriverError;
 
+/// The keys of a database.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Keys {
+    pub(super) all: u64,
+    /// Those with a time to live.
+    pub(super) expiring: u64,
+}
+
+impl Keys {
+    /// Those that stay.
+    pub(super) fn lasting(self) -> u64 {
+        self.all.saturating_sub(self.expiring)
+    }
+}
+
 /// The lines `name:value` of all sections.
 pub(super) struct Info(BTreeMap<String, String>);
 
@@ -21,6 +36,16 @@ impl Info {
 
     pub(super) fn is(&self, name: &str, value: &str) -> bool {
         self.get(name) == value
+    }
+
+    /// How many keys there are, by the number of their database; databases without keys are left out.
+    pub(super) fn keyspace(&self) -> BTreeMap<u32, Keys> {
+        let databases = self.0.iter().filter_map(|(name, value)| {
+            let number = name.strip_prefix("db")?.parse().ok()?;
+            let of = |wanted| value.split(',').find_map(|pair| pair.strip_prefix(wanted)?.parse().ok());
+            Some((number, Keys { all: of("keys=")?, expiring: of("expires=")? }))
+        });
+        databases.collect()
     }
 
     pub(super) fn number(&self, name: &str) -> Option<u64> {

@@ -4,12 +4,15 @@
 //! A restore gives the snapshot to a temporary server of its own first, which proves that it can be loaded, and then makes
 //! the running server a replica of that one for a moment. The running server keeps its old data until it has all of the new
 //! ones (`repl-diskless-load swapdb`, Redis 6 and newer), so clients see either; in between they may only read. It needs
-//! the memory of the data three times while it lasts. Begin with `backup.rs`, `temporary.rs` and `exchange.rs`.
+//! the memory of the data three times while it lasts. A rehearsal does the same to a server of its own. Begin with
+//! `backup.rs`, `temporary.rs` and `exchange.rs`.
 
 mod backup;
+mod check;
 mod connection;
 mod exchange;
 mod info;
+mod scratch;
 mod temporary;
 
 use std::io::{Read, Write};
@@ -21,11 +24,12 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::record::Record;
-use super::{Driver, DriverError, Loaded};
-use crate::session::Session;
+use super::{Driver, DriverError, Loaded, Scratch};
+use crate::session::{RunningProgram, Session};
 use connection::Connection;
 use exchange::{Exchange, Pending};
 use info::Info;
+use scratch::{OwnServer, ScratchRedis};
 use temporary::TemporaryServer;
 
 const NAME: &str = "redis";
@@ -36,12 +40,15 @@ const RECORD: &str = "redis-restore.json";
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RedisSettings {
-    /// Host name or address.
+    /// Host name or address; not used with `socket`.
     #[serde(default = "default_host")]
     pub host: String,
     /// TCP port.
     #[serde(default = "default_port")]
     pub port: u16,
+    /// Path of the Unix socket, instead of host and port.
+    #[serde(default)]
+    pub socket: Option<PathBuf>,
     /// A user of the server's ACL; without it the default user.
     #[serde(default)]
     pub user: Option<String>,
@@ -79,23 +86,31 @@ struct Inner {
     settings: RedisSettings,
     scratch: PathBuf,
     record: Record<Pending>,
+    /// The server itself, when it is a rehearsal's own.
+    own: Option<OwnServer>,
 }
 
 impl Inner {
     fn connect(&self, session: &Session) -> Result<Connection, DriverError> {
         let settings = &self.settings;
-        let mut connection = Connection::open(&settings.host, settings.port, session)?;
+        let mut connection = match &settings.socket {
+            Some(path) => Connection::open_socket(path, session)?,
+            None => Connection::open(&settings.host, settings.port, session)?,
+        };
         connection.authenticate(settings.user.as_deref(), settings.password.as_ref())?;
         Ok(connection)
+    }
+
+    fn own_server(&self) -> Option<&RunningProgram> {
+        self.own.as_ref().map(|own| &own.running)
     }
 }
 
 impl Redis {
     pub(super) fn open(settings: &RedisSettings, scratch: &Path) -> Result<Self, DriverError> {
         let record = Record::at(scratch, RECORD);
-        Ok(Self {
-            inner: Arc::new(Inner { settings: settings.clone(), scratch: scratch.to_owned(), record }),
-        })
+        let (settings, scratch) = (settings.clone(), scratch.to_owned());
+        Ok(Self { inner: Arc::new(Inner { settings, scratch, record, own: None }) })
     }
 }
 
@@ -125,11 +140,22 @@ impl Driver for Redis {
 
     fn load(&self, session: &Session, _: &str, input: &mut dyn Read) -> Result<Box<dyn Loaded>, DriverError> {
         let target = exchange::check_target(&self.inner, session)?;
-        let temporary = TemporaryServer::load(&self.inner, &target, session, input)?;
+        let (temporary, found) = TemporaryServer::load(&self.inner, &target, session, input)?;
+        if let Some(own) = &self.inner.own {
+            own.note(&found)?;
+        }
         Ok(Box::new(Exchange { inner: Arc::clone(&self.inner), temporary }))
     }
 
     fn recover(&self, session: &Session) -> Result<(), DriverError> {
         exchange::recover(&self.inner, session)
+    }
+
+    fn can_rehearse(&self) -> bool {
+        true
+    }
+
+    fn scratch(&self, session: &Session, directory: &Path) -> Result<Option<Box<dyn Scratch>>, DriverError> {
+        Ok(Some(Box::new(ScratchRedis::start(&self.inner, session, directory)?)))
     }
 }

@@ -41,20 +41,20 @@ pub(super) struct TemporaryServer {
 }
 
 impl TemporaryServer {
-    /// Stores the stream and loads it.
+    /// Stores the stream and loads it; also returns what the server then says of itself.
     pub(super) fn load(
         inner: &Inner,
         target: &Target,
         session: &Session,
         input: &mut dyn Read,
-    ) -> Result<Self, DriverError> {
+    ) -> Result<(Self, Info), DriverError> {
         let program = find(inner.settings.server_program.as_deref())?;
         let folder = Folder::create(&inner.scratch)?;
         store(&folder.0.join("dump.rdb"), input)?;
         let server = Self::start(inner, &program, target, folder)?;
         let info = server.wait_until_loaded(inner, session)?;
         target.fits(&info)?;
-        Ok(server)
+        Ok((server, info))
     }
 
     /// Connects to it.
@@ -84,8 +84,8 @@ impl TemporaryServer {
         let file = folder.0.join("server.conf");
         write(&file, &mut configuration.as_bytes())?;
         // In a session of its own: it is needed during the exchange, which nothing stops.
-        let running = Program::new(program, &folder.0)?.judged_by_exit_status().arg(&file);
-        let running = running.start(&Session::default())?;
+        let running = Program::new(program, &folder.0)?.judged_by_exit_status().current_dir(&folder.0);
+        let running = running.arg(&file).start(&Session::default())?;
         Ok(Self { port, password: password.into(), running, _folder: folder })
     }
 
@@ -108,10 +108,7 @@ impl TemporaryServer {
 
     /// Its log is the only one who knows.
     fn why_it_ended(&self) -> DriverError {
-        let log = fs::read(self._folder.0.join("server.log")).unwrap_or_default();
-        let log = String::from_utf8_lossy(&log);
-        let lines: Vec<&str> = log.lines().collect();
-        let last = lines.iter().skip(lines.len().saturating_sub(6)).copied().collect::<Vec<_>>().join(" / ");
+        let (log, last) = read_log(&self._folder.0.join("server.log"));
         let text = log.to_lowercase();
         if text.contains("can't handle rdb format version") {
             let message = format!("the backup is of a newer Redis than the installed server program: {last}");
@@ -122,6 +119,14 @@ impl TemporaryServer {
         }
         DriverError::data_service(format!("the temporary server of the restore ended: {last}"))
     }
+}
+
+/// A server's log, and its last lines.
+pub(super) fn read_log(file: &Path) -> (String, String) {
+    let log = String::from_utf8_lossy(&fs::read(file).unwrap_or_default()).into_owned();
+    let lines: Vec<&str> = log.lines().collect();
+    let last = lines.iter().skip(lines.len().saturating_sub(6)).copied().collect::<Vec<_>>().join(" / ");
+    (log, last)
 }
 
 /// The temporary server's directory; removed at the end.
@@ -167,7 +172,7 @@ fn store(path: &Path, input: &mut dyn Read) -> Result<(), DriverError> {
     write(path, &mut first.chain(input))
 }
 
-fn write(path: &Path, input: &mut dyn Read) -> Result<(), DriverError> {
+pub(super) fn write(path: &Path, input: &mut dyn Read) -> Result<(), DriverError> {
     let failed = |e| DriverError::data_service(format!("could not write {}: {e}", path.display()));
     let mut file =
         File::options().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
@@ -181,7 +186,7 @@ fn write(path: &Path, input: &mut dyn Read) -> Result<(), DriverError> {
     }
 }
 
-fn find(configured: Option<&Path>) -> Result<PathBuf, DriverError> {
+pub(super) fn find(configured: Option<&Path>) -> Result<PathBuf, DriverError> {
     let found = match configured {
         Some(path) => Some(path.to_owned()).filter(|path| path.is_file()),
         None => PROGRAMS
@@ -191,7 +196,10 @@ fn find(configured: Option<&Path>) -> Result<PathBuf, DriverError> {
     };
     let wanted = configured.map_or_else(|| PROGRAMS.join(" or "), |path| path.display().to_string());
     found.ok_or_else(|| {
-        let message = format!("{wanted} is not installed; a restore loads the backup with it first");
+        let message = format!(
+            "{wanted} is not installed (package redis-server or valkey-server); restores and rehearsals load the backup \
+             with it"
+        );
         DriverError::of(Trouble::ProgramMissing, message)
     })
 }

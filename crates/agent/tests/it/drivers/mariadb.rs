@@ -9,11 +9,11 @@ use serde_json::json;
 
 use crate::harness::{Agent, Client, Process, Site, merged};
 
-pub(super) fn site(mariadb: &Mariadb) -> Site {
+pub(crate) fn site(mariadb: &Mariadb) -> Site {
     Site::with_driver(json!({"mariadb": {"socket": mariadb.socket(), "user": "root"}}))
 }
 
-const SHOP: &str = r#"
+pub(crate) const SHOP: &str = r#"
 CREATE DATABASE shop CHARACTER SET utf8mb4 COLLATE utf8mb4_german2_ci;
 CREATE DATABASE `naïve ``Köche`` ☃`;
 CREATE DATABASE gone_after;
@@ -60,7 +60,7 @@ REVOKE ALL ON shop.* FROM owner@'%'; GRANT ALL ON *.* TO owner@'%';
 "#;
 
 /// Everything in all databases, and all users, as `mariadb-dump` tells it.
-pub(super) fn content(mariadb: &Mariadb) -> String {
+pub(crate) fn content(mariadb: &Mariadb) -> String {
     let databases = mariadb.sql("", "SHOW DATABASES").unwrap();
     let owned: Vec<&str> = databases
         .lines()
@@ -79,12 +79,12 @@ pub(super) fn content(mariadb: &Mariadb) -> String {
 }
 
 /// Names the first difference only; the dumps are long.
-pub(super) fn assert_same(now: &str, before: &str) {
+pub(crate) fn assert_same(now: &str, before: &str) {
     let first = now.lines().zip(before.lines()).find(|(now, before)| now != before);
     assert_eq!((first, now.lines().count()), (None, before.lines().count()));
 }
 
-pub(super) fn settings(mariadb: &Mariadb) -> String {
+pub(crate) fn settings(mariadb: &Mariadb) -> String {
     mariadb.sql("", "SELECT @@init_connect, @@event_scheduler, @@global.max_allowed_packet").unwrap()
 }
 
@@ -98,7 +98,7 @@ pub(super) fn error(status: OperationStatus) -> (String, String) {
     (error.code, error.message)
 }
 
-pub(super) fn assert_clean(mariadb: &Mariadb, site: &Site) {
+pub(crate) fn assert_clean(mariadb: &Mariadb, site: &Site) {
     assert_eq!(ours(mariadb), "");
     assert!(!site.path("scratch/mariadb-restore.json").exists());
     assert!(!site.path("scratch/mariadb-restore").exists());

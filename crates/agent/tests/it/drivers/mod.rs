@@ -3,7 +3,7 @@
 mod command;
 mod files;
 mod kills;
-mod mariadb;
+pub(crate) mod mariadb;
 mod mariadb_exchange;
 mod mariadb_kills;
 mod mariadb_names;
@@ -13,5 +13,5 @@ mod postgresql_trust;
 mod postgresql_unhappy;
 mod postgresql_wal;
 mod rabbitmq;
-mod redis;
+pub(crate) mod redis;
 mod troubles;

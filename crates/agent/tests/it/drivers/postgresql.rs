@@ -3,7 +3,7 @@
 use private_postgres::Server;
 use serde_json::{Value, json};
 
-use crate::harness::{Agent, Site};
+use crate::harness::{Agent, Site, archive};
 
 pub(crate) fn site(server: &Server) -> Site {
     Site::with_driver(json!({"postgresql": {
@@ -187,12 +187,9 @@ async fn the_stored_dumps_can_be_restored_by_hand() {
     let site = site(&server);
     Agent::start(&site).await.backup("b").await;
 
-    let stored = std::fs::read(site.part("b", 1)).unwrap();
-    let identity = age::scrypt::Identity::new(crate::harness::KEY.to_owned().into());
-    let decryptor = age::Decryptor::new(stored.as_slice()).unwrap();
-    let decrypted = decryptor.decrypt(std::iter::once(&identity as &dyn age::Identity)).unwrap();
+    let stored = archive(&site, "b");
     let folder = site.path("by-hand");
-    tar::Archive::new(zstd::Decoder::new(decrypted).unwrap()).unpack(&folder).unwrap();
+    tar::Archive::new(stored.as_slice()).unpack(&folder).unwrap();
     assert!(
         std::fs::read_to_string(folder.join("globals.sql.000001")).unwrap().contains("CREATE ROLE postgres")
     );

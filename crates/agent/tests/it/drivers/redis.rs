@@ -11,15 +11,15 @@ use crate::harness::{Agent, Client, Process, Site, merged};
 /// `DEBUG DIGEST` is how the tests compare all keys of all databases with their values and times to live.
 const COMPARABLE: (&str, &str) = ("enable-debug-command", "yes");
 
-fn site(redis: &Redis) -> Site {
+pub(crate) fn site(redis: &Redis) -> Site {
     Site::with_driver(json!({"redis": {"host": "127.0.0.1", "port": redis.port()}}))
 }
 
-fn start(settings: &[(&str, &str)]) -> Redis {
+pub(crate) fn start(settings: &[(&str, &str)]) -> Redis {
     Redis::start_with(&[&[COMPARABLE], settings].concat()).unwrap()
 }
 
-fn digest(redis: &Redis) -> String {
+pub(crate) fn digest(redis: &Redis) -> String {
     let functions = redis.run(&["FUNCTION", "LIST", "WITHCODE"]).unwrap();
     format!("{} {} {functions}", redis.run(&["DEBUG", "DIGEST"]).unwrap(), redis.run(&["DBSIZE"]).unwrap())
 }
@@ -44,23 +44,23 @@ SET elsewhere 1
 SELECT 0
 "#;
 
-fn fill(redis: &Redis) {
+pub(crate) fn fill(redis: &Redis) {
     redis.run_all(EVERYTHING).unwrap();
     redis.script("for n = 1, 20000 do redis.call('SET', 'key:' .. n, string.rep('v' .. n, 10)) end").unwrap();
     let function = "#!lua name=tools\nredis.register_function('answer', function() return 42 end)";
     redis.run(&["FUNCTION", "LOAD", function]).unwrap();
 }
 
-fn spoil(redis: &Redis) {
+pub(crate) fn spoil(redis: &Redis) {
     redis.run_all("FLUSHALL\nFUNCTION FLUSH\nSET text spoilt\nSET made-later 1\n").unwrap();
 }
 
-fn settings(redis: &Redis) -> String {
+pub(crate) fn settings(redis: &Redis) -> String {
     let pattern = ["CONFIG", "GET", "master*", "repl-diskless-load", "replica-read-only"];
     redis.run(&pattern).unwrap()
 }
 
-fn role(redis: &Redis) -> String {
+pub(crate) fn role(redis: &Redis) -> String {
     redis.run(&["ROLE"]).unwrap().lines().next().unwrap().to_owned()
 }
 
@@ -231,7 +231,7 @@ async fn a_missing_server_program_is_told_before_anything_is_touched() {
 }
 
 /// A backup with any bytes as its stream.
-async fn forged(site: &Site, id: &str, bytes: &[u8]) -> OperationStatus {
+pub(crate) async fn forged(site: &Site, id: &str, bytes: &[u8]) -> OperationStatus {
     let file = site.path("forged");
     std::fs::write(&file, bytes).unwrap();
     let mut other =

@@ -10,6 +10,8 @@ use serde_json::json;
 
 use super::{Client, Site};
 
+const BINARY: &str = env!("CARGO_BIN_EXE_backup-agent");
+
 /// An agent in this process.
 pub(crate) struct Agent {
     pub(crate) client: Client,
@@ -51,17 +53,34 @@ impl Process {
 
     /// At a port that somebody knows already.
     pub(crate) async fn start_at(site: &Site, port: u16) -> Self {
+        Self::spawn(site, port, Command::new(BINARY)).await
+    }
+
+    /// With no more rights to files than everybody; none where root's cannot be taken away.
+    pub(crate) async fn start_without_rights(site: &Site) -> Option<Self> {
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+        if !nix::unistd::Uid::effective().is_root() {
+            return Some(Self::spawn(site, port, Command::new(BINARY)).await);
+        }
+        let without = |program: &str| {
+            let mut command = Command::new("setpriv");
+            command.arg("--bounding-set=-dac_override,-dac_read_search").arg(program);
+            command
+        };
+        let possible = without("true").stderr(Stdio::null()).status();
+        match possible.is_ok_and(|status| status.success()) {
+            true => Some(Self::spawn(site, port, without(BINARY)).await),
+            false => None,
+        }
+    }
+
+    async fn spawn(site: &Site, port: u16, mut command: Command) -> Self {
         let mut config = site.config.clone();
         config["listen"] = json!(format!("127.0.0.1:{port}"));
         let file = site.path("backup-agent.yml");
         std::fs::write(&file, config.to_string()).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_backup-agent"))
-            .arg("serve")
-            .arg("--config")
-            .arg(&file)
-            .stderr(Stdio::inherit())
-            .spawn()
-            .unwrap();
+        command.arg("serve").arg("--config").arg(&file);
+        let child = command.stderr(Stdio::inherit()).spawn().unwrap();
         let process = Self { client: Client::new(&format!("http://127.0.0.1:{port}")), child };
         let patience = Instant::now() + Duration::from_secs(30);
         while !process.client.is_up().await {

@@ -5,25 +5,20 @@ mod check;
 mod table_reads;
 
 use std::io::{Read, Write};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, chown};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use backup_protocol::Check;
 use nix::sys::signal::Signal;
-use nix::unistd::{Uid, User};
 
 use super::manifest::Server;
 use super::programs::Programs;
 use super::{LoadedDatabases, Postgresql, PostgresqlSettings, load, recover};
-use crate::drivers::{Driver, DriverError, Loaded, Scratch};
+use crate::drivers::{Driver, DriverError, Loaded, Scratch, own_server};
 use crate::session::{Program, RunningProgram, Session};
 
 const PORT: u16 = 5432;
-/// Of the kernel, without the final zero.
-const LONGEST_SOCKET: usize = 107;
 const START_LIMIT: Duration = Duration::from_secs(120);
 /// The server itself kills its children five seconds after it is asked to end at once.
 const END_LIMIT: Duration = Duration::from_secs(15);
@@ -64,19 +59,9 @@ pub(super) struct ScratchServer {
 impl ScratchServer {
     /// Makes and starts it. `running` are the programs of the data service in use.
     pub(super) fn start(running: &Programs, session: &Session, directory: &Path) -> Result<Self, DriverError> {
-        let socket = directory.join(format!(".s.PGSQL.{PORT}"));
-        if socket.as_os_str().as_bytes().len() > LONGEST_SOCKET {
-            let message = format!("the path {} is too long for a socket; set rehearsal_directory", socket.display());
-            return Err(DriverError::data_service(message));
-        }
+        own_server::socket(directory, &format!(".s.PGSQL.{PORT}"))?;
         let bin = running.server_programs(session)?;
-        let user = user()?;
-        if let Some(user) = &user {
-            require_reachable(directory, user)?;
-            let given = chown(directory, Some(user.uid.as_raw()), Some(user.gid.as_raw()));
-            given.map_err(|e| DriverError::data_service(format!("{}: {e}", directory.display())))?;
-        }
-        let account = user.as_ref().map(|user| (user.uid.as_raw(), user.gid.as_raw()));
+        let account = own_server::account(&USERS, directory)?;
         let program = |name: &str| Program::new_as(&bin.join(name), directory, account);
         let data = directory.join("data");
         let settings = settings(running.settings(), &bin, directory);
@@ -195,42 +180,4 @@ fn settings(running: &PostgresqlSettings, bin: &Path, directory: &Path) -> Postg
         trust_owners: running.trust_owners,
         physical: None,
     }
-}
-
-/// As whom the server runs; none: as the agent. PostgreSQL refuses to run as root.
-fn user() -> Result<Option<User>, DriverError> {
-    if !Uid::effective().is_root() {
-        return Ok(None);
-    }
-    let known = USERS.iter().find_map(|name| User::from_name(name).ok().flatten());
-    match known {
-        Some(user) => Ok(Some(user)),
-        None => Err(DriverError::data_service(format!(
-            "the agent is root and there is no user {} to run a scratch server as",
-            USERS.join(" or ")
-        ))),
-    }
-}
-
-/// The user must get to the directory; the agent's own directories are often closed.
-fn require_reachable(directory: &Path, user: &User) -> Result<(), DriverError> {
-    for above in directory.ancestors().skip(1) {
-        let found = std::fs::metadata(above);
-        let found = found.map_err(|e| DriverError::data_service(format!("{}: {e}", above.display())))?;
-        let bit = match () {
-            () if found.uid() == user.uid.as_raw() => 0o100,
-            () if found.gid() == user.gid.as_raw() => 0o010,
-            () => 0o001,
-        };
-        if found.mode() & bit == 0 {
-            let message = format!(
-                "the scratch server runs as {} because PostgreSQL refuses root, and that user cannot enter {}; set \
-                 rehearsal_directory to a place that everybody may pass through",
-                user.name,
-                above.display(),
-            );
-            return Err(DriverError::data_service(message));
-        }
-    }
-    Ok(())
 }

@@ -1,5 +1,8 @@
 //! Rehearsals: what they find, what they leave alone, and that nothing of them stays.
 
+mod mariadb;
+mod redis;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -31,15 +34,41 @@ fn left(site: &Site) -> Vec<PathBuf> {
     entries.map(|entry| entry.unwrap().path()).filter(|path| !path.ends_with("lock")).collect()
 }
 
-/// Command lines of processes that work in the directory of the rehearsals.
-fn processes(site: &Site) -> Vec<String> {
+/// Process ids and command lines of what works in the directory of the rehearsals.
+fn numbered_processes(site: &Site) -> Vec<(i32, String)> {
     let place = site.path("scratch/rehearsals");
     let works_there =
         |process: &Path| fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd.starts_with(&place));
     let all = fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path());
+    let number = |process: &Path| process.file_name()?.to_str()?.parse().ok();
     all.filter(|process| works_there(process))
-        .map(|process| fs::read_to_string(process.join("cmdline")).unwrap_or_default())
+        .filter_map(|process| {
+            let line = fs::read_to_string(process.join("cmdline")).unwrap_or_default();
+            Some((number(&process)?, line))
+        })
         .collect()
+}
+
+/// Their command lines alone.
+fn processes(site: &Site) -> Vec<String> {
+    numbered_processes(site).into_iter().map(|(_, line)| line).collect()
+}
+
+/// The contents of a file below the only rehearsal's directory, if it is there.
+fn file_of_rehearsal(site: &Site, name: &str) -> Option<String> {
+    fs::read_to_string(left(site).first()?.join(name)).ok()
+}
+
+/// Ends the scratch server as a lack of memory would.
+fn kill_scratch_server(site: &Site, program: &str) {
+    let found = numbered_processes(site);
+    let (process, _) = found.iter().find(|(_, line)| line.contains(program)).unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(*process), nix::sys::signal::Signal::SIGKILL).unwrap();
+}
+
+/// The names of the checks and the detail of each.
+fn details(checks: &[(String, String)]) -> Vec<(&str, &str)> {
+    checks.iter().map(|(name, detail)| (name.as_str(), detail.as_str())).collect()
 }
 
 async fn until(what: &str, mut condition: impl FnMut() -> bool) {
