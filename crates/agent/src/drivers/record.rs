@@ -35,6 +35,16 @@ impl<T: Serialize + DeserializeOwned> Record<T> {
         serde_json::from_slice(&bytes).map(Some).map_err(unclear)
     }
 
+    /// For the beginning of a backup: what an interrupted restore has left half done must not be read as if it were whole.
+    pub(super) fn refuse_while_there(&self) -> Result<(), DriverError> {
+        match self.path.try_exists().map_err(self.failed("read"))? {
+            false => Ok(()),
+            true => Err(DriverError::data_service(
+                "an interrupted restore could not be ended yet; the log says why, and the next start tries again",
+            )),
+        }
+    }
+
     /// Replaces the note.
     pub(super) fn write(&self, content: &T) -> Result<(), DriverError> {
         let fresh = self.path.with_extension("new");

@@ -84,6 +84,7 @@ impl Driver for Command {
     }
 
     fn backup(&self, session: &Session, out: &mut dyn Write) -> Result<(), DriverError> {
+        self.programs.record.refuse_while_there()?;
         let program = self.programs.program(Task::Backup, None)?;
         let mut running = program.piped_stdout().start(session)?;
         running.copy_stdout(out)?;

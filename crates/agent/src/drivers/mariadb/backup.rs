@@ -1,6 +1,7 @@
 //! Server → stream. All tables come from one transaction of one `mariadb-dump`, so that they show one moment however busy
 //! the writers are, as long as their engine is transactional.
 
+use std::collections::HashSet;
 use std::io::Write;
 
 use serde::{Deserialize, Serialize};
@@ -50,8 +51,10 @@ pub(super) fn backup(client: &Client, session: &Session, out: &mut dyn Write) ->
             (views(client, &catalogue)?, Script::Views),
         ];
         for (dump, script) in dumps {
-            let dump = names.iter().fold(dump.arg("--no-create-db").arg("--databases"), Program::arg);
-            scripts.push(run(session, dump, script, &mut writer)?);
+            // A name may begin with hyphens.
+            let dump = dump.arg("--no-create-db").arg("--databases").arg("--");
+            scripts.push(run(session, names.iter().fold(dump, Program::arg), script, &mut writer)?);
+            unchanged(&catalogue, &Catalogue::read(client, session)?)?;
         }
     }
     let after = Catalogue::read(client, session)?;
@@ -75,8 +78,34 @@ fn run(
     Ok(length)
 }
 
+/// Each script leaves out what the catalogue says is in another one, so what has come since is in the wrong one.
+fn unchanged(before: &Catalogue, after: &Catalogue) -> Result<(), DriverError> {
+    fn key(object: &Object) -> (&str, &str, bool) {
+        (&object.database, &object.name, object.is_view())
+    }
+    let known: HashSet<_> = before.owned().filter(|object| is_dumped(object)).map(key).collect();
+    let is_new =
+        |object: &&Object| is_dumped(object) && before.has_database(&object.database) && !known.contains(&key(object));
+    match after.owned().find(is_new) {
+        Some(new) => Err(DriverError::data_service(format!(
+            "the table or view {}.{} was created while the databases were read; take the backup again",
+            new.database, new.name
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn is_dumped(object: &Object) -> bool {
+    object.is_table() || object.is_view()
+}
+
 /// What cannot be restored must not be backed up as if it could.
 fn check(catalogue: &Catalogue) -> Result<(), DriverError> {
+    if let Some(schema) = catalogue.databases.iter().find(|schema| schema.name.contains(char::is_control)) {
+        let message =
+            format!("the name of the database {:?} has control characters, which is not supported", schema.name);
+        return Err(DriverError::data_service(message));
+    }
     if let Some(key) = catalogue.owned().find(|object| object.kind == KEY_ELSEWHERE) {
         let message = format!(
             "the foreign key {} of database {} refers to another database, which is not supported",

@@ -4,28 +4,31 @@
 
 use std::fs::{DirBuilder, File};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::sync::PoisonError;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::Inner;
 use super::backup;
 use super::backup::USERS;
 use super::catalogue::Catalogue;
 use super::client::drop_database;
+use super::clients::keep_out;
 use super::container::Script;
 use super::names::{self, literal, quote, table};
 use super::pending::{Pending, Phase};
-use super::transition::{Way, go};
-use crate::drivers::DriverError;
+use super::transition::{Way, go, is_after};
+use crate::drivers::{DriverError, Trouble};
 use crate::drivers::own_server::{may_be_left, to_the_end};
 use crate::session::{LimitedSession, Program, Session};
 
 const LIMIT: Duration = Duration::from_secs(3600);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-const CONNECTIONS_END: Duration = Duration::from_secs(60);
 
-/// No valid SQL: the server ends each new connection with it, but those of administrators.
-const KEEP_OUT: &str = "a restore by the backup agent is being completed";
+/// Whether the restore itself calls, or a later start of the agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Start {
+    First,
+    Again,
+}
 
 /// Puts the loaded tables in the place of those in use, or everything back.
 pub(super) fn exchange(inner: &Inner, session: &Session) -> Result<(), DriverError> {
@@ -33,12 +36,21 @@ pub(super) fn exchange(inner: &Inner, session: &Session) -> Result<(), DriverErr
     let mut failure = begun.err();
     let mut pause = Duration::from_secs(1);
     loop {
-        let settled =
-            to_the_end(inner.own_server(), session, LIMIT, |session| settle(inner, session, &mut failure));
+        let settled = to_the_end(inner.own_server(), session, LIMIT, |session| {
+            settle(inner, session, &mut failure, Start::First)
+        });
         match settled {
-            Ok(Way::Forward) => return Ok(()),
-            Ok(Way::Backward) => {
-                return Err(failure.unwrap_or_else(|| DriverError::data_service("the exchange was undone")));
+            Ok(way) => {
+                let cleaned =
+                    to_the_end(inner.own_server(), session, LIMIT, |session| clean(inner, session));
+                if let Err(error) = cleaned {
+                    tracing::warn!(%error, "the leftovers of a restore stay until the next try");
+                }
+                let undone = || DriverError::data_service("the exchange was undone");
+                return match way {
+                    Way::Forward => Ok(()),
+                    Way::Backward => Err(failure.unwrap_or_else(undone)),
+                };
             }
             Err(error) if may_be_left(inner.own_server(), session) => return Err(error),
             Err(error) => tracing::warn!(%error, "the exchange of a restore cannot be ended yet"),
@@ -50,11 +62,12 @@ pub(super) fn exchange(inner: &Inner, session: &Session) -> Result<(), DriverErr
 
 /// Ends what a killed agent has begun; tells which way.
 pub(super) fn recover(inner: &Inner, session: &Session) -> Result<Option<Way>, DriverError> {
-    let _alone = inner.recovering.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = inner.alone(session)?;
     if inner.record.read()?.is_none() {
         return Ok(None);
     }
-    let way = settle(inner, session, &mut None)?;
+    let way = settle(inner, session, &mut None, Start::Again)?;
+    clean(inner, session)?;
     tracing::warn!(?way, "an interrupted restore is ended");
     Ok(Some(way))
 }
@@ -83,12 +96,7 @@ fn begin(inner: &Inner, session: &Session) -> Result<(), DriverError> {
         }
     }
     inner.record.write(&pending)?;
-    let mut sql = assign("init_connect", KEEP_OUT);
-    if now.setting("event_scheduler") == Some("ON") {
-        sql.push_str(&assign("event_scheduler", "OFF"));
-    }
-    inner.client.sql(session, sql)?;
-    end_connections(inner, session)?;
+    keep_out(inner, session, &now)?;
     // Nobody changes anything any more.
     let now = Catalogue::read(&inner.client, session)?;
     pending.old = now.databases.clone();
@@ -109,46 +117,70 @@ fn begin(inner: &Inner, session: &Session) -> Result<(), DriverError> {
     inner.record.write(&pending)
 }
 
-/// Goes the way that can be gone, lets clients in again and removes everything of ours.
+/// Makes sure that all data are those of the backup, or all from before, and lets clients in again.
 fn settle(
     inner: &Inner,
     session: &Session,
     failure: &mut Option<DriverError>,
+    start: Start,
 ) -> Result<Way, DriverError> {
     let Some(pending) = inner.record.read()? else { return Ok(Way::Backward) };
-    let way = match pending.phase {
-        Phase::Loading => Way::Backward,
-        Phase::Exchanging => {
-            let is_new = failure.is_none();
-            match is_new.then(|| go(inner, session, &pending, Way::Forward)) {
-                Some(Ok(())) => Way::Forward,
-                tried => {
-                    if let Some(Err(error)) = tried {
-                        tracing::warn!(%error, "the exchange fails and is undone");
-                        failure.get_or_insert(error);
-                    }
-                    go(inner, session, &pending, Way::Backward)?;
-                    Way::Backward
-                }
-            }
-        }
+    let pending = match pending.phase {
+        Phase::Exchanging | Phase::Undoing => decide(inner, session, pending, failure, start)?,
+        Phase::Loading | Phase::Completed | Phase::Undone => pending,
     };
     let settings = pending.settings.iter().map(|(name, value)| assign(name, value)).collect();
     inner.client.sql(session, settings)?;
-    match (clean(inner, session, &pending), way) {
-        (Ok(()), way) => Ok(way),
-        // The new data are in use, and stay it.
-        (Err(error), Way::Forward) => {
-            tracing::warn!(%error, "replaced tables stay until the next try");
-            inner.record.write(&Pending { phase: Phase::Loading, ..pending })?;
-            Ok(Way::Forward)
+    Ok(if pending.phase == Phase::Completed { Way::Forward } else { Way::Backward })
+}
+
+/// Goes the whole way, forward or back, and notes which it was before anything is dropped: a start after that must not
+/// go anywhere any more.
+fn decide(
+    inner: &Inner,
+    session: &Session,
+    pending: Pending,
+    failure: &mut Option<DriverError>,
+    start: Start,
+) -> Result<Pending, DriverError> {
+    // The server may have been started again, and statements of a killed agent may still run.
+    keep_out(inner, session, &Catalogue::read(&inner.client, session)?)?;
+    if pending.phase == Phase::Exchanging && failure.is_none() {
+        let tried = match start {
+            // The restore is reported as failed: what clients have not seen of it they need not see.
+            Start::Again if !is_after(&Catalogue::read(&inner.client, session)?)? => {
+                Err(DriverError::data_service("the agent was ended before the exchange"))
+            }
+            Start::Again | Start::First => go(inner, session, &pending, Way::Forward),
+        };
+        match tried {
+            Ok(()) => return note(inner, pending, Phase::Completed),
+            Err(error) if start == Start::Again && is_for_later(&error) => return Err(error),
+            Err(error) => {
+                tracing::warn!(%error, "the exchange fails and is undone");
+                *failure = Some(error);
+            }
         }
-        (Err(error), Way::Backward) => Err(error),
     }
+    let pending = note(inner, pending, Phase::Undoing)?;
+    go(inner, session, &pending, Way::Backward)?;
+    note(inner, pending, Phase::Undone)
+}
+
+/// Whether the next try may well succeed.
+fn is_for_later(error: &DriverError) -> bool {
+    matches!(error, DriverError::Stopped | DriverError::DataService { trouble: Trouble::Unreachable, .. })
+}
+
+fn note(inner: &Inner, pending: Pending, phase: Phase) -> Result<Pending, DriverError> {
+    let pending = Pending { phase, ..pending };
+    inner.record.write(&pending)?;
+    Ok(pending)
 }
 
 /// Drops our databases, those we have recorded and no others; the record last.
-fn clean(inner: &Inner, session: &Session, pending: &Pending) -> Result<(), DriverError> {
+fn clean(inner: &Inner, session: &Session) -> Result<(), DriverError> {
+    let Some(pending) = inner.record.read()? else { return Ok(()) };
     let mut sql = "SET SESSION foreign_key_checks=0;\n".to_owned();
     for number in 1..=pending.new.len() {
         sql.push_str(&drop_database(&names::fresh(number)));
@@ -184,40 +216,13 @@ fn keep_programs(inner: &Inner, session: &Session, now: &Catalogue) -> Result<()
     for (dump, script) in dumps {
         let path = folder.join(script.file());
         let file = File::options().write(true).create_new(true).mode(0o600).open(&path).map_err(failed)?;
-        let dump = dump.arg("--no-create-db").arg("--databases");
+        let dump = dump.arg("--no-create-db").arg("--databases").arg("--");
         let dump = now.databases.iter().map(|schema| &schema.name).fold(dump, Program::arg);
         let copy = file.try_clone().map_err(failed)?;
         dump.stdout(copy).start(session)?.finish()?;
         file.sync_all().map_err(failed)?;
     }
     Ok(())
-}
-
-/// Ends all connections but ours. Administrators may come back at once; they are not waited for.
-fn end_connections(inner: &Inner, session: &Session) -> Result<(), DriverError> {
-    let list = "SELECT ID FROM information_schema.PROCESSLIST WHERE ID <> CONNECTION_ID()
-        AND USER NOT IN ('system user', 'event_scheduler') AND COMMAND NOT LIKE 'Binlog Dump%';";
-    let ids = |text: &str| -> Vec<String> { text.lines().map(|id| id.trim().to_owned()).collect() };
-    let found = ids(&inner.client.sql(session, list.to_owned())?);
-    if found.is_empty() {
-        return Ok(());
-    }
-    // Some may have ended by themselves meanwhile.
-    let kills: String = found.iter().map(|id| format!("KILL CONNECTION {id};\n")).collect();
-    let handler = "DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END;";
-    let sql = format!("DELIMITER //\nBEGIN NOT ATOMIC\n{handler}\n{kills}END//\n");
-    inner.client.sql(session, sql)?;
-    let patience = Instant::now() + CONNECTIONS_END;
-    loop {
-        let left = ids(&inner.client.sql(session, list.to_owned())?);
-        if !left.iter().any(|id| found.contains(id)) {
-            return Ok(());
-        }
-        if Instant::now() > patience {
-            return Err(DriverError::data_service("connections do not end within a minute"));
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
 }
 
 /// SQL that sets a variable of the server.

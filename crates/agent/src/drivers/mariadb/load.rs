@@ -19,6 +19,9 @@ use super::{Inner, STREAM_VERSION};
 use crate::drivers::{DriverError, Trouble};
 use crate::session::{RunningProgram, Session};
 
+/// The first that renames tables wholly or not at all also when it crashes.
+const OLDEST: (u32, u32) = (10, 6);
+
 /// What a restore must bring.
 pub(super) struct Backup {
     pub(super) databases: Vec<Schema>,
@@ -86,6 +89,13 @@ fn prepare(inner: &Inner, session: &Session, manifest: &Manifest) -> Result<(), 
     let target = Catalogue::read(&inner.client, session)?;
     if backup.generation() > target.generation() {
         let message = format!("the backup is of MariaDB {}, newer than {}", backup.version, target.version);
+        return Err(DriverError::of(Trouble::WrongVersion, message));
+    }
+    if target.generation() < OLDEST {
+        let message = format!(
+            "the server is MariaDB {}; a restore needs 10.6 or newer, older ones can lose tables in a crash",
+            target.version
+        );
         return Err(DriverError::of(Trouble::WrongVersion, message));
     }
     let refuse = |reason: &str| Err(DriverError::data_service(reason.to_owned()));

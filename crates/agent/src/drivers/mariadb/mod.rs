@@ -11,6 +11,7 @@ mod backup;
 mod catalogue;
 mod check;
 mod client;
+mod clients;
 mod container;
 mod exchange;
 mod load;
@@ -23,7 +24,8 @@ mod transition;
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+use std::time::Duration;
 
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -109,6 +111,20 @@ impl Inner {
     }
 }
 
+impl Inner {
+    /// Waits until nobody else recovers, or the session is stopped.
+    fn alone(&self, session: &Session) -> Result<MutexGuard<'_, ()>, DriverError> {
+        loop {
+            session.check()?;
+            match self.recovering.try_lock() {
+                Ok(alone) => return Ok(alone),
+                Err(TryLockError::Poisoned(poisoned)) => return Ok(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(50)),
+            }
+        }
+    }
+}
+
 impl Mariadb {
     pub(super) fn open(settings: &MariadbSettings, scratch: &Path) -> Result<Self, DriverError> {
         let client = Client::find(settings.clone(), scratch)?;
@@ -135,6 +151,7 @@ impl Driver for Mariadb {
     }
 
     fn backup(&self, session: &Session, out: &mut dyn Write) -> Result<(), DriverError> {
+        self.inner.record.refuse_while_there()?;
         backup::backup(&self.inner.client, session, out)
     }
 

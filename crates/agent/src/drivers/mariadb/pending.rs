@@ -10,8 +10,14 @@ use super::catalogue::Schema;
 pub(super) enum Phase {
     /// Tables are loaded beside those in use.
     Loading,
-    /// Clients are kept out.
+    /// Clients are kept out, and everything goes forward.
     Exchanging,
+    /// Clients are kept out, and everything goes back.
+    Undoing,
+    /// The data of the backup are in use. What going on or back would need may be dropped already.
+    Completed,
+    /// The data from before are in use. What going on or back would need may be dropped already.
+    Undone,
 }
 
 /// The record of a restore.

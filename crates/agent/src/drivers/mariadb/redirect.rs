@@ -1,6 +1,6 @@
 //! Sends a dump into other databases than it names. `mariadb-dump` begins each database with an empty line and a line
 //! `` USE `name`; ``; in a dump of tables no such pair of lines can come from an owner, because line breaks in texts are
-//! escaped there and backquotes in names doubled. The names must come in the order of the backup's manifest.
+//! escaped there and backquotes in names doubled: a line in the middle of a name is no properly doubled name. The names must come in the order of the backup's manifest.
 
 use std::io::{self, Write};
 
@@ -36,7 +36,7 @@ impl<'a, W: Write> Redirect<'a, W> {
     fn line(&mut self) -> io::Result<()> {
         let line = std::mem::take(&mut self.held);
         let text = line.strip_suffix(b"\n").unwrap_or(&line);
-        if self.is_after_empty_line && text.starts_with(USE) && text.ends_with(b"`;") {
+        if self.is_after_empty_line && is_use(text) {
             let expected = self.databases.get(self.done).map(|name| format!("USE {};", quote(name)));
             if expected.as_deref().map(str::as_bytes) != Some(text) {
                 return Err(wrong("its databases are not in their order"));
@@ -82,6 +82,15 @@ impl<W: Write> Write for Redirect<'_, W> {
     }
 }
 
+/// Whether it is `` USE `name`; `` with all backquotes of the name doubled.
+fn is_use(line: &[u8]) -> bool {
+    let name = line.strip_prefix(USE).and_then(|rest| rest.strip_suffix(b"`;"));
+    name.is_some_and(|name| {
+        let runs = name.split(|byte| *byte != b'`');
+        !name.is_empty() && runs.into_iter().all(|run| run.len().is_multiple_of(2))
+    })
+}
+
 fn wrong(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("the dump of the tables is unclear: {what}"))
 }
@@ -107,6 +116,14 @@ mod tests {
         for piece in 1..dump.len() {
             assert_eq!(redirected(dump, &["a", "b `☃"], piece).unwrap(), expected, "{piece}");
         }
+    }
+
+    #[test]
+    fn line_breaks_in_names_are_ordinary_text() {
+        let table = "CREATE TABLE `x\n\nUSE ``a``;\n\nUSE ``;` (\n  `\n\nUSE ``mysql``;` int\n);\n";
+        let dump = format!("\nUSE `a`;\n{table}");
+        let expected = format!("\nUSE `backup_agent_new_0001`;\n{table}");
+        assert_eq!(redirected(&dump, &["a"], 7).unwrap(), expected);
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub(super) fn go(inner: &Inner, session: &Session, pending: &Pending, way: Way) 
     for schema in wanted.iter().filter(|schema| !now.has_database(&schema.name)) {
         sql.push_str(&format!("CREATE DATABASE {};\n", quote(&schema.name)));
     }
-    let is_there = is_after(&now) == (way == Way::Forward);
+    let is_there = is_after(&now)? == (way == Way::Forward);
     if !is_there {
         sql.push_str(&rename(&now, pending, way));
     }
@@ -54,8 +54,14 @@ pub(super) fn go(inner: &Inner, session: &Session, pending: &Pending, way: Way) 
 }
 
 /// Whether the tables have been exchanged.
-fn is_after(now: &Catalogue) -> bool {
-    now.tables_of(names::CONTROL).any(|marker| marker.name == "after")
+pub(super) fn is_after(now: &Catalogue) -> Result<bool, DriverError> {
+    let has = |name: &str| now.tables_of(names::CONTROL).any(|marker| marker.name == name);
+    match (has("before"), has("after")) {
+        (true, false) => Ok(false),
+        (false, true) => Ok(true),
+        // Any step on a guess could drop the only copy of a table.
+        _ => Err(DriverError::data_service("somebody has removed the marker of the exchange")),
+    }
 }
 
 /// Drops what `RENAME TABLE` does not move, or would stumble over.

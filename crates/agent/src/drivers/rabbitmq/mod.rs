@@ -97,6 +97,7 @@ impl Driver for Rabbitmq {
     }
 
     fn backup(&self, session: &Session, out: &mut dyn Write) -> Result<(), DriverError> {
+        self.inner.record.refuse_while_there()?;
         let definitions = Definitions::read(&self.inner.api, session)?;
         out.write_all(&definitions.to_bytes()?).map_err(DriverError::Stream)
     }

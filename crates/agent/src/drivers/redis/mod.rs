@@ -138,6 +138,7 @@ impl Driver for Redis {
     }
 
     fn backup(&self, session: &Session, out: &mut dyn Write) -> Result<(), DriverError> {
+        self.inner.record.refuse_while_there()?;
         backup::backup(self.inner.connect(session)?, session, out)
     }
 

@@ -268,6 +268,25 @@ async fn a_restore_whose_exchange_was_interrupted_is_completed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn there_are_no_backups_until_an_interrupted_restore_is_ended() {
+    let mut site = site();
+    let text = "test -e \"$1/may\"; mv \"$1/fresh\" \"$1/content\"";
+    site.config["driver"]["command"]["commit"] = script(&site, "commit", text);
+    site.config["driver"]["command"]["discard"] = script(&site, "discard", "test -e \"$1/may\"");
+    site.write("fresh", "loaded");
+    let record = json!({"restore": "r", "is_loaded": true});
+    std::fs::write(site.path("scratch/command-restore.json"), record.to_string()).unwrap();
+    let agent = Agent::start(&site).await;
+    let (_, code, message) = error(agent.backup_with("b", json!({})).await);
+    assert_eq!(code, "data_service_error", "{message}");
+    assert!(message.contains("interrupted restore"), "{message}");
+    assert!(site.stored().is_empty());
+    site.write("may", "");
+    agent.backup("b2").await;
+    assert_eq!(read(&site, "content").unwrap(), b"loaded");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_cancelled_backup_kills_its_program() {
     let mut site = site();
     let text = "echo $$ > \"$1/pid\"; head -c 1000000 \"$1/content\"; exec sleep 600";

@@ -19,7 +19,7 @@ const CONTENT: &str =
 const LEFT: &str = "SELECT count(*) FROM pg_database WHERE datname LIKE 'backup_agent%'";
 
 /// splitmix64, so that a failure can be repeated with its seed.
-fn random(state: &mut u64) -> u64 {
+pub(super) fn random(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

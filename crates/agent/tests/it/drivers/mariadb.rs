@@ -74,7 +74,7 @@ pub(crate) fn content(mariadb: &Mariadb) -> String {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
-    let all = ["--routines", "--events", "--triggers", "--hex-blob", "--dump-history", "--databases"];
+    let all = ["--routines", "--events", "--triggers", "--hex-blob", "--dump-history", "--databases", "--"];
     dump(&[&all, owned.as_slice()].concat()) + &dump(&["--system=users"])
 }
 
@@ -88,11 +88,11 @@ pub(crate) fn settings(mariadb: &Mariadb) -> String {
     mariadb.sql("", "SELECT @@init_connect, @@event_scheduler, @@global.max_allowed_packet").unwrap()
 }
 
-fn ours(mariadb: &Mariadb) -> String {
+pub(super) fn ours(mariadb: &Mariadb) -> String {
     mariadb.sql("", "SHOW DATABASES LIKE 'backup\\_agent\\_%'").unwrap()
 }
 
-fn error(status: OperationStatus) -> (String, String) {
+pub(super) fn error(status: OperationStatus) -> (String, String) {
     assert_eq!(status.state, OperationState::Failed, "{status:?}");
     let error = status.error.unwrap();
     (error.code, error.message)
@@ -262,7 +262,7 @@ async fn missing_programs_are_told_at_the_start() {
 }
 
 /// A server with a backup and other data since.
-async fn shop() -> (Mariadb, Site, OperationStatus) {
+pub(super) async fn shop() -> (Mariadb, Site, OperationStatus) {
     let mariadb = Mariadb::start().unwrap();
     let sql = "CREATE TABLE mysql.elsewhere (n INT); CREATE DATABASE shop; USE shop;
         CREATE TABLE t AS SELECT seq AS n, REPEAT(MD5(seq), 30) AS v FROM seq_1_to_60000;
@@ -295,7 +295,7 @@ async fn an_exchange_that_cannot_be_completed_is_undone() {
     assert_clean(&mariadb, &site);
 }
 
-async fn wait_for_loading(mariadb: &Mariadb) -> String {
+pub(super) async fn wait_for_loading(mariadb: &Mariadb) -> String {
     let list = "SELECT id FROM information_schema.processlist WHERE db LIKE 'backup\\_agent\\_new\\_0%'";
     for _ in 0..2000 {
         let id = mariadb.sql("", list).unwrap();
@@ -336,50 +336,6 @@ async fn an_agent_killed_while_loading_cleans_up_at_its_return() {
     assert_same(&content(&mariadb), &before);
     assert_eq!(settings(&mariadb), variables);
     assert_clean(&mariadb, &site);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_agent_killed_during_the_exchange_completes_it_at_its_return() {
-    let (mariadb, site, backup) = shop().await;
-    let variables = settings(&mariadb);
-    // An administrator who comes back at once with a lock keeps the exchange waiting.
-    let lock = "while true; do mariadb --no-defaults --user=root --socket=\"$0\" \
-                -e 'LOCK TABLES shop.t READ; SELECT SLEEP(600)'; done";
-    let mut stubborn = Command::new("sh");
-    stubborn.args(["-c", lock]).arg(mariadb.socket()).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut stubborn = stubborn.spawn().unwrap();
-    let agent = Process::start(&site).await;
-    assert_eq!(agent.put("/v1/restores/r", Client::restore_body(&backup)).await.status, 202);
-    let waiting = "SELECT COUNT(*) FROM information_schema.processlist WHERE state LIKE 'Waiting for table metadata lock%'
-        AND user = 'root'";
-    while mariadb.sql("", waiting).unwrap() == "0" {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    // Ordinary clients are kept out.
-    mariadb.sql("", "CREATE USER IF NOT EXISTS ordinary@localhost").unwrap();
-    let refused = Command::new("mariadb")
-        .args(["--no-defaults", "--user=ordinary", "-e", "SELECT 1"])
-        .arg(format!("--socket={}", mariadb.socket().display()))
-        .output()
-        .unwrap();
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("init_connect command failed"));
-    agent.kill();
-    stubborn.kill().unwrap();
-    stubborn.wait().unwrap();
-    mariadb.sql("", "SELECT CONCAT('KILL ', id, ';') FROM information_schema.processlist WHERE info LIKE 'SELECT SLEEP%'")
-        .map(|kills| mariadb.sql("", &kills))
-        .unwrap()
-        .unwrap();
-
-    let agent = Process::start(&site).await;
-    assert_eq!(error(agent.get("/v1/restores/r").await.operation()).0, "interrupted");
-    assert_clean(&mariadb, &site);
-    assert_eq!(settings(&mariadb), variables);
-    let state =
-        "SELECT COUNT(*), answer() FROM t; SHOW TABLES LIKE 'since_then'; SHOW DATABASES LIKE 'added'";
-    assert_eq!(mariadb.sql("shop", state).unwrap(), "60000\t42");
-    let users = "SELECT GROUP_CONCAT(User) FROM mysql.global_priv WHERE Host = '%'";
-    assert_eq!(mariadb.sql("", users).unwrap(), "app");
 }
 
 #[tokio::test(flavor = "multi_thread")]
