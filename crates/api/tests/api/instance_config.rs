@@ -73,7 +73,7 @@ async fn values_out_of_their_bounds_are_422_and_name_field_and_bound() {
     assert_eq!(
         said,
         "The field retention_tim is unknown; allowed: encryption_key, exclude_from_auto_backup, \
-         credentials_updated_by_user, min_backup_count, retention_time."
+         credentials_updated_by_user, min_backup_count, retention_time, backup_type."
     );
     error(app.request(Method::PUT, "/instances/g-1").send().await.unwrap(), 422, "NothingToChange").await;
     error(app.put("/instances/g-2", json!({"min_backup_count": 1})).await, 404, "NotFound").await;
