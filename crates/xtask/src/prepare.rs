@@ -13,14 +13,33 @@ use private_postgres::{Binaries, debian};
 use crate::run::is_there;
 use crate::schemathesis;
 
-/// Makes sure that everything is there: installs what is missing when we are root on Debian. Tells when clocks cannot be moved
-/// for want of `libfaketime`: what does that is skipped then.
+/// Makes sure that everything is there for the build, the demo and chaos runs: installs what is missing when we are root on
+/// Debian. Tells when clocks cannot be moved for want of `libfaketime`: what does that is skipped then.
 ///
 /// # Errors
 /// Naming what to install, when we cannot.
 pub fn prepare() -> anyhow::Result<()> {
+    provide(missing_packages)?;
+    if let Err(error) = Clock::install() {
+        println!("SKIPPED, in tests and chaos runs: clocks that jump. {error:#}");
+    }
+    Ok(())
+}
+
+/// Makes sure that everything for the tests is there as well.
+///
+/// # Errors
+/// As [`prepare`].
+pub fn prepare_for_tests() -> anyhow::Result<()> {
+    prepare()?;
     provide(|| {
-        let mut packages = missing_packages();
+        // Backups are exchanged with them in tests, and docs/disaster-recovery.md is executed.
+        let mut packages: Vec<_> =
+            PUBLIC_PROGRAMS.iter().filter(is_absent).map(|(_, package)| *package).collect();
+        // Tests look into /usr/bin first: any other Python may lack what Debian packages.
+        if !is_there("/usr/bin/python3", &["-c", "import cryptography"]) {
+            packages.push("python3-cryptography");
+        }
         // Elsewhere the tests that need them are skipped, or say what to install.
         if debian::can_install() {
             if !schemathesis::has_python() {
@@ -29,11 +48,7 @@ pub fn prepare() -> anyhow::Result<()> {
             packages.extend(private_services::missing_packages());
         }
         packages
-    })?;
-    if let Err(error) = Clock::install() {
-        println!("SKIPPED, in tests and chaos runs: clocks that jump. {error:#}");
-    }
-    Ok(())
+    })
 }
 
 /// Makes sure that everything for benchmarks is there as well: `wrk` loads the API. (`pgbench` comes with PostgreSQL.)
@@ -44,8 +59,8 @@ pub fn prepare_for_benchmarks() -> anyhow::Result<()> {
     provide(|| {
         let mut packages = missing_packages();
         // Peers of the agent.
-        packages
-            .extend(["age", "restic", "zstd"].iter().filter(|program| !is_there(program, &["--version"])));
+        let peers = [("age", "age"), ("restic", "restic"), ("zstd", "zstd")];
+        packages.extend(peers.iter().filter(is_absent).map(|(_, package)| *package));
         // Without a URL it fails, but it has told its version.
         if Command::new("wrk").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err()
         {
@@ -83,6 +98,10 @@ const PUBLIC_PROGRAMS: [(&str, &str); 6] = [
     ("script", "bsdutils"),
 ];
 
+fn is_absent((program, _): &&(&str, &str)) -> bool {
+    !is_there(program, &["--version"]) && !is_there(program, &["version"])
+}
+
 fn missing_packages() -> Vec<&'static str> {
     let mut packages = Vec::new();
     if !is_there("cc", &["--version"]) {
@@ -93,14 +112,6 @@ fn missing_packages() -> Vec<&'static str> {
     }
     if Binaries::find().is_none() {
         packages.push("postgresql");
-    }
-    // Backups are exchanged with them in tests, and docs/disaster-recovery.md is executed.
-    let absent =
-        |(program, _): &&(&str, &str)| !is_there(program, &["--version"]) && !is_there(program, &["version"]);
-    packages.extend(PUBLIC_PROGRAMS.iter().filter(absent).map(|(_, package)| *package));
-    // Tests look into /usr/bin first: any other Python may lack what Debian packages.
-    if !is_there("/usr/bin/python3", &["-c", "import cryptography"]) {
-        packages.push("python3-cryptography");
     }
     packages
 }

@@ -7,7 +7,7 @@ use anyhow::bail;
 use private_postgres::{Options, Server};
 
 use crate::chaos;
-use crate::prepare::prepare;
+use crate::prepare::prepare_for_tests;
 use crate::run::{cargo, heading, is_there};
 use crate::schemathesis;
 use crate::store_servers;
@@ -41,7 +41,7 @@ enum Outcome {
 /// # Errors
 /// When a step failed; the others are run nevertheless.
 pub fn main(filters: &[String]) -> anyhow::Result<()> {
-    prepare()?;
+    prepare_for_tests()?;
     let begin = Instant::now();
     let mut ended = Vec::new();
     if filters.is_empty() {

@@ -31,7 +31,7 @@ impl Figures {
             page,
             "Made by the command below, which measures again on your machine. Everything shares its cores, the database server too, whose\n\
              processor time is in no column. Medians of {} rounds, smallest and largest in brackets; the rounds take turns. MB/s are plain\n\
-             bytes of the agent's stream per second (1 MB is 10⁶ bytes), the same number for all ways. The peak is that of the largest\n\
+             bytes of the agent's stream per second (1 MB is 10⁶ bytes), the same number for all ways. The peak is the agent's own, else that of the largest\n\
              process. What is stored is synced before a backup ends, in all ways. The agent reads a backup twice when it restores: it\n\
              compares all hashes before it touches the data service, which the others do not.\n\n\
              ```sh\ncargo xtask bench agent --mebibytes {} --rounds {} --write\n```\n",
