@@ -14,7 +14,7 @@ use crate::domain::operation::Failure;
 use crate::domain::reason::ReasonCode;
 use crate::domain::stored_form::StoredForm;
 use crate::store::Database;
-use crate::{Error, Result};
+use crate::{Error, Result, Shares};
 
 /// The operator's rules.
 #[derive(Debug, Clone)]
@@ -131,6 +131,7 @@ pub struct Manager {
     /// The product's database.
     pub database: Database,
     settings: Arc<Settings>,
+    shares: Shares,
 }
 
 impl Manager {
@@ -139,7 +140,18 @@ impl Manager {
         let stores = settings.stores.into_iter();
         settings.stores =
             stores.map(|(name, store)| (name, store.bounded(STORE_CALLS, STORE_PATIENCE))).collect();
-        Self { database, settings: Arc::new(settings) }
+        Self { database, settings: Arc::new(settings), shares: Shares::default() }
+    }
+
+    /// The manager of a worker group with so many slots, which its brokers and agents share. Without, nothing is bounded.
+    #[must_use]
+    pub fn with_slots(&self, count: usize) -> Self {
+        Self { shares: Shares::new(count, self.settings.brokers.len() > 1), ..self.clone() }
+    }
+
+    /// How the slots of this worker group are shared.
+    pub fn shares(&self) -> &Shares {
+        &self.shares
     }
 
     /// Threads that block in the database or in a store at most, whatever hangs. With as many threads and some more,

@@ -27,7 +27,7 @@ use crate::manager::{Manager, Settings};
 use crate::store::{
     self, backups, encryption_keys, operations, pitr, rehearsals, restores, service_instances,
 };
-use crate::{Error, Result, jobs};
+use crate::{Error, Result, Shares, Turn, jobs};
 
 /// How long an operation waits that another one of its instance holds up; the end of the other wakes it earlier.
 const TURN_WAIT: Duration = Duration::from_secs(5);
@@ -43,12 +43,12 @@ pub async fn start_operation(
     kind: OperationKind,
     id: i64,
 ) -> Result<Outcome> {
-    let (settings, claimed) = (manager.settings(), job.clone());
+    let (settings, shares, claimed) = (manager.settings(), manager.shares().clone(), job.clone());
     let prepared = manager
         .database
         .transaction(move |conn| {
             claimed.lease.confirm(conn)?;
-            prepare(conn, &settings, &claimed, kind, id)
+            prepare(conn, &settings, &shares, &claimed, kind, id)
         })
         .await?;
     let dispatch = match prepared {
@@ -62,7 +62,7 @@ pub async fn start_operation(
 
 /// Sends the request and records what came of it.
 async fn send(manager: &Manager, job: &ClaimedJob, dispatch: Dispatch) -> Result<Outcome> {
-    let Dispatch { operation, agent, request } = &dispatch;
+    let Dispatch { operation, agent, request, turn: _held } = &dispatch;
     let answer = match request {
         Request::Backup(body) => match check_ability(agent, body).await {
             Ok(()) => agent.client.start_backup(&agent.endpoint, &operation.name, body).await,
@@ -141,6 +141,8 @@ struct Dispatch {
     operation: Operation,
     agent: Agent,
     request: Request,
+    /// Held until the agent has answered.
+    turn: Turn,
 }
 
 enum Request {
@@ -152,6 +154,7 @@ enum Request {
 fn prepare(
     conn: &mut PgConnection,
     settings: &Settings,
+    shares: &Shares,
     job: &ClaimedJob,
     kind: OperationKind,
     id: i64,
@@ -183,6 +186,10 @@ fn prepare(
         }
         Err(error) => return Err(error),
     };
+    let turn = match shares.enter(&instance.service_broker, agent.endpoint.url()) {
+        Ok(turn) => turn,
+        Err(delay) => return Ok(Prepared::WaitFor(delay)),
+    };
     let deadline = facts.now + settings.policy.operation_timeout;
     let (epoch, deadline) = operations::update_dispatch(conn, kind, id, deadline)?;
     match &mut request {
@@ -190,7 +197,7 @@ fn prepare(
         Request::Restore(body) => (body.epoch, body.deadline) = (epoch, deadline),
         Request::Rehearsal(body) => (body.epoch, body.deadline) = (epoch, deadline),
     }
-    Ok(Prepared::Send(Box::new(Dispatch { operation, agent, request })))
+    Ok(Prepared::Send(Box::new(Dispatch { operation, agent, request, turn })))
 }
 
 /// Asked for queued operations only; the fleet is counted only where its limit could matter.

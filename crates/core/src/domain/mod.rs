@@ -19,6 +19,7 @@ pub mod reconciliation;
 pub mod rehearsal;
 pub mod restore;
 pub mod scope;
+pub mod share;
 pub mod spread;
 pub mod stored_form;
 pub mod verification;
