@@ -11,6 +11,7 @@ use crate::clients::agent::{AgentClient, AgentCredential};
 use crate::clients::broker::BrokerClient;
 use crate::domain::cipher::KeyRing;
 use crate::domain::operation::Failure;
+use crate::domain::places::Limits;
 use crate::domain::reason::ReasonCode;
 use crate::domain::stored_form::StoredForm;
 use crate::store::Database;
@@ -43,8 +44,8 @@ pub struct Policy {
     pub watch_interval: Duration,
     /// How long an agent may take to confirm a cancellation.
     pub cancel_wait: Duration,
-    /// Most operations running at once, fleet-wide; none means no limit.
-    pub running_backups: Option<i64>,
+    /// Most backups running at once.
+    pub limits: Limits,
     /// Largest part of a stored backup, in bytes.
     pub part_size_limit: u64,
     /// zstd level agents are asked for.
@@ -68,7 +69,7 @@ impl Default for Policy {
             operation_timeout: Duration::from_secs(24 * 3600),
             watch_interval: Duration::from_secs(10),
             cancel_wait: Duration::from_secs(60),
-            running_backups: None,
+            limits: Limits::default(),
             part_size_limit: 5 << 30,
             compression_level: 3,
             verify_backup_budget: 10,

@@ -14,6 +14,7 @@ pub mod instance;
 pub mod key_envelope;
 pub mod operation;
 pub mod pitr;
+pub mod places;
 pub mod reason;
 pub mod reconciliation;
 pub mod rehearsal;
