@@ -11,7 +11,8 @@ use serde::Deserialize;
 use crate::auth::AuthSettings;
 use crate::brokers::BrokerSettings;
 use crate::database::DatabaseSettings;
-use crate::jobs::{BackupSettings, JobSettings, LimitSettings};
+use crate::jobs::{BackupSettings, JobSettings};
+use crate::limits::LimitSettings;
 use crate::listen::ListenSettings;
 use crate::workers::{WorkerGroupSettings, default_groups};
 

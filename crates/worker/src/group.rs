@@ -41,5 +41,6 @@ pub fn runner(manager: &Manager, settings: &Settings, group: GroupSettings) -> R
         backoff: Backoff::default(),
     };
     let url = connection_string(settings.database.url.expose_secret());
-    Runner::new(manager.database.pool().clone(), url, registry(manager), config)
+    let handlers = registry(&manager.with_slots(group.group.count));
+    Runner::new(manager.database.pool().clone(), url, handlers, config)
 }

@@ -3,8 +3,11 @@
 
 use std::time::Duration;
 
+use diesel::PgConnection;
+
+use super::places::give_places;
 use crate::manager::Manager;
-use crate::store::{catalogue_rebuilds, operations, reconciliations};
+use crate::store::{catalogue_rebuilds, operations, places, reconciliations};
 use crate::{Result, jobs};
 
 /// Rows per sweep; the next sweep takes the rest.
@@ -13,6 +16,11 @@ const LIMIT: i64 = 1000;
 /// Enqueues what is missing; returns how many jobs. Unique keys make it harmless to run on every worker.
 pub async fn adopt_operations(manager: &Manager) -> Result<usize> {
     let settings = manager.settings();
+    manager.database.transaction(tidy_places(manager.policy().limits.are_any())).await?;
+    let given = give_places(manager).await?.len();
+    if given > 0 {
+        tracing::info!(given, "places under the limits of running backups were free, and somebody waited");
+    }
     let adopted = manager
         .database
         .transaction(move |conn| {
@@ -42,4 +50,15 @@ pub async fn adopt_operations(manager: &Manager) -> Result<usize> {
         tracing::warn!(adopted, "unfinished operations had no job and were given one");
     }
     Ok(adopted)
+}
+
+/// Counts what began before there were limits, so that they hold from now on.
+fn tidy_places(are_limited: bool) -> impl FnOnce(&mut PgConnection) -> Result<()> + Send + 'static {
+    move |conn| {
+        if are_limited {
+            places::adopt_running(conn)?;
+        }
+        places::delete_empty_lines(conn)?;
+        Ok(())
+    }
 }

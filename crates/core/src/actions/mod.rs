@@ -5,6 +5,8 @@ mod agent_endpoint;
 mod deletion;
 mod finish;
 mod lease;
+mod places;
+mod start_request;
 
 pub mod adopt_backup;
 pub mod adopt_operations;

@@ -16,6 +16,7 @@ mod lost;
 pub mod migrations;
 pub mod operations;
 pub mod pitr;
+pub mod places;
 pub mod reconciliation_facts;
 pub mod reconciliations;
 pub mod rehearsals;

@@ -56,11 +56,6 @@ condition!(
     "verifications.verdict = 'failed'"
 );
 condition!(
-    /// The backup is queued, and its agent may have heard of it.
-    BackupOnItsWay,
-    "(backups.status = 'queued' AND backups.may_be_at_agent)"
-);
-condition!(
     /// The backup is marked, or has remains in the store.
     BackupToClean,
     "(backups.status = 'deleted' OR backups.has_remains)"
