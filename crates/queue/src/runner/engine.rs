@@ -10,6 +10,7 @@ use diesel::r2d2::{ConnectionManager, Pool};
 use tokio::task::{AbortHandle, spawn_blocking};
 
 use super::RunnerConfig;
+use super::aside::Aside;
 use super::health::Health;
 use crate::claim::{Claimer, claim};
 use crate::settle::{Verdict, settle};
@@ -24,6 +25,7 @@ pub(super) struct Engine {
     pub(super) config: RunnerConfig,
     pub(super) health: Health,
     pub(super) keep_finished: Duration,
+    pub(super) aside: Aside,
     running: Mutex<HashMap<JobId, Running>>,
 }
 
@@ -41,7 +43,15 @@ impl Engine {
         keep_finished: Duration,
     ) -> Self {
         let registry = Arc::new(registry);
-        Self { pool, registry, config, health: Health::default(), keep_finished, running: Mutex::default() }
+        Self {
+            pool,
+            registry,
+            config,
+            health: Health::default(),
+            keep_finished,
+            aside: Aside::default(),
+            running: Mutex::default(),
+        }
     }
 
     pub(super) fn keeping(&self, keep_finished: Duration) -> Self {
@@ -71,6 +81,11 @@ impl Engine {
 
     pub(super) async fn settle(&self, verdicts: Vec<Verdict>) -> Result<Vec<JobId>, Error> {
         self.database(move |conn| settle(conn, &verdicts)).await
+    }
+
+    /// How many jobs may be under way now.
+    pub(super) fn places(&self) -> usize {
+        self.aside.places(self.config.concurrency)
     }
 
     /// Aborts the handlers of all running jobs.

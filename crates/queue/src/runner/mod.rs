@@ -3,6 +3,7 @@
 //! `engine.rs` holds what its tasks share, `work.rs` runs one job, `settler.rs` writes verdicts, `upkeep.rs` has the two
 //! timers, `health.rs` and `contact.rs` remember outages.
 
+mod aside;
 mod clock;
 mod config;
 mod contact;
@@ -25,6 +26,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::{Error, Registry, heartbeat, listen, prune};
 
+pub use aside::step_aside;
 pub use config::RunnerConfig;
 use engine::Engine;
 use settler::Settler;
@@ -125,7 +127,7 @@ impl Runner {
         let settler = Settler::start(Arc::clone(engine));
         let mut pause = FIRST_PAUSE;
         while !shutdown.is_cancelled() {
-            let free = engine.config.concurrency.saturating_sub(jobs.len());
+            let free = engine.places().saturating_sub(jobs.len());
             match engine.claim(free).await {
                 Ok(claimed) => {
                     engine.health.worked("claim");
@@ -141,10 +143,11 @@ impl Runner {
                     continue;
                 }
             }
-            let has_room = jobs.len() < engine.config.concurrency;
+            let has_room = jobs.len() < engine.places();
             tokio::select! {
                 () = shutdown.cancelled() => {}
                 Some(_) = jobs.join_next() => {}
+                () = engine.aside.changed() => {}
                 () = wake.notified(), if has_room => {}
                 () = sleep(engine.config.poll_interval), if has_room => {}
             }
