@@ -26,7 +26,7 @@ pub(super) fn measure(stage: &Stage, limit: Duration) -> anyhow::Result<Figures>
     let began = Instant::now();
     stage.api().ask("POST", "/backup_agent/backup_all")?;
     let fan_out = jobs::wait_for_one(stage, "backup_all", limit)?;
-    figures.add("fan-out", "s", fan_out.seconds).demanded = Some(DEMANDED_SECONDS);
+    figures.add_demanded("fan-out", "s", fan_out.seconds, Some(DEMANDED_SECONDS));
 
     let ended = "SELECT count(*) /* bench */ FROM backups WHERE status NOT IN ('queued', 'running')";
     stage.wait_for("backups that have ended", ended, instances * 0.99, limit)?;
@@ -50,6 +50,10 @@ pub(super) fn measure(stage: &Stage, limit: Duration) -> anyhow::Result<Figures>
     figures.add("backups carried from request to end per second", "/s", instances * 0.99 / nearly_all);
     figures.add_usage(&usage, nearly_all);
     let grown = size(stage)? - before;
-    figures.add("growth of the database per million backups", "MiB", grown / 1_048_576.0 / instances * 1_000_000.0);
+    figures.add(
+        "growth of the database per million backups",
+        "MiB",
+        grown / 1_048_576.0 / instances * 1_000_000.0,
+    );
     Ok(figures)
 }

@@ -28,11 +28,26 @@ impl Figures {
         Self { part, all: Vec::new() }
     }
 
-    pub(super) fn add(&mut self, name: impl Into<String>, unit: &'static str, value: f64) -> &mut Figure {
-        self.all.push(Figure { part: self.part, name: name.into(), unit, value, demanded: None });
-        // Just pushed: the index is in range.
-        let last = self.all.len().saturating_sub(1);
-        &mut self.all[last]
+    pub(super) fn add(&mut self, name: impl Into<String>, unit: &'static str, value: f64) {
+        self.add_demanded(name, unit, value, None);
+    }
+
+    /// One that must stay below something.
+    pub(super) fn add_demanded(
+        &mut self,
+        name: impl Into<String>,
+        unit: &'static str,
+        value: f64,
+        demanded: Option<f64>,
+    ) {
+        self.all.push(Figure { part: self.part, name: name.into(), unit, value, demanded });
+    }
+
+    /// Puts a title in front of the names of the figures from this one on.
+    pub(super) fn title_from(&mut self, first: usize, title: &str) {
+        for figure in self.all.iter_mut().skip(first) {
+            figure.name = format!("{title}: {}", figure.name);
+        }
     }
 
     /// CPU and memory of every process, the CPU as a share of one core.
@@ -57,7 +72,7 @@ impl Figures {
             return;
         }
         self.add(format!("{name}, p50"), "ms", share(&lags, 0.5));
-        self.add(format!("{name}, p99"), "ms", share(&lags, 0.99)).demanded = demanded_p99;
+        self.add_demanded(format!("{name}, p99"), "ms", share(&lags, 0.99), demanded_p99);
         self.add(format!("{name}, largest"), "ms", share(&lags, 1.0));
     }
 }
@@ -93,7 +108,9 @@ mod tests {
     fn a_share_of_a_list_is_one_of_its_values() {
         let all: Vec<f64> = (1..=100).map(f64::from).collect();
         let near = |found: f64, expected: f64| (found - expected).abs() < 1e-9;
-        assert!(near(share(&all, 0.5), 50.0) && near(share(&all, 0.99), 99.0) && near(share(&all, 1.0), 100.0));
+        assert!(
+            near(share(&all, 0.5), 50.0) && near(share(&all, 0.99), 99.0) && near(share(&all, 1.0), 100.0)
+        );
         assert!(near(share(&[7.0], 0.5), 7.0));
     }
 }

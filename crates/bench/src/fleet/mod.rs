@@ -49,6 +49,9 @@ pub(crate) struct Options {
     /// `count` of the worker groups that back up and that delete
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
     count: u32,
+    /// Print the statements that took most of the database's time in each part
+    #[arg(long)]
+    statements: bool,
     /// Write the results to docs/benchmarks/fleet.md and fleet.csv
     #[arg(long)]
     write: bool,
@@ -93,7 +96,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         let mut stage = Stage::start(options, *instances)?;
         if runs.is_empty() {
             let settings = stage.settings()?;
-            let settings: Vec<String> = settings.iter().map(|(name, value)| format!("{name} {value}")).collect();
+            let settings: Vec<String> =
+                settings.iter().map(|(name, value)| format!("{name} {value}")).collect();
             about.push(("PostgreSQL".to_owned(), settings.join(", ")));
         }
         runs.push((*instances, measure(&mut stage, options)?));
@@ -131,11 +135,13 @@ fn measure(stage: &mut Stage, options: &Options) -> anyhow::Result<Vec<Figure>> 
     if wants('a') {
         println!("==> a. a backup of all instances");
         add(fan_out::measure(stage, LIMIT)?);
+        tell_statements(stage, options)?;
     }
     if wants('b') || wants('e') {
         println!("==> b. the steady state");
         steady::begin(stage, LIMIT)?;
         add(steady::measure(stage, options.seconds)?);
+        tell_statements(stage, options)?;
     }
     if wants('e') {
         println!("==> e. one broker's agents hang");
@@ -144,6 +150,14 @@ fn measure(stage: &mut Stage, options: &Options) -> anyhow::Result<Vec<Figure>> 
     if wants('c') {
         println!("==> c. retention");
         add(retention::measure(stage, LIMIT)?);
+        tell_statements(stage, options)?;
     }
     Ok(all)
+}
+
+fn tell_statements(stage: &Stage, options: &Options) -> anyhow::Result<()> {
+    if options.statements {
+        println!("{}", statements::top(stage)?);
+    }
+    Ok(())
 }

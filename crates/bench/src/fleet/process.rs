@@ -51,10 +51,8 @@ fn database_seconds(stage: &Stage) -> anyhow::Result<f64> {
     let (own, ended) = cpu_seconds(postmaster)?;
     let children = std::fs::read_to_string(format!("/proc/{postmaster}/task/{postmaster}/children"))?;
     // One that has ended in between is counted with the ended next time.
-    let living: f64 = children
-        .split_whitespace()
-        .filter_map(|pid| Some(cpu_seconds(pid.parse().ok()?).ok()?.0))
-        .sum();
+    let living: f64 =
+        children.split_whitespace().filter_map(|pid| Some(cpu_seconds(pid.parse().ok()?).ok()?.0)).sum();
     Ok(own + ended + living)
 }
 
@@ -70,7 +68,8 @@ fn cpu_seconds(pid: u32) -> anyhow::Result<(f64, f64)> {
 /// The name of the program, which comes first, may contain anything, so counting begins behind it.
 fn ticks(stat: &str) -> Option<(f64, f64)> {
     let (_, fields) = stat.rsplit_once(')')?;
-    let fields: Vec<f64> = fields.split_whitespace().skip(11).take(4).filter_map(|field| field.parse().ok()).collect();
+    let fields: Vec<f64> =
+        fields.split_whitespace().skip(11).take(4).filter_map(|field| field.parse().ok()).collect();
     let [user, system, user_of_children, system_of_children] = fields.as_slice() else { return None };
     Some((user + system, user_of_children + system_of_children))
 }

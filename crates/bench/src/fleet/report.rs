@@ -89,9 +89,11 @@ impl Report {
     }
 
     fn row(&self, part: char, name: &str) -> String {
-        let of_run = |figures: &[Figure]| figures.iter().find(|one| one.part == part && one.name == name).cloned();
+        let of_run =
+            |figures: &[Figure]| figures.iter().find(|one| one.part == part && one.name == name).cloned();
         let found: Vec<Option<Figure>> = self.runs.iter().map(|(_, figures)| of_run(figures)).collect();
-        let values = found.iter().map(|one| one.as_ref().map_or_else(|| "–".to_owned(), |one| number(one.value)));
+        let values =
+            found.iter().map(|one| one.as_ref().map_or_else(|| "–".to_owned(), |one| number(one.value)));
         let unit = found.iter().flatten().map(|one| one.unit).find(|unit| !unit.is_empty());
         let unit = unit.map(|unit| format!(", {unit}")).unwrap_or_default();
         let factor = match (found.first().cloned().flatten(), found.last().cloned().flatten()) {
@@ -108,7 +110,9 @@ impl Report {
     /// What was promised and is not kept, with the largest fleet.
     pub(super) fn broken(&self) -> Vec<String> {
         let mut broken = Vec::new();
-        let (Some((small, few)), Some((large, many))) = (self.runs.first(), self.runs.last()) else { return broken };
+        let (Some((small, few)), Some((large, many))) = (self.runs.first(), self.runs.last()) else {
+            return broken;
+        };
         for figure in many {
             if figure.demanded.is_some_and(|most| figure.value >= most) {
                 broken.push(format!("{} {}: {}", figure.part, figure.name, number(figure.value)));
@@ -117,7 +121,12 @@ impl Report {
             let factor = before.map_or(0.0, |before| figure.value / before.value.max(f64::MIN_POSITIVE));
             let growth = f64::from(*large) / f64::from(*small) / 10.0 * DEMANDED_FACTOR;
             if factor > growth.max(1.0) && before.is_some_and(|before| before.value.abs() > 1e-9) {
-                broken.push(format!("{} {}: {} times that of {small} instances", figure.part, figure.name, number(factor)));
+                broken.push(format!(
+                    "{} {}: {} times that of {small} instances",
+                    figure.part,
+                    figure.name,
+                    number(factor)
+                ));
             }
         }
         broken

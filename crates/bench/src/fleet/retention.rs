@@ -30,13 +30,17 @@ fn step(
     schedule: &str,
     limit: Duration,
 ) -> anyhow::Result<()> {
-    stage.execute("DELETE FROM finished_jobs WHERE kind IN ('initialize_backup_deletion', 'delete_backups')")?;
+    stage.execute(
+        "DELETE FROM finished_jobs WHERE kind IN ('initialize_backup_deletion', 'delete_backups')",
+    )?;
     let count = "SELECT count(*) /* bench */ FROM backups WHERE status = 'deleted'";
     let (before, all_before) = (stage.number(count)?, stage.number("SELECT count(*) FROM backups")?);
     statements::reset(stage)?;
     let meter = Meter::start(stage)?;
     let began = Instant::now();
-    stage.execute(&format!("UPDATE schedules SET next_run_at = now() WHERE name = '{schedule}' /* bench */"))?;
+    stage.execute(&format!(
+        "UPDATE schedules SET next_run_at = now() WHERE name = '{schedule}' /* bench */"
+    ))?;
     let planned = jobs::wait_for_one(stage, "initialize_backup_deletion", limit)?;
     figures.add(format!("{name}: finding the instances"), "s", planned.seconds);
     let left = "SELECT (count(*) = 0)::int /* bench */ FROM jobs WHERE kind = 'delete_backups'";
@@ -51,8 +55,6 @@ fn step(
     let first = figures.all.len();
     statements::add(figures, stage, touched.max(1.0), "backup")?;
     figures.add_usage(&usage, seconds);
-    for figure in figures.all.iter_mut().skip(first) {
-        figure.name = format!("{name}: {}", figure.name);
-    }
+    figures.title_from(first, name);
     Ok(())
 }

@@ -40,7 +40,8 @@ impl Shape {
     /// The address of the instance's agent: one of its own, so that the manager needs a connection for each, as in a real fleet.
     pub(super) fn address(instance: u32) -> Ipv4Addr {
         let within = (instance / BROKERS).saturating_add(1);
-        let bits = (127 << 24) | ((FIRST_OCTET_OF_BROKERS + Self::broker_of(instance)) << 16) | (within & 0xffff);
+        let bits =
+            (127 << 24) | ((FIRST_OCTET_OF_BROKERS + Self::broker_of(instance)) << 16) | (within & 0xffff);
         Ipv4Addr::from_bits(bits)
     }
 

@@ -148,7 +148,13 @@ impl Stage {
     }
 
     /// Asks again until the number is at least so large; the time that took.
-    pub(super) fn wait_for(&self, what: &str, sql: &str, least: f64, patience: Duration) -> anyhow::Result<Duration> {
+    pub(super) fn wait_for(
+        &self,
+        what: &str,
+        sql: &str,
+        least: f64,
+        patience: Duration,
+    ) -> anyhow::Result<Duration> {
         let began = Instant::now();
         loop {
             let number = self.number(sql)?;
@@ -164,7 +170,11 @@ impl Stage {
 
     /// What the workers said last that was no news.
     fn trouble(&self) -> String {
-        let logs = self.installation.workers.iter().map(|worker| format!("{}:\n{}", worker.name(), worker.log_tail(3)));
+        let logs = self
+            .installation
+            .workers
+            .iter()
+            .map(|worker| format!("{}:\n{}", worker.name(), worker.log_tail(3)));
         format!("the workers' logs end:\n{}", logs.collect::<Vec<_>>().join("\n"))
     }
 
@@ -172,7 +182,9 @@ impl Stage {
     pub(super) fn settings(&self) -> anyhow::Result<Vec<(String, String)>> {
         let names = ["server_version", "fsync", "synchronous_commit"];
         let names = names.into_iter().chain(SETTINGS.iter().map(|(name, _)| *name));
-        names.map(|name| Ok((name.to_owned(), self.server.psql(DATABASE, &format!("SHOW {name}"))?))).collect()
+        names
+            .map(|name| Ok((name.to_owned(), self.server.psql(DATABASE, &format!("SHOW {name}"))?)))
+            .collect()
     }
 }
 
@@ -198,15 +210,31 @@ fn plan(options: &Options, server: &Server, agents: u16, control: u16) -> Plan {
     })
 }
 
-fn simulation(installation: &Installation, instances: u32, agents: u16, control: u16) -> anyhow::Result<Daemon> {
+fn simulation(
+    installation: &Installation,
+    instances: u32,
+    agents: u16,
+    control: u16,
+) -> anyhow::Result<Daemon> {
     let program = std::env::current_exe().context("the path of this program is unknown")?;
     let (agents, control, instances) = (agents.to_string(), control.to_string(), instances.to_string());
     let store = installation.store_directory().display().to_string();
     let certificate = installation.certificates().certificate.display().to_string();
     let key = installation.certificates().key.display().to_string();
     let arguments = [
-        "simulate-fleet", "--instances", &instances, "--agents", &agents, "--control", &control, "--store", &store,
-        "--certificate", &certificate, "--key", &key,
+        "simulate-fleet",
+        "--instances",
+        &instances,
+        "--agents",
+        &agents,
+        "--control",
+        &control,
+        "--store",
+        &store,
+        "--certificate",
+        &certificate,
+        "--key",
+        &key,
     ];
     Ok(Daemon::new("simulation", &program, &arguments, &installation.log_directory()))
 }

@@ -54,9 +54,21 @@ pub(super) fn measure(stage: &Stage, seconds: u64) -> anyhow::Result<Figures> {
     std::thread::sleep(Duration::from_secs(12));
     let observed = observe(stage, seconds)?;
     figures.add("backups running", "", observed.running);
-    figures.add("looks at running backups per second", "/s", super::figures::count(observed.looks.len()) / observed.seconds);
-    figures.add_lags("start lag of what the schedule asked for", lags(&observed.starts, true, None), Some(DEMANDED_LAG));
-    figures.add_lags("start lag of what a person asked for", lags(&observed.starts, false, None), Some(DEMANDED_LAG));
+    figures.add(
+        "looks at running backups per second",
+        "/s",
+        super::figures::count(observed.looks.len()) / observed.seconds,
+    );
+    figures.add_lags(
+        "start lag of what the schedule asked for",
+        lags(&observed.starts, true, None),
+        Some(DEMANDED_LAG),
+    );
+    figures.add_lags(
+        "start lag of what a person asked for",
+        lags(&observed.starts, false, None),
+        Some(DEMANDED_LAG),
+    );
     figures.add_lags("watch lag", watch_lags(&observed.looks, None), None);
     statements::add(&mut figures, stage, super::figures::count(observed.looks.len()), "look")?;
     figures.add_usage(&observed.usage, observed.seconds);
@@ -68,19 +80,14 @@ pub(super) fn measure(stage: &Stage, seconds: u64) -> anyhow::Result<Figures> {
             figure.demanded = Some(DEMANDED_MIB);
         }
     }
-    if std::env::var_os("FLEET_TOP").is_some() {
-        println!("{}", statements::top(stage)?);
-    }
     Ok(figures)
 }
 
-/// The same while one broker's agents hang.
+/// The same while one broker's agents hang, from the first moment on.
 pub(super) fn measure_hanging(stage: &Stage, seconds: u64) -> anyhow::Result<Figures> {
     let mut figures = Figures::new('e');
     let before = observe(stage, seconds / 2)?;
     stage.behave(&Behaviour { mean_seconds: MEAN_SECONDS, hanging_broker: Some(HANGING) })?;
-    // Long enough for every running backup of the broker to be asked for, and for those to reach their time-outs.
-    std::thread::sleep(Duration::from_secs(15));
     let hanging = observe(stage, seconds)?;
     let others = Some(HANGING);
     let all = |observed: &Observed| {
@@ -91,7 +98,11 @@ pub(super) fn measure_hanging(stage: &Stage, seconds: u64) -> anyhow::Result<Fig
     figures.add_lags("start lag of the others before", all(&before), Some(DEMANDED_LAG));
     figures.add_lags("start lag of the others while one broker hangs", all(&hanging), Some(DEMANDED_LAG));
     figures.add_lags("watch lag of the others before", watch_lags(&before.looks, others), None);
-    figures.add_lags("watch lag of the others while one broker hangs", watch_lags(&hanging.looks, others), None);
+    figures.add_lags(
+        "watch lag of the others while one broker hangs",
+        watch_lags(&hanging.looks, others),
+        None,
+    );
     figures.add_usage(&hanging.usage, hanging.seconds);
     stage.behave(&Behaviour { mean_seconds: MEAN_SECONDS, hanging_broker: None })?;
     Ok(figures)
@@ -128,7 +139,8 @@ fn observe(stage: &Stage, seconds: u64) -> anyhow::Result<Observed> {
     std::thread::sleep(Duration::from_secs(3));
     let mut due = due_on_demand(stage)?;
     due.extend(due_before);
-    let all: HashMap<String, Start> = stage.starts()?.into_iter().map(|start| (start.id.clone(), start)).collect();
+    let all: HashMap<String, Start> =
+        stage.starts()?.into_iter().map(|start| (start.id.clone(), start)).collect();
     let now = chrono::Utc::now().timestamp_micros();
     let in_time = due.into_iter().filter(|(_, time)| (from..until).contains(&time.due));
     let starts = in_time.map(|(id, DueTime { broker, is_scheduled, due })| {
@@ -200,7 +212,9 @@ fn due_times(stage: &Stage, sql: &str) -> anyhow::Result<DueTimes> {
 /// From the moment it was due until the agent had accepted it, in milliseconds. Those whose first request the agent answered
 /// late, as busy or not at all do not count: the manager must not repeat at once.
 fn lags(starts: &[Due], is_scheduled: bool, but_not_of: Option<u32>) -> Vec<f64> {
-    let counts = |due: &&Due| due.is_scheduled == is_scheduled && !due.start.is_disturbed && Some(due.start.broker) != but_not_of;
+    let counts = |due: &&Due| {
+        due.is_scheduled == is_scheduled && !due.start.is_disturbed && Some(due.start.broker) != but_not_of
+    };
     let lag = |due: &Due| milliseconds(due.start.accepted.unwrap_or(due.start.asked).saturating_sub(due.due));
     starts.iter().filter(counts).map(lag).collect()
 }

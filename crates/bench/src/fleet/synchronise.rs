@@ -30,7 +30,8 @@ fn once(stage: &mut Stage, figures: &mut Figures, name: &str, limit: Duration) -
     let began = std::time::Instant::now();
     stage.start_worker(GROUP)?;
     let meter = Meter::start(stage)?;
-    let finished = format!("SELECT count(*) /* bench */ FROM finished_jobs WHERE kind = '{KIND}' AND outcome = 'done'");
+    let finished =
+        format!("SELECT count(*) /* bench */ FROM finished_jobs WHERE kind = '{KIND}' AND outcome = 'done'");
     stage.wait_for("brokers", &finished, f64::from(BROKERS + 1), limit)?;
     let usage = meter.stop(stage)?;
     let one = "arguments ? 'broker'";
@@ -41,17 +42,8 @@ fn once(stage: &mut Stage, figures: &mut Figures, name: &str, limit: Duration) -
         "SELECT coalesce(sum(calls), 0) FROM pg_stat_statements WHERE query NOT LIKE '%/* bench */%' AND toplevel",
     )?;
     figures.add(format!("{name}: statements per instance"), "", all / f64::from(stage.shape.instances));
-    let before = figures.all.len();
+    let first = figures.all.len();
     figures.add_usage(&usage, began.elapsed().as_secs_f64());
-    figures.all.retain({
-        let mut index = 0;
-        move |figure| {
-            index += 1;
-            index <= before || !figure.name.starts_with("cores")
-        }
-    });
-    for figure in figures.all.iter_mut().skip(before) {
-        figure.name = format!("{name}: {}", figure.name);
-    }
+    figures.title_from(first, name);
     Ok(())
 }

@@ -71,7 +71,8 @@ pub(super) fn build(
     limits: &HttpLimits,
     connections: Connections,
 ) -> Result<Client, HttpSetupError> {
-    let bounded = |limits| bounded(limits).pool_max_idle_per_host(usize::from(connections == Connections::Kept));
+    let bounded =
+        |limits| bounded(limits).pool_max_idle_per_host(usize::from(connections == Connections::Kept));
     if tls.server_name.is_some() && tls.ca_pem.is_none() {
         return Err(HttpSetupError::ServerNameWithoutCa);
     }
@@ -152,6 +153,9 @@ mod tests {
     fn a_server_name_without_a_ca_bundle_is_refused() {
         let tls = TlsOptions { server_name: Some("agent".into()), ..TlsOptions::default() };
         let limits = HttpLimits { connect: Duration::ZERO, total: Duration::ZERO, max_answer_bytes: 0 };
-        assert!(matches!(build(&tls, &limits, Connections::Closed), Err(HttpSetupError::ServerNameWithoutCa)));
+        assert!(matches!(
+            build(&tls, &limits, Connections::Closed),
+            Err(HttpSetupError::ServerNameWithoutCa)
+        ));
     }
 }

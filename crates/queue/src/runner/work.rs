@@ -48,8 +48,7 @@ impl Engine {
         let backoff = registry.backoff_of(&job.kind).unwrap_or(self.config.backoff);
         let started = Instant::now();
         let aside = self.aside.clone();
-        let handler =
-            async move { aside.scope(registry.run(job)).await }.instrument(span.clone());
+        let handler = async move { aside.scope(registry.run(job)).await }.instrument(span.clone());
         let task = AbortOnDropHandle::new(tokio::spawn(handler));
         self.running().insert(lease.job, Running { lease: lease.clone(), task: task.abort_handle() });
 

@@ -145,7 +145,12 @@ fn refuse(status: u16, error: &str, newest_epoch: Option<i64>) -> HttpResponse {
     if status == 429 {
         answer.insert_header((header::RETRY_AFTER, "2"));
     }
-    answer.json(Refusal { error: error.to_owned(), description: "simulated".to_owned(), running_id: None, newest_epoch })
+    answer.json(Refusal {
+        error: error.to_owned(),
+        description: "simulated".to_owned(),
+        running_id: None,
+        newest_epoch,
+    })
 }
 
 fn unauthorized() -> HttpResponse {

@@ -33,8 +33,12 @@ pub(super) async fn instances(
     let page = page.page.unwrap_or(1).max(1);
     let all: Vec<u32> = world.shape.of_broker(*broker).collect();
     let pages = all.len().div_ceil(PAGE).max(1);
-    let resources: Vec<_> =
-        all.iter().skip(page.saturating_sub(1).saturating_mul(PAGE)).take(PAGE).map(|one| resource(*one)).collect();
+    let resources: Vec<_> = all
+        .iter()
+        .skip(page.saturating_sub(1).saturating_mul(PAGE))
+        .take(PAGE)
+        .map(|one| resource(*one))
+        .collect();
     let url = |number: usize| json!(format!("/instances?page={number}"));
     HttpResponse::Ok().json(json!({
         "total_results": all.len(), "total_pages": pages, "current_page": page,

@@ -26,7 +26,9 @@ pub(super) enum Trouble {
 pub(super) fn trouble(id: &str, count: u32) -> Option<Trouble> {
     match thousand(&("trouble", id, count)) {
         0..CUT => Some(Trouble::Cut),
-        CUT..SLOW_OR_CUT => Some(Trouble::Slow(Duration::from_millis(1000 + thousand(&("slow", id, count)) * 4))),
+        CUT..SLOW_OR_CUT => {
+            Some(Trouble::Slow(Duration::from_millis(1000 + thousand(&("slow", id, count)) * 4)))
+        }
         _ => None,
     }
 }
@@ -66,7 +68,8 @@ mod tests {
     fn a_few_percent_of_everything_go_wrong() {
         let ids: Vec<String> = (0..10_000).map(|number| format!("id-{number}")).collect();
         let count = |is: &dyn Fn(&str) -> bool| ids.iter().filter(|id| is(id)).count();
-        let near = |found: usize, of_thousand: u64| found.abs_diff(usize::try_from(of_thousand * 10).unwrap()) < 60;
+        let near =
+            |found: usize, of_thousand: u64| found.abs_diff(usize::try_from(of_thousand * 10).unwrap()) < 60;
         assert!(near(count(&fails), FAILING));
         assert!(near(count(&is_busy), BUSY));
         assert!(near(count(&|id| trouble(id, 1) == Some(Trouble::Cut)), CUT));

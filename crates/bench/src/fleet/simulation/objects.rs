@@ -15,7 +15,12 @@ pub(super) struct Stored {
 }
 
 /// Writes both objects.
-pub(super) fn write(store: &Path, id: &str, start: &StartBackup, began: DateTime<Utc>) -> anyhow::Result<Stored> {
+pub(super) fn write(
+    store: &Path,
+    id: &str,
+    start: &StartBackup,
+    began: DateTime<Utc>,
+) -> anyhow::Result<Stored> {
     let content = id.repeat(8);
     let sha256 = hex::encode(Sha256::digest(content.as_bytes()));
     let size = u64::try_from(content.len())?;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use backup_protocol::{NEVER_BEGUN, OperationError, OperationState, OperationStatus, StartBackup};
 use chrono::{DateTime, Utc};
 
-use super::objects::{self, Stored};
 use super::dice;
+use super::objects::{self, Stored};
 
 /// One backup, as its agent knows it.
 #[derive(Debug)]
@@ -78,14 +78,17 @@ impl Operation {
     pub(super) fn status(&self, id: &str) -> OperationStatus {
         let read = u64::try_from((Utc::now().min(self.ends) - self.began).num_milliseconds()).unwrap_or(0);
         let read = read.saturating_mul(1000).saturating_add(1);
-        let error = |code: &str, message: &str| OperationError { code: code.to_owned(), message: message.to_owned() };
+        let error =
+            |code: &str, message: &str| OperationError { code: code.to_owned(), message: message.to_owned() };
         let (state, stored, error) = match &self.end {
             None => (OperationState::Running, None, None),
             Some(End::Done(stored)) => (OperationState::Done, Some(stored), None),
             Some(End::Failed(code, message)) => (OperationState::Failed, None, Some(error(code, message))),
-            Some(End::Cancelled(code)) => {
-                (OperationState::Cancelled, None, code.map(|code| error(code, "it was stopped before it had begun")))
-            }
+            Some(End::Cancelled(code)) => (
+                OperationState::Cancelled,
+                None,
+                code.map(|code| error(code, "it was stopped before it had begun")),
+            ),
         };
         OperationStatus {
             id: id.to_owned(),

@@ -32,7 +32,11 @@ impl Recording {
     pub(super) fn looked(&mut self, id: &str, broker: u32) {
         if let Some(answered) = self.answered.get(id) {
             let now = now();
-            self.looks.push(Look { at: now, late: now.saturating_sub(*answered).saturating_sub(INTERVAL), broker });
+            self.looks.push(Look {
+                at: now,
+                late: now.saturating_sub(*answered).saturating_sub(INTERVAL),
+                broker,
+            });
         }
     }
 
