@@ -6,7 +6,8 @@ use std::time::Duration;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Double, Integer, Nullable, Text};
 
-use crate::sql::{CHANNEL, seconds, storable};
+use crate::bell::Due;
+use crate::sql::{seconds, storable};
 use crate::{Backoff, ClaimedJob, Error, JobError, JobId, Lease, Outcome};
 
 /// What is to become of one claimed job.
@@ -86,6 +87,15 @@ impl Ruling {
 /// # Errors
 /// [`Error::Database`] from the statement; then no verdict was carried out.
 pub fn settle(conn: &mut PgConnection, verdicts: &[Verdict]) -> Result<Vec<JobId>, Error> {
+    settle_into(conn, verdicts, &mut Due::default())
+}
+
+/// The same, noting the queues in which something has become ready again.
+pub(crate) fn settle_into(
+    conn: &mut PgConnection,
+    verdicts: &[Verdict],
+    ready: &mut Due,
+) -> Result<Vec<JobId>, Error> {
     if verdicts.is_empty() {
         return Ok(Vec::new());
     }
@@ -98,8 +108,8 @@ pub fn settle(conn: &mut PgConnection, verdicts: &[Verdict]) -> Result<Vec<JobId
             each().map(|verdict| verdict.ruling.message().map(storable)).collect::<Vec<_>>(),
         )
         .bind::<Array<Double>, _>(each().map(|verdict| seconds(verdict.ruling.wait())).collect::<Vec<_>>())
-        .bind::<Text, _>(CHANNEL)
         .load(conn)?;
+    ready.add(rows.iter().filter_map(|row| row.ready.as_deref()));
     Ok(rows.into_iter().map(|row| JobId(row.id)).collect())
 }
 
@@ -157,17 +167,17 @@ const STATEMENT: &str = "
             last_error = coalesce(held.message, jobs.last_error),
             claimed_by = null, claimed_at = null, lease_expires_at = null, is_woken = false
         from held where jobs.id = held.id and not held.is_over
-        returning jobs.state
-    ),
-    wake as materialized (
-        select pg_notify($6, '') from (select from kept where state = 'ready' limit 1) as one
+        returning jobs.id, case when jobs.state = 'ready' then jobs.queue end as ready
     )
-    select id, (select count(*) from wake) as woken from held";
+    select held.id, kept.ready from held left join kept on kept.id = held.id";
 
 #[derive(QueryableByName)]
 struct Settled {
     #[diesel(sql_type = BigInt)]
     id: i64,
+    /// Its queue, if it can be claimed again at once.
+    #[diesel(sql_type = Nullable<Text>)]
+    ready: Option<String>,
 }
 
 #[cfg(test)]

@@ -12,8 +12,9 @@ use tokio::task::{AbortHandle, spawn_blocking};
 use super::RunnerConfig;
 use super::health::Health;
 use crate::claim::{Claimer, claim};
-use crate::settle::{Verdict, settle};
-use crate::{ClaimedJob, Error, JobId, Lease, Registry};
+use crate::bell::Due;
+use crate::settle::{Verdict, settle_into};
+use crate::{Bell, ClaimedJob, Error, JobId, Lease, Registry, prune};
 
 /// How long to wait for a connection; bounds how long a shutdown is held up by an outage.
 const CONNECTION_WAIT: Duration = Duration::from_secs(5);
@@ -24,6 +25,7 @@ pub(super) struct Engine {
     pub(super) config: RunnerConfig,
     pub(super) health: Health,
     pub(super) keep_finished: Duration,
+    pub(super) bell: Bell,
     running: Mutex<HashMap<JobId, Running>>,
 }
 
@@ -38,14 +40,16 @@ impl Engine {
         pool: Pool<ConnectionManager<PgConnection>>,
         registry: Registry,
         config: RunnerConfig,
-        keep_finished: Duration,
+        bell: Bell,
     ) -> Self {
-        let registry = Arc::new(registry);
-        Self { pool, registry, config, health: Health::default(), keep_finished, running: Mutex::default() }
+        let (registry, keep_finished) = (Arc::new(registry), prune::KEEP_FINISHED);
+        Self { pool, registry, config, health: Health::default(), keep_finished, bell, running: Mutex::default() }
     }
 
-    pub(super) fn keeping(&self, keep_finished: Duration) -> Self {
-        Self::new(self.pool.clone(), (*self.registry).clone(), self.config.clone(), keep_finished)
+    /// The same engine before its start, with other settings.
+    pub(super) fn with(&self, keep_finished: Duration, bell: Bell) -> Self {
+        let registry = (*self.registry).clone();
+        Self { keep_finished, ..Self::new(self.pool.clone(), registry, self.config.clone(), bell) }
     }
 
     /// Does something short with a connection, off the async threads.
@@ -70,7 +74,14 @@ impl Engine {
     }
 
     pub(super) async fn settle(&self, verdicts: Vec<Verdict>) -> Result<Vec<JobId>, Error> {
-        self.database(move |conn| settle(conn, &verdicts)).await
+        let bell = self.bell.clone();
+        self.database(move |conn| {
+            let mut ready = Due::default();
+            let settled = settle_into(conn, &verdicts, &mut ready)?;
+            bell.ring_for(ready);
+            Ok(settled)
+        })
+        .await
     }
 
     /// Aborts the handlers of all running jobs.

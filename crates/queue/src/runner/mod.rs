@@ -23,7 +23,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::{Error, Registry, heartbeat, listen, prune};
+use crate::{Bell, Error, Registry, heartbeat, listen};
 
 pub use config::RunnerConfig;
 use engine::Engine;
@@ -50,7 +50,7 @@ impl std::fmt::Debug for Runner {
 
 impl Runner {
     /// Makes a runner. The pool serves its short statements (two connections are enough, whatever the concurrency); the
-    /// URL is for one connection more, on which it listens.
+    /// URL is for two connections more, on which it listens, and wakes others.
     #[must_use]
     pub fn new(
         pool: Pool<ConnectionManager<PgConnection>>,
@@ -58,13 +58,20 @@ impl Runner {
         registry: Registry,
         config: RunnerConfig,
     ) -> Self {
-        Self { engine: Arc::new(Engine::new(pool, registry, config, prune::KEEP_FINISHED)), database_url }
+        let bell = Bell::new(database_url.as_str());
+        Self { engine: Arc::new(Engine::new(pool, registry, config, bell)), database_url }
+    }
+
+    /// Makes a runner like this one that rings a bell the program has already, which saves a connection.
+    #[must_use]
+    pub fn bell(self, bell: Bell) -> Self {
+        Self { engine: Arc::new(self.engine.with(self.engine.keep_finished, bell)), ..self }
     }
 
     /// Makes a runner like this one that keeps finished jobs for this long instead of 14 days.
     #[must_use]
     pub fn keep_finished(self, keep: Duration) -> Self {
-        Self { engine: Arc::new(self.engine.keeping(keep)), ..self }
+        Self { engine: Arc::new(self.engine.with(keep, self.engine.bell.clone())), ..self }
     }
 
     /// Runs jobs until `shutdown`; then claims no more, lets the running ones end within the shutdown timeout, aborts
@@ -76,7 +83,8 @@ impl Runner {
         let wake = Arc::new(Notify::new());
         let stop = CancellationToken::new();
         let _stop_when_dropped = stop.clone().drop_guard();
-        listen::start(self.database_url.clone(), Arc::clone(&wake), stop.clone());
+        let queues = self.engine.config.queues.clone();
+        let _listening = listen::start(self.database_url.clone(), queues, Arc::clone(&wake));
         let heartbeat =
             AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self.engine).beat_until(stop.clone())));
         let upkeep = AbortOnDropHandle::new(tokio::spawn(

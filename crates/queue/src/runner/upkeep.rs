@@ -12,9 +12,10 @@ use tokio_util::sync::CancellationToken;
 use super::clock::Clock;
 use super::contact::Contact;
 use super::engine::Engine;
-use crate::promote::promote;
+use crate::bell::Due;
+use crate::promote::promote_into;
 use crate::prune::prune;
-use crate::rescue::rescue;
+use crate::rescue::rescue_into;
 use crate::schedule::fire_due;
 use crate::{Error, Lease, heartbeat, set_back};
 
@@ -109,13 +110,17 @@ impl Engine {
 
     /// Promotes what is due, rescues what was lost, fires schedules; returns how many jobs that moved.
     pub(super) async fn keep_up(&self, may_rescue: MayRescue) -> Result<usize, Error> {
-        let backoff = self.config.backoff;
+        let (backoff, bell) = (self.config.backoff, self.bell.clone());
         self.database(move |conn| {
+            let mut ready = Due::default();
             // One that fails does not keep the others from their turn.
-            let promoted = in_batches(conn, |conn| promote(conn, BATCH));
-            let rescued =
-                if may_rescue() { in_batches(conn, |conn| rescue(conn, &backoff, BATCH)) } else { Ok(0) };
+            let promoted = in_batches(conn, |conn| promote_into(conn, BATCH, &mut ready));
+            let rescued = match may_rescue() {
+                true => in_batches(conn, |conn| rescue_into(conn, &backoff, BATCH, &mut ready)),
+                false => Ok(0),
+            };
             let fired = fire_due(conn);
+            bell.ring_for(ready);
             Ok(promoted? + rescued? + fired?)
         })
         .await
@@ -134,6 +139,7 @@ impl Engine {
             })
             .await?;
         if recovered > 0 {
+            self.bell.ring_for(Due::any());
             tracing::warn!(
                 recovered,
                 "the database's clock was ahead and has gone back; what waited for it is due"

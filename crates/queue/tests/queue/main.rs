@@ -11,6 +11,7 @@
     missing_docs
 )]
 
+mod bell;
 mod claim;
 mod enqueue;
 mod lease;

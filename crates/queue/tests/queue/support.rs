@@ -44,6 +44,10 @@ impl Database {
         database
     }
 
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     pub fn connection(&self) -> PgConnection {
         PgConnection::establish(&self.url).unwrap()
     }
