@@ -114,7 +114,7 @@ impl Due {
         self.queues.extend(other.queues);
     }
 
-    fn is_none(&self) -> bool {
+    pub(crate) fn is_none(&self) -> bool {
         !self.any && self.queues.is_empty()
     }
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use diesel::PgConnection;
-use tokio::sync::Notify;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -17,7 +16,7 @@ use crate::promote::promote_into;
 use crate::prune::prune;
 use crate::rescue::rescue_into;
 use crate::schedule::fire_due;
-use crate::{Error, Lease, heartbeat, set_back};
+use crate::{Error, heartbeat, set_back};
 
 /// Rows moved by one statement of the upkeep, and statements per turn.
 const BATCH: usize = 1000;
@@ -51,7 +50,7 @@ impl Engine {
 
     /// Renews the registration and all leases, and aborts the jobs whose lease is lost.
     pub(super) async fn beat(&self) -> Result<(), Error> {
-        let leases: Vec<Lease> = self.running().values().map(|running| running.lease.clone()).collect();
+        let leases = self.desk().leases();
         let config = self.config.clone();
         let lost = self
             .database(move |conn| {
@@ -59,21 +58,18 @@ impl Engine {
                 heartbeat::extend(conn, &leases, config.lease)
             })
             .await?;
-        let mut running = self.running();
+        let mut desk = self.desk();
         for lease in lost {
-            // One whose handler has ended meanwhile is not lost but settled, or will find out when it settles.
-            if running.get(&lease.job).is_some_and(|run| run.lease == lease && !run.task.is_finished())
-                && let Some(run) = running.remove(&lease.job)
-            {
+            // One that has ended meanwhile is not lost but settled, or will find out when it settles.
+            if desk.lose(&lease) {
                 tracing::warn!(job.id = lease.job.0, "aborting a job whose lease was lost");
-                run.task.abort();
             }
         }
         Ok(())
     }
 
     /// Does the upkeep at every poll interval until told to stop.
-    pub(super) async fn keep_up_until(self: Arc<Self>, stop: CancellationToken, wake: Arc<Notify>) {
+    pub(super) async fn keep_up_until(self: Arc<Self>, stop: CancellationToken) {
         let config = &self.config;
         let patience = config.lease + REPORTING;
         let contact =
@@ -97,7 +93,7 @@ impl Engine {
                 Ok(moved) => {
                     self.health.worked("upkeep");
                     if moved > 0 {
-                        wake.notify_one();
+                        self.wake.notify_one();
                     }
                 }
                 Err(error) => {

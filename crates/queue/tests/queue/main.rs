@@ -17,6 +17,7 @@ mod enqueue;
 mod lease;
 mod outage;
 mod overview;
+mod places;
 mod plan;
 mod prose;
 mod prune;
