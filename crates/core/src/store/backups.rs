@@ -136,8 +136,6 @@ pub struct NewBackup {
     pub object_prefix: String,
     /// The client's `Idempotency-Key`.
     pub idempotency_key: Option<String>,
-    /// The fan-out job that asks for it.
-    pub fan_out_job: Option<i64>,
 }
 
 type NewRow<'a> = (
@@ -148,7 +146,6 @@ type NewRow<'a> = (
     Eq<backups::store, &'a str>,
     Eq<backups::object_prefix, &'a str>,
     Eq<backups::idempotency_key, Option<&'a str>>,
-    Eq<backups::fan_out_job_id, Option<i64>>,
 );
 
 impl NewBackup {
@@ -161,7 +158,6 @@ impl NewBackup {
             backups::store.eq(self.store.as_str()),
             backups::object_prefix.eq(self.object_prefix.as_str()),
             backups::idempotency_key.eq(self.idempotency_key.as_deref()),
-            backups::fan_out_job_id.eq(self.fan_out_job),
         )
     }
 }
@@ -170,20 +166,6 @@ impl NewBackup {
 pub fn insert(conn: &mut PgConnection, new: &NewBackup) -> Result<BackupId> {
     let id = diesel::insert_into(backups::table).values(new.row()).returning(backups::id).get_result(conn)?;
     Ok(BackupId(id))
-}
-
-/// Inserts queued backups in one statement; returns their numbers with their instances. A fan-out that asks for the
-/// same instance a second time inserts nothing for it.
-pub fn insert_many(conn: &mut PgConnection, new: &[NewBackup]) -> Result<Vec<(BackupId, ServiceInstanceId)>> {
-    let rows: Vec<_> = new.iter().map(NewBackup::row).collect();
-    let inserted: Vec<(i64, i64)> = diesel::insert_into(backups::table)
-        .values(&rows)
-        .on_conflict((backups::service_instance_id, backups::fan_out_job_id))
-        .filter_target(backups::fan_out_job_id.is_not_null())
-        .do_nothing()
-        .returning((backups::id, backups::service_instance_id))
-        .get_results(conn)?;
-    Ok(inserted.into_iter().map(|(id, instance)| (BackupId(id), ServiceInstanceId(instance))).collect())
 }
 
 /// What a new backup of an instance depends on.

@@ -1,11 +1,14 @@
 //! The encrypted backup encryption keys of instances; the plain key exists only in memory, on its way to an agent.
 
+use std::collections::HashMap;
+
 use diesel::PgConnection;
 use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Binary, Text};
 use secrecy::SecretString;
 
 use super::schema::encryption_keys;
-use crate::domain::cipher::KeyRing;
+use crate::domain::cipher::{KeyRing, generate_instance_key};
 use crate::domain::identifiers::{EncryptionKeyId, ServiceInstanceGuid, ServiceInstanceId};
 use crate::{Error, Result};
 
@@ -33,6 +36,52 @@ pub fn insert_current(
         .returning(encryption_keys::id)
         .get_result(conn)?;
     Ok(EncryptionKeyId(id))
+}
+
+/// An instance that a key is made for.
+#[derive(Debug, Clone)]
+pub struct Owner {
+    /// Its number.
+    pub id: ServiceInstanceId,
+    /// Its name, to which the key is bound.
+    pub guid: ServiceInstanceGuid,
+}
+
+/// Generates a current key for each of these instances that has none, in one statement; returns those that were made.
+pub fn insert_generated(
+    conn: &mut PgConnection,
+    key_ring: &KeyRing,
+    owners: &[Owner],
+) -> Result<HashMap<ServiceInstanceId, EncryptionKeyId>> {
+    #[derive(QueryableByName)]
+    struct Inserted {
+        #[diesel(sql_type = BigInt)]
+        id: i64,
+        #[diesel(sql_type = BigInt)]
+        service_instance_id: i64,
+    }
+    if owners.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let (mut ids, mut masters, mut ciphertexts) = (Vec::new(), Vec::new(), Vec::new());
+    for owner in owners {
+        let (master, ciphertext) =
+            key_ring.encrypt(&generate_instance_key(), owner.guid.as_str().as_bytes())?;
+        ids.push(owner.id.0);
+        masters.push(master);
+        ciphertexts.push(ciphertext);
+    }
+    let inserted: Vec<Inserted> = diesel::sql_query(
+        "INSERT INTO encryption_keys (is_own, service_instance_id, master_key_id, ciphertext)
+         SELECT false, new.* FROM unnest($1, $2, $3) AS new
+         ON CONFLICT (service_instance_id) WHERE is_current DO NOTHING RETURNING id, service_instance_id",
+    )
+    .bind::<Array<BigInt>, _>(ids)
+    .bind::<Array<Text>, _>(masters)
+    .bind::<Array<Binary>, _>(ciphertexts)
+    .load(conn)?;
+    let pair = |row: Inserted| (ServiceInstanceId(row.service_instance_id), EncryptionKeyId(row.id));
+    Ok(inserted.into_iter().map(pair).collect())
 }
 
 /// The current key of an instance; none before its first sight was completed.

@@ -36,11 +36,6 @@ macro_rules! condition {
 }
 
 condition!(
-    /// The backup is queued or running.
-    UnfinishedBackup,
-    "backups.status IN ('queued', 'running')"
-);
-condition!(
     /// The restore is queued or running.
     UnfinishedRestore,
     "restores.status IN ('queued', 'running')"
