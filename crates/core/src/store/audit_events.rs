@@ -33,6 +33,29 @@ pub fn insert(
     Ok(())
 }
 
+/// Adds the same event for each of these instances, in one statement.
+pub fn insert_many(
+    conn: &mut PgConnection,
+    actor: &Actor,
+    action: AuditAction,
+    instances: &[ServiceInstanceGuid],
+    subject: &str,
+) -> Result<()> {
+    let event = |instance: &ServiceInstanceGuid| {
+        (
+            audit_events::actor.eq(actor.name.clone()),
+            audit_events::action.eq(action.as_str()),
+            audit_events::service_instance_guid.eq(instance.to_string()),
+            audit_events::subject.eq(subject.to_owned()),
+            audit_events::address.eq(actor.address.clone()),
+            audit_events::request_id.eq(actor.request_id.clone()),
+        )
+    };
+    let events: Vec<_> = instances.iter().map(event).collect();
+    diesel::insert_into(audit_events::table).values(&events).execute(conn)?;
+    Ok(())
+}
+
 /// Whether there is such an event of the last minute. Reads the latest of the instance's, by their index.
 pub fn is_of_last_minute(
     conn: &mut PgConnection,

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use diesel::PgConnection;
 use diesel::dsl::{Eq, exists};
 use diesel::prelude::*;
-use diesel::sql_types::Timestamptz;
+use diesel::sql_types::{Text, Timestamptz};
 use serde_json::Value;
 
 use super::holds::HoldRow;
@@ -16,6 +16,11 @@ use crate::domain::hold::Hold;
 use crate::domain::identifiers::{BackupId, EncryptionKeyId, ServiceInstanceGuid, ServiceInstanceId};
 use crate::domain::rehearsal::{Verdict, Verification};
 use crate::{Error, Result};
+
+diesel::define_sql_function! {
+    /// The text from behind: names of backups are indexed so.
+    fn reverse(text: Text) -> Text;
+}
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = backups, check_for_backend(diesel::pg::Pg))]

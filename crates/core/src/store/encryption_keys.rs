@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 use diesel::PgConnection;
+use diesel::dsl::{exists, not};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Binary, Text};
 use secrecy::SecretString;
 
-use super::schema::encryption_keys;
+use super::schema::{encryption_keys, service_instances};
 use crate::domain::cipher::{KeyRing, generate_instance_key};
 use crate::domain::identifiers::{EncryptionKeyId, ServiceInstanceGuid, ServiceInstanceId};
 use crate::{Error, Result};
@@ -45,6 +46,25 @@ pub struct Owner {
     pub id: ServiceInstanceId,
     /// Its name, to which the key is bound.
     pub guid: ServiceInstanceGuid,
+}
+
+/// Those of the instances that have no current key.
+pub fn list_owners_without(conn: &mut PgConnection, instances: &[ServiceInstanceId]) -> Result<Vec<Owner>> {
+    let current = encryption_keys::table.filter(
+        encryption_keys::service_instance_id.eq(service_instances::id).and(encryption_keys::is_current),
+    );
+    let rows: Vec<(i64, String)> = service_instances::table
+        .filter(service_instances::id.eq_any(instances.iter().map(|id| id.0).collect::<Vec<_>>()))
+        .filter(not(exists(current)))
+        .order(service_instances::id)
+        .select((service_instances::id, service_instances::guid))
+        .load(conn)?;
+    let into_domain = |(id, guid): (i64, String)| {
+        let guid = ServiceInstanceGuid::parse(&guid)
+            .ok_or_else(|| Error::Internal(format!("instance {id} has an illegal GUID")))?;
+        Ok(Owner { id: ServiceInstanceId(id), guid })
+    };
+    rows.into_iter().map(into_domain).collect()
 }
 
 /// Generates a current key for each of these instances that has none, in one statement; returns those that were made.

@@ -145,7 +145,7 @@ pub fn insert(
     let inserted: Vec<Inserted> = diesel::sql_query(
         "INSERT INTO backups (fan_out_job_id, is_scheduled, service_instance_id, backup_id, encryption_key_id, store, object_prefix)
          SELECT $1, true, new.* FROM unnest($2, $3, $4, $5, $6) AS new
-         ON CONFLICT (service_instance_id, fan_out_job_id) WHERE fan_out_job_id IS NOT NULL DO NOTHING
+         ON CONFLICT (fan_out_job_id, service_instance_id) WHERE fan_out_job_id IS NOT NULL DO NOTHING
          RETURNING id, service_instance_id",
     )
     .bind::<BigInt, _>(job)

@@ -96,7 +96,7 @@ pub fn is_done(conn: &mut PgConnection, id: BackupId) -> Result<bool> {
 
 /// Whether any row has this name towards agents and in stores.
 pub fn is_known(conn: &mut PgConnection, backup_id: &str) -> Result<bool> {
-    let found = diesel::sql_query("SELECT FROM backups WHERE backup_id = $1")
+    let found = diesel::sql_query("SELECT FROM backups WHERE reverse(backup_id) = reverse($1)")
         .bind::<Text, _>(backup_id)
         .execute(conn)?;
     Ok(found > 0)
@@ -165,7 +165,7 @@ pub fn list_operations(
     let unfinished = "service_instance_id = $1 AND status IN ('queued', 'running')";
     let found: Vec<Found> = diesel::sql_query(format!(
         "SELECT true AS is_backup, backup_id AS name, {columns} FROM backups WHERE {unfinished}
-         UNION SELECT true, backup_id, {columns} FROM backups WHERE backup_id = ANY ($2)
+         UNION SELECT true, backup_id, {columns} FROM unnest($2) AS named (name) JOIN backups ON reverse(backup_id) = reverse(name)
          UNION SELECT false, restore_id, {columns} FROM restores WHERE {unfinished}
          UNION SELECT false, restore_id, {columns} FROM restores WHERE restore_id = ANY ($3)"
     ))

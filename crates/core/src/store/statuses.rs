@@ -56,11 +56,6 @@ condition!(
     "(backups.status = 'queued' AND backups.may_be_at_agent)"
 );
 condition!(
-    /// The backup is marked, or has remains in the store.
-    BackupToClean,
-    "(backups.status = 'deleted' OR backups.has_remains)"
-);
-condition!(
     /// The hold's time is not over.
     HoldInForce,
     "(holds.held_until IS NULL OR holds.held_until > now())"
