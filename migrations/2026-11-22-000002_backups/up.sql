@@ -47,6 +47,8 @@ CREATE INDEX service_instances_of_broker ON service_instances (service_broker_id
 -- what an owner of spaces or organizations may see
 CREATE INDEX service_instances_of_space ON service_instances (space_guid, id);
 CREATE INDEX service_instances_of_organization ON service_instances (organization_guid, id);
+-- what may be forgotten, the longest gone first
+CREATE INDEX service_instances_deleted ON service_instances (deleted_at) WHERE deleted_at IS NOT NULL;
 
 CREATE TABLE encryption_keys (
     id                  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -60,7 +62,10 @@ CREATE TABLE encryption_keys (
     created_at          timestamptz NOT NULL DEFAULT now()
 );
 CREATE UNIQUE INDEX encryption_keys_one_current ON encryption_keys (service_instance_id) WHERE is_current;
-CREATE INDEX encryption_keys_of_instance ON encryption_keys (service_instance_id);
+-- also what a backup's key is looked for by: it is one of its own instance's
+CREATE UNIQUE INDEX encryption_keys_of_instance ON encryption_keys (service_instance_id, id);
+-- those that go when no backup was made with them any more
+CREATE INDEX encryption_keys_former ON encryption_keys (id) WHERE NOT is_current;
 
 CREATE TABLE backups (
     id                    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -69,7 +74,7 @@ CREATE TABLE backups (
     status                text NOT NULL DEFAULT 'queued'
                           CHECK (status IN ('queued', 'running', 'done', 'failed', 'deleted')),
     is_scheduled          boolean NOT NULL,
-    encryption_key_id     bigint NOT NULL REFERENCES encryption_keys,
+    encryption_key_id     bigint NOT NULL,
     store                 text NOT NULL,
     object_prefix         text NOT NULL,
     size                  bigint NOT NULL DEFAULT 0 CHECK (size >= 0),
@@ -104,7 +109,9 @@ CREATE TABLE backups (
     updated_at            timestamptz NOT NULL DEFAULT now(),
     CHECK (status <> 'done' OR (size > 0 AND checksum IS NOT NULL)),
     CHECK (status <> 'failed' OR reason_code IS NOT NULL),
-    CHECK (status <> 'deleted' OR marked_deleted_at IS NOT NULL)
+    CHECK (status <> 'deleted' OR marked_deleted_at IS NOT NULL),
+    -- By the instance, so that the removal of a key looks at the backups of one instance, and at no one else's.
+    FOREIGN KEY (service_instance_id, encryption_key_id) REFERENCES encryption_keys (service_instance_id, id)
 );
 -- No two of one name. From behind, where the time is: the names that a fan-out gives lie together, so that it writes few
 -- pages of this index, and not one for each instance. Look for reverse(backup_id).
@@ -166,6 +173,7 @@ CREATE TABLE restores (
     CHECK (status <> 'failed' OR reason_code IS NOT NULL)
 );
 CREATE INDEX restores_of_instance ON restores (service_instance_id, id DESC);
+CREATE INDEX restores_finished ON restores (finished_at) WHERE status IN ('done', 'failed');
 CREATE INDEX restores_unfinished ON restores (backup_row_id) WHERE status IN ('queued', 'running');
 -- While a restore of an instance is queued or running, a second one is refused.
 CREATE UNIQUE INDEX restores_one_unfinished ON restores (service_instance_id) WHERE status IN ('queued', 'running');
@@ -199,6 +207,7 @@ CREATE TABLE rehearsals (
     CHECK (status <> 'failed' OR reason_code IS NOT NULL)
 );
 CREATE INDEX rehearsals_of_instance ON rehearsals (service_instance_id, id DESC);
+CREATE INDEX rehearsals_finished ON rehearsals (finished_at) WHERE status IN ('done', 'failed');
 CREATE UNIQUE INDEX rehearsals_one_unfinished ON rehearsals (backup_row_id) WHERE status IN ('queued', 'running');
 -- Backups and restores of the instance may run beside it, a second rehearsal not.
 CREATE UNIQUE INDEX rehearsals_one_running ON rehearsals (service_instance_id) WHERE status = 'running';
@@ -320,7 +329,8 @@ CREATE TABLE audit_events (
     subject               text,
     address               text,
     request_id            text
-);
+-- Added at one end and, long after, removed at the other: vacuum shall not wait until a fifth of all history is dead.
+) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.05);
 -- One per filter, each in the order in which events are shown. The planner would rather follow the time alone through
 -- all history than use a filter's index; so the index by time is written in a way that only a list without filter uses.
 CREATE INDEX audit_events_by_time ON audit_events ((at AT TIME ZONE 'UTC'), id);
@@ -455,6 +465,16 @@ BEGIN
     RAISE EXCEPTION '% can be added, not changed', TG_TABLE_NAME USING ERRCODE = 'check_violation', CONSTRAINT = 'append_only';
 END $$;
 
+-- Old events may go, by the clock alone: whoever wants to hide something has to wait as long as everybody looks.
+CREATE FUNCTION check_event_is_old() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF OLD.at > now() - interval '30 days' THEN
+        RAISE EXCEPTION '% of the last 30 days can be added, not removed', TG_TABLE_NAME
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'append_only';
+    END IF;
+    RETURN OLD;
+END $$;
+
 CREATE TRIGGER backups_1_first_status BEFORE INSERT ON backups FOR EACH ROW WHEN (NEW.status <> 'queued')
     EXECUTE FUNCTION check_first_status();
 CREATE TRIGGER backups_1_name AFTER INSERT ON backups REFERENCING NEW TABLE AS added FOR EACH STATEMENT
@@ -477,5 +497,6 @@ CREATE TRIGGER restores_4_running AFTER UPDATE OF status ON restores FOR EACH RO
 CREATE TRIGGER rehearsals_1_first_status BEFORE INSERT ON rehearsals FOR EACH ROW EXECUTE FUNCTION check_first_status();
 CREATE TRIGGER rehearsals_2_status_move BEFORE UPDATE OF status ON rehearsals FOR EACH ROW EXECUTE FUNCTION check_status_move();
 CREATE TRIGGER rehearsals_3_restorable BEFORE INSERT ON rehearsals FOR EACH ROW EXECUTE FUNCTION check_backup_restorable();
-CREATE TRIGGER audit_events_append_only BEFORE UPDATE OR DELETE ON audit_events FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER audit_events_append_only BEFORE UPDATE ON audit_events FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER audit_events_kept BEFORE DELETE ON audit_events FOR EACH ROW EXECUTE FUNCTION check_event_is_old();
 CREATE TRIGGER audit_events_not_emptied BEFORE TRUNCATE ON audit_events FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();

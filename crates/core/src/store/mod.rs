@@ -11,6 +11,7 @@ pub mod deletion_facts;
 pub mod deletions;
 pub mod encryption_keys;
 pub mod fan_out;
+pub mod history;
 pub mod holds;
 pub mod listings;
 mod lost;

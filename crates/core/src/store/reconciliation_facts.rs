@@ -74,14 +74,18 @@ pub fn find_next_done(
     after: BackupId,
     guid: Option<&ServiceInstanceGuid>,
 ) -> Result<Option<BackupRow>> {
-    let row: Option<Row> = diesel::sql_query(format!(
-        "{ROWS} WHERE status = 'done' AND id > $1
-             AND ($2 IS NULL OR service_instance_id = (SELECT i.id FROM service_instances i WHERE i.guid = $2))
-         ORDER BY id LIMIT 1"
-    ))
-    .bind::<BigInt, _>(after.0)
-    .bind::<Nullable<Text>, _>(guid.map(ServiceInstanceGuid::as_str))
-    .get_result(conn)
+    let next = format!("{ROWS} WHERE status = 'done' AND id > $1");
+    let row: Option<Row> = match guid {
+        None => diesel::sql_query(format!("{next} ORDER BY id LIMIT 1")).bind::<BigInt, _>(after.0).get_result(conn),
+        // Ordered by both columns of the index of the instance's: by the number alone, everybody's would be read.
+        Some(guid) => diesel::sql_query(format!(
+            "{next} AND service_instance_id = (SELECT i.id FROM service_instances i WHERE i.guid = $2)
+             ORDER BY service_instance_id DESC, id LIMIT 1"
+        ))
+        .bind::<BigInt, _>(after.0)
+        .bind::<Text, _>(guid.as_str())
+        .get_result(conn),
+    }
     .optional()?;
     Ok(row.and_then(into_domain))
 }

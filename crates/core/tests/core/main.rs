@@ -7,6 +7,7 @@ mod back_up_all;
 mod cost;
 mod fleet;
 mod migrations;
+mod prune_history;
 mod schema;
 mod status_moves;
 mod synchronise_instances;
