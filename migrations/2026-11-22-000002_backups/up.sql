@@ -208,6 +208,8 @@ CREATE TABLE rehearsals (
 );
 CREATE INDEX rehearsals_of_instance ON rehearsals (service_instance_id, id DESC);
 CREATE INDEX rehearsals_finished ON rehearsals (finished_at) WHERE status IN ('done', 'failed');
+-- what waits or runs of an instance, without its history
+CREATE INDEX rehearsals_unfinished ON rehearsals (service_instance_id) WHERE status IN ('queued', 'running');
 CREATE UNIQUE INDEX rehearsals_one_unfinished ON rehearsals (backup_row_id) WHERE status IN ('queued', 'running');
 -- Backups and restores of the instance may run beside it, a second rehearsal not.
 CREATE UNIQUE INDEX rehearsals_one_running ON rehearsals (service_instance_id) WHERE status = 'running';

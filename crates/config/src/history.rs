@@ -9,6 +9,7 @@ use serde::Deserialize;
 use crate::bounds::Bounds;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
+const MOST: u32 = 36_500;
 
 /// The `history` section; `null` keeps for ever.
 #[derive(Debug, Clone, Deserialize)]
@@ -38,17 +39,17 @@ impl Default for HistorySettings {
 
 impl HistorySettings {
     pub(crate) fn check(&self, bounds: &mut Bounds) {
-        // Longer than the 30 days that the database insists on, so that no clock decides between the two.
-        let audit = DAY.saturating_mul(31);
         for (key, kept, least) in [
-            ("history.audit_events", self.audit_events, audit),
-            ("history.restores", self.restores, DAY.saturating_mul(2)),
-            ("history.rehearsals", self.rehearsals, DAY),
-            ("history.deleted_instances", self.deleted_instances, DAY),
+            // Longer than the 30 days that the database insists on, so that no clock decides between the two.
+            ("history.audit_events", self.audit_events, 31),
+            ("history.restores", self.restores, 2),
+            ("history.rehearsals", self.rehearsals, 1),
+            ("history.deleted_instances", self.deleted_instances, 1),
         ] {
-            if let Some(kept) = kept {
-                bounds.duration(key, kept, least..=DAY.saturating_mul(36_500));
-            }
+            let Some(kept) = kept else { continue };
+            let is_fine = (DAY.saturating_mul(least)..=DAY.saturating_mul(MOST)).contains(&kept.get());
+            let allowed = format!("{least}days to {MOST}days, or null for ever");
+            bounds.require(is_fine, key, &kept.to_string(), &allowed);
         }
     }
 

@@ -159,9 +159,9 @@ fn follow_up(
     let live: Vec<_> = live.iter().map(|instance| instance.id).collect();
     let keyless = encryption_keys::list_owners_without(conn, &live)?;
     encryption_keys::insert_generated(conn, &settings.key_ring, &keyless)?;
-    let guids: Vec<_> = deleted.iter().map(|instance| instance.guid.clone()).collect();
     let subject = format!("the service broker {} says that it is deleted", broker.name);
-    audit_events::insert_many(conn, &Actor::worker(), AuditAction::DeleteInstance, &guids, &subject)?;
+    let events: Vec<_> = deleted.iter().map(|instance| (&instance.guid, subject.clone())).collect();
+    audit_events::insert_many(conn, &Actor::worker(), AuditAction::DeleteInstance, &events)?;
     let marking = |instance: &&ChangedInstance| {
         // A key of its own: a deleter that runs at this moment may have looked already.
         jobs::delete_backups(instance.id, DeletionStep::Mark)

@@ -20,7 +20,10 @@ use crate::domain::key_envelope::InstanceFacts;
 /// Which of these names of backups have rows.
 pub fn list_known(conn: &mut PgConnection, names: &[String]) -> Result<Vec<String>> {
     let reversed: Vec<String> = names.iter().map(|name| name.chars().rev().collect()).collect();
-    Ok(backups::table.filter(reverse(backups::backup_id).eq_any(reversed)).select(backups::backup_id).load(conn)?)
+    Ok(backups::table
+        .filter(reverse(backups::backup_id).eq_any(reversed))
+        .select(backups::backup_id)
+        .load(conn)?)
 }
 
 /// Inserts an instance that no broker names any more as deleted just now, unless the GUID has a row meanwhile.

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use diesel::PgConnection;
 use diesel::dsl::{exists, sql};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text, Timestamptz};
 
 use super::schema::audit_events;
 use crate::Result;
@@ -33,26 +33,27 @@ pub fn insert(
     Ok(())
 }
 
-/// Adds the same event for each of these instances, in one statement.
+/// Adds events of one kind, each of an instance with its subject, in one statement.
 pub fn insert_many(
     conn: &mut PgConnection,
     actor: &Actor,
     action: AuditAction,
-    instances: &[ServiceInstanceGuid],
-    subject: &str,
+    events: &[(&ServiceInstanceGuid, String)],
 ) -> Result<()> {
-    let event = |instance: &ServiceInstanceGuid| {
-        (
-            audit_events::actor.eq(actor.name.clone()),
-            audit_events::action.eq(action.as_str()),
-            audit_events::service_instance_guid.eq(instance.to_string()),
-            audit_events::subject.eq(subject.to_owned()),
-            audit_events::address.eq(actor.address.clone()),
-            audit_events::request_id.eq(actor.request_id.clone()),
-        )
-    };
-    let events: Vec<_> = instances.iter().map(event).collect();
-    diesel::insert_into(audit_events::table).values(&events).execute(conn)?;
+    if events.is_empty() {
+        return Ok(());
+    }
+    diesel::sql_query(
+        "INSERT INTO audit_events (actor, action, address, request_id, service_instance_guid, subject)
+         SELECT $1, $2, $3, $4, event.* FROM unnest($5, $6) AS event",
+    )
+    .bind::<Text, _>(&actor.name)
+    .bind::<Text, _>(action.as_str())
+    .bind::<Nullable<Text>, _>(&actor.address)
+    .bind::<Nullable<Text>, _>(&actor.request_id)
+    .bind::<Array<Text>, _>(events.iter().map(|(instance, _)| instance.as_str()).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(events.iter().map(|(_, subject)| subject.as_str()).collect::<Vec<_>>())
+    .execute(conn)?;
     Ok(())
 }
 

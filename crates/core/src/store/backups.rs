@@ -251,18 +251,6 @@ pub fn lock(conn: &mut PgConnection, id: BackupId) -> Result<Backup> {
     get(conn, id)
 }
 
-/// All backups of the given instances, newest first.
-pub fn list(conn: &mut PgConnection, instances: &[ServiceInstanceId]) -> Result<Vec<Backup>> {
-    let instances: Vec<i64> = instances.iter().map(|id| id.0).collect();
-    select_backups!()
-        .filter(backups::service_instance_id.eq_any(instances))
-        .order(backups::id.desc())
-        .load::<Loaded>(conn)?
-        .into_iter()
-        .map(into_domain)
-        .collect()
-}
-
 /// At most `limit` backups of one instance, newest first; those older than `before`.
 pub fn list_before(
     conn: &mut PgConnection,

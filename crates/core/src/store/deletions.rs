@@ -26,6 +26,19 @@ pub fn begin(conn: &mut PgConnection, permit: &Permit) -> Result<bool> {
     }
 }
 
+/// Marks all of these backups, in one statement; permits for other steps are none of it. Returns those it has marked: the
+/// others have moved on meanwhile.
+pub fn mark(conn: &mut PgConnection, permits: &[Permit]) -> Result<Vec<BackupId>> {
+    let to_mark = permits.iter().filter(|permit| permit.step() == Step::Mark);
+    let ids: Vec<i64> = diesel::update(backups::table)
+        .filter(backups::id.eq_any(to_mark.map(|permit| permit.backup().0).collect::<Vec<_>>()))
+        .filter(backups::status.eq_any(["done", "failed"]))
+        .set((backups::status.eq("deleted"), backups::marked_deleted_at.eq(now)))
+        .returning(backups::id)
+        .get_results(conn)?;
+    Ok(ids.into_iter().map(BackupId).collect())
+}
+
 /// The last write, after the store has confirmed that the objects are gone: removes the row, or records that a failed
 /// backup has nothing left. False when there is no such row (any more). A mark has nothing to finish.
 pub fn finish(conn: &mut PgConnection, permit: &Permit) -> Result<bool> {

@@ -155,7 +155,10 @@ pub fn insert(
     .bind::<Array<Text>, _>(texts(new, |backup| &backup.store))
     .bind::<Array<Text>, _>(texts(new, |backup| &backup.object_prefix))
     .load(conn)?;
-    Ok(inserted.into_iter().map(|row| (BackupId(row.id), ServiceInstanceId(row.service_instance_id))).collect())
+    Ok(inserted
+        .into_iter()
+        .map(|row| (BackupId(row.id), ServiceInstanceId(row.service_instance_id)))
+        .collect())
 }
 
 /// Records why scheduled backups were skipped.

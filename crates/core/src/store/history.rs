@@ -67,7 +67,9 @@ pub fn delete_old(
         Table::Restores => older_than(conn, policy.restores, limit, RESTORES),
         Table::Rehearsals => older_than(conn, policy.rehearsals, limit, REHEARSALS),
         Table::CatalogueFindings => rebuilds(conn, limit),
-        Table::EncryptionKeys => Ok(diesel::sql_query(ENCRYPTION_KEYS).bind::<BigInt, _>(limit).execute(conn)?),
+        Table::EncryptionKeys => {
+            Ok(diesel::sql_query(ENCRYPTION_KEYS).bind::<BigInt, _>(limit).execute(conn)?)
+        }
         Table::ServiceInstances => older_than(conn, policy.deleted_instances, limit, SERVICE_INSTANCES),
     }
 }

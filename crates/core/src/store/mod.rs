@@ -28,6 +28,7 @@ pub mod service_brokers;
 pub mod service_instances;
 pub mod state;
 mod statuses;
+pub mod summaries;
 
 use chrono::{DateTime, Utc};
 use diesel::PgConnection;

@@ -76,7 +76,9 @@ pub fn find_next_done(
 ) -> Result<Option<BackupRow>> {
     let next = format!("{ROWS} WHERE status = 'done' AND id > $1");
     let row: Option<Row> = match guid {
-        None => diesel::sql_query(format!("{next} ORDER BY id LIMIT 1")).bind::<BigInt, _>(after.0).get_result(conn),
+        None => diesel::sql_query(format!("{next} ORDER BY id LIMIT 1"))
+            .bind::<BigInt, _>(after.0)
+            .get_result(conn),
         // Ordered by both columns of the index of the instance's: by the number alone, everybody's would be read.
         Some(guid) => diesel::sql_query(format!(
             "{next} AND service_instance_id = (SELECT i.id FROM service_instances i WHERE i.guid = $2)

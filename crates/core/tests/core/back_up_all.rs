@@ -64,7 +64,8 @@ async fn a_fan_out_that_was_killed_half_way_asks_the_others_and_nobody_twice() {
     back_up_all(&manager, &job).await.unwrap();
     let scheduled = "SELECT concat_ws(' ', count(*), count(DISTINCT service_instance_id)) FROM backups WHERE is_scheduled";
     assert_eq!(value(&database, scheduled), "1189 1189");
-    let skipped = "SELECT concat_ws(' ', count(*), bool_and(last_skip_reason LIKE '%stopped%')) FROM service_instances
+    let skipped =
+        "SELECT concat_ws(' ', count(*), bool_and(last_skip_reason LIKE '%stopped%')) FROM service_instances
                    WHERE last_skip_reason IS NOT NULL AND id <> 107";
     assert_eq!(value(&database, skipped), "11 t", "and whoever was asked counts as asked");
     back_up_all(&manager, &job).await.unwrap();
@@ -96,7 +97,10 @@ async fn a_request_that_commits_while_the_fan_out_waits_for_it_is_seen() {
     assert_eq!(value(&database, waits), "1", "the fan-out waits for the client");
     client.batch_execute("COMMIT").unwrap();
     fan_out.await.unwrap().unwrap();
-    assert_eq!(value(&database, "SELECT string_agg(service_instance_id::text, ',' ORDER BY 1) FROM backups"), "1,2");
+    assert_eq!(
+        value(&database, "SELECT string_agg(service_instance_id::text, ',' ORDER BY 1) FROM backups"),
+        "1,2"
+    );
     let reason = value(&database, "SELECT last_skip_reason FROM service_instances WHERE id = 1");
     assert!(reason.contains("already"), "{reason}");
 }

@@ -5,6 +5,7 @@
 mod audit;
 mod back_up_all;
 mod cost;
+mod deletions;
 mod fleet;
 mod migrations;
 mod prune_history;
