@@ -101,7 +101,7 @@ async fn a_deleted_instance_is_forgotten_once_nothing_of_it_is_left() {
              INSERT INTO restores (service_instance_id, backup_row_id, backup_id, restored_from, restore_id, status, finished_at)
              VALUES (4, 1, 'b', now(), 'r', 'done', now() - interval '10 days');
              INSERT INTO rehearsals (service_instance_id, backup_row_id, rehearsal_id, is_scheduled, status, finished_at)
-             VALUES (5, 1, 'r', true, 'failed', now() - interval '10 days');",
+             VALUES (5, 1, 'r', true, 'done', now() - interval '10 days');",
         )
         .unwrap();
     let manager = manager(&database, &Statements::default(), PathBuf::new());
@@ -224,7 +224,10 @@ fn looking_for_what_is_old_reads_nothing_of_what_is_not() {
         for table in Table::ALL {
             assert_eq!(delete_old(conn, table, &HistoryPolicy::default(), BATCH).unwrap(), 0);
         }
-        assert_eq!(reads(conn), before, "rows and scans");
+        let after = reads(conn);
+        assert_eq!(after.1, before.1, "times a table was read from end to end");
+        // Where a range of an index ends, its next entry may be looked at.
+        assert!(after.0 - before.0 <= 10, "rows read: {}", after.0 - before.0);
         Ok(())
     });
 }
