@@ -18,6 +18,7 @@ pub mod configure_instance;
 pub mod delete_backup;
 pub mod delete_backups;
 pub mod download_backup;
+pub mod explain;
 pub mod hold_backup;
 pub mod inspect;
 pub mod list_audit_events;

@@ -30,15 +30,16 @@ pub(super) async fn give_places(manager: &Manager) -> Result<Vec<BackupId>> {
     Ok(given)
 }
 
-/// After the end of an operation, which may have set a place free. Its record is written; that others wait a little longer, until
-/// the sweep, is no error of it.
-pub(super) async fn pass_on(manager: &Manager, kind: OperationKind) {
-    if kind == OperationKind::Backup
-        && manager.policy().limits.are_any()
-        && let Err(error) = give_places(manager).await
-    {
-        tracing::warn!("no free place was given yet: {}", chain(&error));
+/// After an operation has set a place free, or asked for one; returns who got one. That others wait a little longer, until the
+/// sweep, is no error of it.
+pub(super) async fn pass_on(manager: &Manager, kind: OperationKind) -> Vec<BackupId> {
+    if kind != OperationKind::Backup || !manager.policy().limits.are_any() {
+        return Vec::new();
     }
+    give_places(manager).await.unwrap_or_else(|error| {
+        tracing::warn!("no free place was given yet: {}", chain(&error));
+        Vec::new()
+    })
 }
 
 fn give_next(conn: &mut PgConnection, settings: &Settings) -> Result<Option<BackupId>> {

@@ -10,6 +10,7 @@ mod database;
 pub mod deletion_facts;
 pub mod deletions;
 pub mod encryption_keys;
+pub mod explanations;
 pub mod holds;
 pub mod listings;
 mod lost;

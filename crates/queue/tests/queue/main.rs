@@ -11,6 +11,7 @@
     missing_docs
 )]
 
+mod age;
 mod claim;
 mod enqueue;
 mod lease;

@@ -122,6 +122,19 @@ pub enum KeptFor {
     OtherOwners,
 }
 
+impl KeptFor {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::OtherBrokers, Self::OtherOwners];
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OtherBrokers => "other_brokers",
+            Self::OtherOwners => "other_owners",
+        }
+    }
+}
+
 /// Why a backup gets no place now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hindrance {
