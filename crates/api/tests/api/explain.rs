@@ -95,7 +95,10 @@ async fn a_backup_that_waits_names_what_it_waits_for() {
         .execute("UPDATE jobs SET state = 'scheduled', run_at = '2126-01-01', attempt = 2, last_error = 'no connection'")
         .unwrap();
     let shown = explain(&app).await;
-    assert_eq!((&shown["reason"], &shown["next_at"]), (&"retrying".into(), &"2126-01-01T00:00:00.000Z".into()));
+    assert_eq!(
+        (&shown["reason"], &shown["next_at"]),
+        (&"retrying".into(), &"2126-01-01T00:00:00.000Z".into())
+    );
     let attempts = &shown["attempts"];
     assert_fields(attempts, &["made", "of", "next_at", "last_error"]);
     assert_eq!((&attempts["made"], &attempts["of"]), (&2.into(), &5.into()));

@@ -36,7 +36,8 @@ fn people_read_why_for_how_long_and_what_to_do() {
 
 #[test]
 fn what_an_older_or_quieter_manager_leaves_out_is_left_out() {
-    let answer = json!({"reason": "scheduled", "summary": "nothing is asked for before the schedule's next run"});
+    let answer =
+        json!({"reason": "scheduled", "summary": "nothing is asked for before the schedule's next run"});
     let fake = Fake::start(&[("GET /instances/g/explain", vec![Answer::new(200, answer)])]);
     let ended = fake.run("explain g");
     assert_eq!(ended.code, 0, "{}", ended.err);

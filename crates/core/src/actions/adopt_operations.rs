@@ -21,7 +21,7 @@ const MOST_AGED: usize = 100;
 pub async fn adopt_operations(manager: &Manager) -> Result<usize> {
     let settings = manager.settings();
     manager.database.transaction(tidy_places(manager.policy().limits.are_any())).await?;
-    let given = give_places(manager).await?.len();
+    let given = give_places(manager, None).await?.len();
     if given > 0 {
         tracing::info!(given, "places under the limits of running backups were free, and somebody waited");
     }

@@ -12,7 +12,7 @@ use tracing::Instrument;
 
 use super::agent_endpoint::{Agent, agent_of};
 use super::finish;
-use super::places::pass_on;
+use super::places::{has_turn, pass_on};
 use super::start_request::{Request, request};
 use crate::clients::agent::AgentError;
 use crate::domain::dispatch::{self, Conclusion, Facts, Next, Room, StartAnswer, Step};
@@ -48,7 +48,7 @@ pub async fn start_operation(
     let mut prepared = look(manager, job, kind, id).await?;
     // In line, it may be its turn at once.
     if let Prepared::InLine(_) = prepared
-        && pass_on(manager, kind).await.contains(&BackupId(id))
+        && has_turn(manager, BackupId(id)).await
     {
         prepared = look(manager, job, kind, id).await?;
     }

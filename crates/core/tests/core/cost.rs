@@ -212,7 +212,9 @@ async fn an_explanation_reads_a_handful_of_rows() {
     })
     .await;
     // Its place in the line, the line itself and those ahead; the backups of the instance that wait.
-    for (table, most) in [("places", 20 * 25), ("place_lines", 20 * 5), ("backups", 20 * 45), ("restores", 20)] {
+    for (table, most) in
+        [("places", 20 * 25), ("place_lines", 20 * 5), ("backups", 20 * 45), ("restores", 20)]
+    {
         let (scans, rows) = cost[table];
         assert_eq!(scans, 0, "{table} was read from end to end: {cost:?}");
         assert!(rows <= most, "{rows} rows of {table} were read: {cost:?}");
