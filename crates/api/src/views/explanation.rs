@@ -1,6 +1,6 @@
 //! Why the next backup of an instance has not started.
 
-use backup_core::domain::explanation::{Explanation, Facts, InFront, JobFacts, JobState, Line, limit_name};
+use backup_core::domain::explanation::{Explanation, Facts, InFront, JobFacts, JobState, Line};
 use backup_core::domain::places::KeptFor;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -124,7 +124,6 @@ impl View for ExplanationView {
 
 impl ExplanationView {
     pub(crate) fn new(guid: &str, explanation: Explanation, facts: Facts) -> Self {
-        let limit = facts.line.as_ref().and_then(|line| LimitView::new(line, &facts.broker, &facts.store));
         Self {
             instance_id: guid.to_owned(),
             at: Timestamp(facts.now),
@@ -135,7 +134,7 @@ impl ExplanationView {
             next_at: explanation.next_at.map(Timestamp),
             backup_id: facts.waiting.as_ref().map(|waiting| waiting.id),
             is_scheduled: facts.waiting.as_ref().map(|waiting| waiting.is_scheduled),
-            limit,
+            limit: facts.line.and_then(LimitView::new),
             behind: facts.in_front.map(Into::into),
             attempts: facts.job.and_then(AttemptsView::new),
             next_scheduled_at: facts.next_scheduled_at.map(Timestamp),
@@ -144,13 +143,13 @@ impl ExplanationView {
 }
 
 impl LimitView {
-    fn new(line: &Line, broker: &str, store: &str) -> Option<Self> {
-        let found = line.hindrance?;
+    fn new(line: Line) -> Option<Self> {
+        let bound = line.binding?;
         Some(Self {
-            name: limit_name(&found, broker, store),
-            value: found.limit,
-            running: found.held,
-            kept_for: found.kept_for.map(KeptFor::as_str),
+            name: bound.name,
+            value: bound.hindrance.limit,
+            running: bound.hindrance.held,
+            kept_for: bound.hindrance.kept_for.map(KeptFor::as_str),
             ahead: line.ahead,
             waiting_since: Timestamp(line.asked_at),
         })

@@ -12,7 +12,7 @@ pub(super) async fn run(client: &ApiClient, screen: &mut Screen, guid: &str) -> 
         return screen.json(&answer);
     }
     let found: Explanation = parse(&answer)?;
-    screen.line(&format!("{}.", sentence(&found.summary)))?;
+    screen.sentence(&format!("{}.", capital(&found.summary)))?;
     let mut fields = vec![("Reason", one_line(&found.reason))];
     if found.since.is_some() {
         fields.push(("For", since(found.since.as_deref())));
@@ -37,14 +37,14 @@ pub(super) async fn run(client: &ApiClient, screen: &mut Screen, guid: &str) -> 
     screen.fields(&fields)?;
     match &found.advice {
         Some(advice) => {
-            screen.line(&format!("What to do: {}.", one_line(advice).replace("GUID", &one_line(guid))))
+            screen.sentence(&format!("What to do: {}.", one_line(advice).replace("GUID", &one_line(guid))))
         }
         None => Ok(()),
     }
 }
 
 /// With a capital letter.
-fn sentence(text: &str) -> String {
+fn capital(text: &str) -> String {
     let text = one_line(text);
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())

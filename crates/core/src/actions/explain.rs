@@ -4,7 +4,7 @@
 use backup_queue::overview;
 use diesel::PgConnection;
 
-use crate::domain::explanation::{self, Explanation, Facts, Line};
+use crate::domain::explanation::{self, Explanation, Facts, LimitFacts, Line};
 use crate::domain::identifiers::{BackupId, ServiceInstanceGuid};
 use crate::domain::instance::{ServiceInstance, skip_reason};
 use crate::domain::operation::OperationKind;
@@ -49,7 +49,6 @@ fn facts(conn: &mut PgConnection, settings: &Settings, instance: ServiceInstance
         is_fanning_out: explanations::find_job(conn, jobs::BACKUP_ALL_KEY)?.is_some(),
         next_scheduled_at: next_run.map(|at| at + spread),
         broker: instance.service_broker,
-        store: instance.store,
         waiting,
         job,
         line,
@@ -59,6 +58,10 @@ fn facts(conn: &mut PgConnection, settings: &Settings, instance: ServiceInstance
 fn line(conn: &mut PgConnection, settings: &Settings, backup: BackupId) -> Result<Option<Line>> {
     let Some((candidate, asked_at, ahead)) = explanations::find_line(conn, backup)? else { return Ok(None) };
     let standing = store::places::standing(conn, settings.brokers.len())?;
-    let hindrance = places::hindrance(&settings.policy.limits, &standing, &candidate);
-    Ok(Some(Line { asked_at, ahead, hindrance }))
+    let limits = &settings.policy.limits;
+    let binding = places::hindrance(limits, &standing, &candidate).map(|hindrance| LimitFacts {
+        name: limits.name_of(hindrance.scope, &candidate.broker, &candidate.store),
+        hindrance,
+    });
+    Ok(Some(Line { asked_at, ahead, binding }))
 }

@@ -13,8 +13,6 @@ pub struct Facts {
     pub deleted_at: Option<DateTime<Utc>>,
     /// Its broker.
     pub broker: String,
-    /// The store of its backups.
-    pub store: String,
     /// Its owner leaves it out of the schedule.
     pub is_excluded: bool,
     /// Why the schedule would leave it out, its owner's wish aside.
@@ -101,5 +99,14 @@ pub struct Line {
     /// Backups of the same owner, broker and store, and of the same sort, that asked earlier; counted up to a thousand.
     pub ahead: i64,
     /// The limit that binds; none: there is room, and it is others' turn.
-    pub hindrance: Option<Hindrance>,
+    pub binding: Option<LimitFacts>,
+}
+
+/// A limit that binds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LimitFacts {
+    /// Its key in the configuration.
+    pub name: String,
+    /// Its value, and what is held under it.
+    pub hindrance: Hindrance,
 }

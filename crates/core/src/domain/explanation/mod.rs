@@ -6,9 +6,7 @@ mod words;
 
 use chrono::{DateTime, Utc};
 
-pub use facts::{Facts, InFront, JobFacts, JobState, Line, NextBackup};
-
-use super::places::Hindrance;
+pub use facts::{Facts, InFront, JobFacts, JobState, LimitFacts, Line, NextBackup};
 
 /// Why, for programs. New words may come; none ever changes its meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -173,7 +171,7 @@ fn of_waiting(facts: &Facts, waiting: &NextBackup) -> Explanation {
         return because(Reason::QueueUnserved);
     }
     if let Some(line) = &facts.line {
-        let reason = if line.hindrance.is_some() { Reason::Limit } else { Reason::NotItsTurn };
+        let reason = if line.binding.is_some() { Reason::Limit } else { Reason::NotItsTurn };
         return because(reason).since(Some(line.asked_at));
     }
     match job.state {
@@ -199,11 +197,6 @@ fn of_schedule(facts: &Facts) -> Explanation {
         Some(at) => because(Reason::Scheduled).next_at(Some(at)),
         None => because(Reason::NoSchedule),
     }
-}
-
-/// The name of the limit in the configuration.
-pub fn limit_name(hindrance: &Hindrance, broker: &str, store: &str) -> String {
-    words::limit_name(hindrance.scope, broker, store)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@ use std::collections::HashSet;
 use chrono::TimeZone;
 
 use super::*;
-use crate::domain::places::{KeptFor, Scope};
+use crate::domain::places::{Hindrance, KeptFor, Scope};
 
 fn at(second: i64) -> DateTime<Utc> {
     Utc.timestamp_opt(1_700_000_000 + second, 0).unwrap()
@@ -15,7 +15,6 @@ fn quiet() -> Facts {
         now: at(0),
         deleted_at: None,
         broker: "b".into(),
-        store: "s".into(),
         is_excluded: false,
         skip_reason: None,
         waiting: None,
@@ -51,12 +50,13 @@ fn front(kind: &str, is_running: bool) -> Option<InFront> {
     Some(InFront { kind: kind.into(), id: 6, is_running, since: at(-600) })
 }
 
-fn line(hindrance: Option<Hindrance>, ahead: i64) -> Option<Line> {
-    Some(Line { asked_at: at(-50), ahead, hindrance })
+fn line(binding: Option<LimitFacts>, ahead: i64) -> Option<Line> {
+    Some(Line { asked_at: at(-50), ahead, binding })
 }
 
-fn full(scope: Scope, kept_for: Option<KeptFor>) -> Option<Hindrance> {
-    Some(Hindrance { scope, limit: 100, held: 80, kept_for })
+fn full(name: &str, kept_for: Option<KeptFor>) -> Option<LimitFacts> {
+    let hindrance = Hindrance { scope: Scope::Fleet, limit: 100, held: 80, kept_for };
+    Some(LimitFacts { name: name.into(), hindrance })
 }
 
 fn with_job(change: impl FnOnce(&mut JobFacts)) -> Facts {
@@ -107,22 +107,22 @@ fn cases() -> Vec<(Facts, Reason, &'static str)> {
         (Facts { is_queue_unserved: true, ..held(10) }, Reason::BeingStarted, "a worker is handing backup 7"),
         (held(-1), Reason::WorkerLost, "the worker that was about to start backup 7"),
         (
-            Facts { line: line(full(Scope::Fleet, None), 0), ..waiting() },
+            Facts { line: line(full("limits.running_backups", None), 0), ..waiting() },
             Reason::Limit,
             "80 of 100 run under limits.running_backups; it is the first",
         ),
         (
-            Facts { line: line(full(Scope::Broker, None), 4), ..waiting() },
+            Facts { line: line(full("limits.brokers.b", None), 4), ..waiting() },
             Reason::Limit,
-            "under the limit of broker b; 4 of the same owner are ahead",
+            "under limits.brokers.b; 4 of the same owner are ahead",
         ),
         (
-            Facts { line: line(full(Scope::Store, Some(KeptFor::OtherBrokers)), 0), ..waiting() },
+            Facts { line: line(full("limits.stores.s", Some(KeptFor::OtherBrokers)), 0), ..waiting() },
             Reason::Limit,
-            "under the limit of store s; the last are kept for other brokers than b",
+            "under limits.stores.s; the last are kept for other brokers than b",
         ),
         (
-            Facts { line: line(full(Scope::Fleet, Some(KeptFor::OtherOwners)), 0), ..waiting() },
+            Facts { line: line(full("limits.running_backups", Some(KeptFor::OtherOwners)), 0), ..waiting() },
             Reason::Limit,
             "kept for other owners",
         ),
@@ -169,7 +169,7 @@ fn every_reason_has_a_situation_and_a_word_of_its_own() {
 fn times_say_since_when_it_waits_and_when_something_happens() {
     let of = |facts: &Facts| (explain(facts).since, explain(facts).next_at);
     assert_eq!(of(&Facts { in_front: front("restore", true), ..waiting() }), (Some(at(-600)), None));
-    assert_eq!(of(&Facts { line: line(full(Scope::Fleet, None), 0), ..waiting() }), (Some(at(-50)), None));
+    assert_eq!(of(&Facts { line: line(full("limits.running_backups", None), 0), ..waiting() }), (Some(at(-50)), None));
     assert_eq!(of(&with_message("busy")), (Some(at(-60)), Some(at(30))));
     assert_eq!(of(&quiet()), (None, Some(at(3600))));
 }

@@ -1,15 +1,7 @@
 //! The sentences of an explanation. They name the commands of `backupctl` that help on.
 
-use super::{Facts, Reason};
-use crate::domain::places::{KeptFor, Scope};
-
-pub(super) fn limit_name(scope: Scope, broker: &str, store: &str) -> String {
-    match scope {
-        Scope::Fleet => "limits.running_backups".to_owned(),
-        Scope::Broker => format!("the limit of broker {broker}"),
-        Scope::Store => format!("the limit of store {store}"),
-    }
-}
+use super::{Facts, LimitFacts, Reason};
+use crate::domain::places::KeptFor;
 
 pub(super) fn summary(reason: Reason, facts: &Facts) -> String {
     let id = facts.waiting.as_ref().map_or(0, |waiting| waiting.id);
@@ -64,10 +56,10 @@ fn behind(facts: &Facts, id: i64) -> String {
 }
 
 fn limit(facts: &Facts, id: i64) -> String {
-    let Some((line, found)) = facts.line.as_ref().and_then(|line| Some((line, line.hindrance?))) else {
+    let bound = facts.line.as_ref().and_then(|line| Some((line, line.binding.as_ref()?)));
+    let Some((line, LimitFacts { name, hindrance: found })) = bound else {
         return format!("backup {id} waits for a place under the limits");
     };
-    let name = limit_name(found.scope, &facts.broker, &facts.store);
     let binds = match found.kept_for {
         None => format!("{} of {} run under {name}", found.held, found.limit),
         Some(KeptFor::OtherBrokers) => format!(

@@ -43,6 +43,17 @@ impl Limits {
             || one_of(&self.stores)
     }
 
+    /// The key of a limit in the configuration.
+    pub fn name_of(&self, scope: Scope, broker: &str, store: &str) -> String {
+        match scope {
+            Scope::Fleet => "limits.running_backups".to_owned(),
+            Scope::Broker if self.brokers.contains_key(broker) => format!("limits.brokers.{broker}"),
+            Scope::Broker => "limits.running_backups_per_broker".to_owned(),
+            Scope::Store if self.stores.contains_key(store) => format!("limits.stores.{store}"),
+            Scope::Store => "limits.running_backups_per_store".to_owned(),
+        }
+    }
+
     fn of_broker(&self, name: &str) -> Option<i64> {
         self.brokers.get(name).copied().unwrap_or(self.per_broker)
     }

@@ -58,6 +58,12 @@ fn the_limit_of_a_single_broker_or_store_stands_in_place_of_that_of_each() {
     given.stores.insert("s".into(), Some(7));
     assert_eq!((given.of_broker("b"), given.of_broker("c")), (None, Some(1)));
     assert_eq!((given.of_store("s"), given.of_store("t")), (Some(7), Some(1)));
+    let name = |scope, broker, store| given.name_of(scope, broker, store);
+    assert_eq!(name(Scope::Fleet, "b", "s"), "limits.running_backups");
+    assert_eq!(name(Scope::Broker, "b", "s"), "limits.brokers.b");
+    assert_eq!(name(Scope::Broker, "c", "s"), "limits.running_backups_per_broker");
+    assert_eq!(name(Scope::Store, "b", "s"), "limits.stores.s");
+    assert_eq!(name(Scope::Store, "b", "t"), "limits.running_backups_per_store");
     let only = Limits { brokers: [("b".to_owned(), Some(2))].into(), ..limits(None) };
     assert!(only.are_any() && only.apply_to("b", "s") && !only.apply_to("c", "s"));
 }
