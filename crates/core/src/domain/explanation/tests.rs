@@ -169,7 +169,10 @@ fn every_reason_has_a_situation_and_a_word_of_its_own() {
 fn times_say_since_when_it_waits_and_when_something_happens() {
     let of = |facts: &Facts| (explain(facts).since, explain(facts).next_at);
     assert_eq!(of(&Facts { in_front: front("restore", true), ..waiting() }), (Some(at(-600)), None));
-    assert_eq!(of(&Facts { line: line(full("limits.running_backups", None), 0), ..waiting() }), (Some(at(-50)), None));
+    assert_eq!(
+        of(&Facts { line: line(full("limits.running_backups", None), 0), ..waiting() }),
+        (Some(at(-50)), None)
+    );
     assert_eq!(of(&with_message("busy")), (Some(at(-60)), Some(at(30))));
     assert_eq!(of(&quiet()), (None, Some(at(3600))));
 }

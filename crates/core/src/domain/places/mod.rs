@@ -30,11 +30,6 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Whether backups of this broker's instances into this store are limited at all.
-    pub fn apply_to(&self, broker: &str, store: &str) -> bool {
-        self.fleet.is_some() || self.of_broker(broker).is_some() || self.of_store(store).is_some()
-    }
-
     /// Whether there is any limit.
     pub fn are_any(&self) -> bool {
         let one_of = |limits: &BTreeMap<String, Option<i64>>| limits.values().any(Option::is_some);
