@@ -10,6 +10,7 @@ use tracing::Instrument;
 
 use super::agent_endpoint::{Agent, agent_of};
 use super::finish;
+use super::places::pass_on;
 use crate::clients::agent::AgentError;
 use crate::domain::backup::Backup;
 use crate::domain::completion;
@@ -225,7 +226,7 @@ async fn fail(
     failure: Failure,
     report: Option<Box<RehearsalReport>>,
 ) -> Result<Outcome> {
-    let lease = lease.clone();
+    let (lease, kind) = (lease.clone(), operation.kind);
     manager
         .database
         .transaction(move |conn| {
@@ -239,6 +240,7 @@ async fn fail(
             Ok(())
         })
         .await?;
+    pass_on(manager, kind).await;
     Ok(Outcome::Done)
 }
 
@@ -274,7 +276,7 @@ async fn complete(
             }
         }
     };
-    let lease = lease.clone();
+    let (lease, kind) = (lease.clone(), operation.kind);
     manager
         .database
         .transaction(move |conn| {
@@ -297,6 +299,7 @@ async fn complete(
             finish::wake_next(conn, operation.instance)
         })
         .await?;
+    pass_on(manager, kind).await;
     Ok(Outcome::Done)
 }
 

@@ -11,6 +11,7 @@
     missing_docs
 )]
 
+mod age;
 mod bell;
 mod claim;
 mod enqueue;
