@@ -5,10 +5,12 @@
 
 mod agent;
 mod api;
+mod fleet;
 mod http;
 mod machine;
 mod memory;
 mod pgbench;
+mod postgres;
 mod samples;
 mod wrk;
 
@@ -30,6 +32,11 @@ enum Benchmark {
     Api(api::Options),
     /// The reference agent beside a shell pipeline and restic
     Agent(agent::Options),
+    /// The real daemons with thousands of simulated instances
+    Fleet(fleet::Options),
+    /// Plays the agents and brokers of a fleet
+    #[command(hide = true)]
+    SimulateFleet(fleet::SimulationOptions),
     /// Runs a command and prints what it cost
     #[command(hide = true)]
     Measure(agent::MeasureOptions),
@@ -40,6 +47,8 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().benchmark {
         Benchmark::Api(options) => api::run(&options),
         Benchmark::Agent(options) => agent::run(&options),
+        Benchmark::Fleet(options) => fleet::run(&options),
+        Benchmark::SimulateFleet(options) => fleet::simulate(&options),
         Benchmark::Measure(options) => agent::measure(&options),
     };
     match result {

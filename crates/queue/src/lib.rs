@@ -33,5 +33,5 @@ pub use job::{ClaimedJob, JobId, NewJob};
 pub use lease::Lease;
 pub use outcome::{JobError, Outcome};
 pub use registry::Registry;
-pub use runner::{Runner, RunnerConfig};
+pub use runner::{Runner, RunnerConfig, step_aside};
 pub use schedule::{Schedule, declare_schedules};
