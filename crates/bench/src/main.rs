@@ -9,6 +9,7 @@ mod http;
 mod machine;
 mod memory;
 mod pgbench;
+mod queue;
 mod samples;
 mod wrk;
 
@@ -30,6 +31,11 @@ enum Benchmark {
     Api(api::Options),
     /// The reference agent beside a shell pipeline and restic
     Agent(agent::Options),
+    /// The job queue beside other Postgres queues
+    Queue(queue::Options),
+    /// Our queue as a program for the benchmark of queues
+    #[command(hide = true, subcommand)]
+    QueueAdapter(queue::Role),
     /// Runs a command and prints what it cost
     #[command(hide = true)]
     Measure(agent::MeasureOptions),
@@ -40,6 +46,8 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().benchmark {
         Benchmark::Api(options) => api::run(&options),
         Benchmark::Agent(options) => agent::run(&options),
+        Benchmark::Queue(options) => queue::run(&options),
+        Benchmark::QueueAdapter(role) => queue::play(&role),
         Benchmark::Measure(options) => agent::measure(&options),
     };
     match result {

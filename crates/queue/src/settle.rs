@@ -118,6 +118,13 @@ pub fn finish(
     if settled.is_empty() { Err(Error::LeaseLost) } else { Ok(()) }
 }
 
+/// The statement of [`settle`]; `$1` ids, `$2` claims, `$3` words for the rulings, `$4` messages, `$5` waits in seconds,
+/// `$6` the channel of the wake-up.
+#[must_use]
+pub fn statement() -> &'static str {
+    STATEMENT
+}
+
 /// `held` is the fence: only rows still running under the very claim take part in anything below it.
 const STATEMENT: &str = "
     with verdict as materialized (
