@@ -62,7 +62,14 @@ pub(super) struct Figures(Vec<Record>);
 
 impl Figures {
     /// Remembers the numbers of one measurement of one contender, or of a floor.
-    pub(super) fn add(&mut self, figure: Figure, scenario: Scenario, name: &str, round: u32, values: Vec<f64>) {
+    pub(super) fn add(
+        &mut self,
+        figure: Figure,
+        scenario: Scenario,
+        name: &str,
+        round: u32,
+        values: Vec<f64>,
+    ) {
         self.0.push(Record { figure, scenario, name: name.to_owned(), round, values });
     }
 
@@ -74,7 +81,13 @@ impl Figures {
     }
 
     /// The median over the rounds of each round's quantile, with the least and the most; none without a measurement.
-    pub(super) fn summary(&self, figure: Figure, scenario: Scenario, name: &str, share: f64) -> Option<Summary> {
+    pub(super) fn summary(
+        &self,
+        figure: Figure,
+        scenario: Scenario,
+        name: &str,
+        share: f64,
+    ) -> Option<Summary> {
         let each: Vec<f64> = self
             .rounds(figure, scenario, name)
             .into_iter()

@@ -15,8 +15,12 @@ pub(super) const BATCHES: [u32; 3] = [1, 10, 100];
 const MOST: u32 = 5_000;
 const DATABASE: &str = "floor";
 
+/// What the floors are called in the figures, before the size of the batch.
+pub(super) const OURS: &str = "our statements";
+pub(super) const LEAST: &str = "least table";
+
 /// The least table.
-const LEAST: &str = "
+const LEAST_TABLE: &str = "
     create table job (
         id         bigint generated always as identity primary key,
         arguments  jsonb not null default '{}',
@@ -28,7 +32,7 @@ const LEAST: &str = "
 /// Makes the least table in a database of its own.
 pub(super) fn prepare(stage: &Stage) -> anyhow::Result<()> {
     stage.server.create_database(DATABASE)?;
-    stage.sql(DATABASE, LEAST).map(drop)
+    stage.sql(DATABASE, LEAST_TABLE).map(drop)
 }
 
 /// Jobs per second with the statements of our queue, in the lane of our queue.
@@ -122,8 +126,7 @@ fn least_script(batch: u32) -> Script {
 fn filled(statement: &str, expressions: &[&str]) -> String {
     // From the last: `$1` is also the beginning of `$10`.
     let numbered = (1..).zip(expressions).collect::<Vec<(usize, _)>>();
-    numbered
-        .iter()
-        .rev()
-        .fold(statement.to_owned(), |text, (number, expression)| text.replace(&format!("${number}"), expression))
+    numbered.iter().rev().fold(statement.to_owned(), |text, (number, expression)| {
+        text.replace(&format!("${number}"), expression)
+    })
 }

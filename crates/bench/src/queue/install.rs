@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, bail};
+use private_postgres::debian;
 
 use super::contender::{Contender, Kind, Source};
 use super::process::Program;
@@ -30,7 +31,7 @@ pub(super) fn install(kind: &'static Kind) -> anyhow::Result<Contender> {
     if !is_installed(kind, &folder) {
         provide(kind, &folder)?;
     }
-    let program = Program { words: words(kind.source), folder: folder.clone() };
+    let program = Program { words: words(kind), folder: folder.clone() };
     Ok(Contender { kind, version: version(kind, &program)?, program })
 }
 
@@ -54,19 +55,53 @@ fn provide(kind: &Kind, folder: &Path) -> anyhow::Result<()> {
     }
     match kind.source {
         Source::Ours => {}
-        Source::Npm => run(folder, "npm", &["install", "--no-audit", "--no-fund", "--no-package-lock"])?,
+        Source::Npm => {
+            need(&["npm"], has("npm"))?;
+            run(folder, "npm", &["install", "--no-audit", "--no-fund", "--no-package-lock"])?;
+        }
+        Source::Pip => {
+            need(&["python3", "python3-venv"], has("/usr/bin/python3"))?;
+            if run(folder, "/usr/bin/python3", &["-m", "venv", "venv"]).is_err() {
+                need(&["python3-venv"], false)?;
+                run(folder, "/usr/bin/python3", &["-m", "venv", "--clear", "venv"])?;
+            }
+            run(folder, "venv/bin/pip", &["install", "--quiet", "--requirement", "requirements.txt"])?;
+        }
+        Source::Debian(packages) => need(packages, false)?,
+        // One target folder for all of them: they share most of what they depend on.
+        Source::Cargo => {
+            run(folder, "cargo", &["build", "--quiet", "--release", "--target-dir", "../cargo-target"])?
+        }
     }
     std::fs::write(folder.join(STAMP), "")?;
     Ok(())
 }
 
+/// Installs Debian's packages unless it is known that they are there.
+fn need(packages: &[&str], is_there: bool) -> anyhow::Result<()> {
+    if is_there {
+        return Ok(());
+    }
+    if !debian::can_install() {
+        bail!("on Debian, run: sudo apt-get install {}", packages.join(" "));
+    }
+    debian::install(packages)
+}
+
+fn has(program: &str) -> bool {
+    Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success())
+}
+
 /// How the adapter is started in its folder.
-fn words(source: Source) -> Vec<String> {
-    let words: &[&str] = match source {
-        Source::Ours => &[],
-        Source::Npm => &["node_modules/.bin/node", "main.mjs"],
-    };
-    words.iter().map(|word| (*word).to_owned()).collect()
+fn words(kind: &Kind) -> Vec<String> {
+    let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+    match kind.source {
+        Source::Ours => Vec::new(),
+        Source::Npm => owned(&["node_modules/.bin/node", "main.mjs"]),
+        Source::Pip => owned(&["venv/bin/python", "main.py"]),
+        Source::Debian(_) => owned(&["/usr/bin/ruby", "main.rb"]),
+        Source::Cargo => vec![format!("../cargo-target/release/{}-adapter", kind.name)],
+    }
 }
 
 /// What the adapter says of itself.

@@ -6,21 +6,28 @@ mod contender;
 mod drain;
 mod figures;
 mod floor;
+mod idle;
 mod install;
 mod lane;
 mod latency;
 mod ours;
+mod plot;
 mod process;
+mod report;
+mod run;
 mod stage;
 
-use std::time::Duration;
+use std::path::PathBuf;
 
-use anyhow::bail;
+use anyhow::Context;
+use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 
-use contender::{Contender, KINDS};
-use figures::{Figure, Figures};
-use lane::Lane;
+use crate::machine;
+use contender::Contender;
+use figures::Figures;
+use report::Report;
+use run::Run;
 use stage::Stage;
 
 pub(crate) use ours::{Role, run as play};
@@ -66,9 +73,15 @@ pub(crate) struct Options {
     /// Drain and latency only in these scenarios
     #[arg(long, value_enum, value_delimiter = ',', value_name = "SCENARIOS")]
     scenario: Vec<Scenario>,
+    /// Seconds for which idle workers are watched
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    idle_seconds: u32,
     /// Install the peers, and end
     #[arg(long)]
     prepare: bool,
+    /// Write the results to docs/benchmarks/queue.md, queue.csv and queue.svg
+    #[arg(long)]
+    write: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -79,6 +92,8 @@ enum Measure {
     Latency,
     /// Jobs per second of a bulk enqueue
     Enqueue,
+    /// What a worker without work costs
+    Idle,
     /// The bare statements with pgbench
     Floor,
 }
@@ -102,11 +117,46 @@ impl Scenario {
             Self::Open => "open",
         }
     }
+
+    /// For readers.
+    fn words(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::History => "long history",
+            Self::Open => "open transaction",
+        }
+    }
 }
 
 impl Options {
     fn measures(&self, measure: Measure) -> bool {
         self.measure.is_empty() || self.measure.contains(&measure)
+    }
+
+    /// The command that repeats the run, with what is not as usual.
+    fn command(&self) -> String {
+        let mut command = format!(
+            "cargo xtask bench queue --rounds {} --jobs {} --history {}",
+            self.rounds, self.jobs, self.history
+        );
+        let words = |values: Vec<String>| values.join(",");
+        let name = |value: &dyn Fn() -> Option<PossibleValue>| value().map(|one| one.get_name().to_owned());
+        let measures = self.measure.iter().filter_map(|one| name(&|| one.to_possible_value())).collect();
+        let scenarios = self.scenario.iter().filter_map(|one| name(&|| one.to_possible_value())).collect();
+        for (option, value) in [
+            ("bulk", Some(self.bulk.to_string()).filter(|_| self.bulk != 100_000)),
+            ("samples", Some(self.samples.to_string()).filter(|_| self.samples != 200)),
+            ("patience", Some(self.patience.to_string()).filter(|_| self.patience != 12)),
+            ("only", Some(words(self.only.clone())).filter(|value| !value.is_empty())),
+            ("measure", Some(words(measures)).filter(|value| !value.is_empty())),
+            ("scenario", Some(words(scenarios)).filter(|value| !value.is_empty())),
+        ] {
+            if let Some(value) = value {
+                command.push_str(&format!(" --{option} {value}"));
+            }
+        }
+        command.push_str(" --write");
+        command
     }
 
     /// The scenarios of drain and latency.
@@ -119,150 +169,60 @@ impl Options {
 /// Runs the benchmark and reports.
 ///
 /// # Errors
-/// When the server or our own queue fails; a peer that fails is named and left out of what it failed at.
+/// When the server or the floor fails; a contender that fails is named and left out of what it failed at.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
-    let contenders = install(options)?;
+    let mut run = Run { options, figures: Figures::default(), troubles: Vec::new() };
+    let contenders = run.install()?;
     if options.prepare {
         return Ok(());
     }
+    let machine = machine::describe();
     tell("starting PostgreSQL and making the tables");
     let stage = Stage::start()?;
     let contenders: Vec<Contender> =
-        contenders.into_iter().filter(|contender| prepare(&stage, contender, options)).collect();
+        contenders.into_iter().filter(|contender| run.makes_tables(&stage, contender)).collect();
     floor::prepare(&stage)?;
-    let mut figures = Figures::default();
     for round in 1..=options.rounds {
         tell(&format!("round {round} of {}", options.rounds));
         if options.measures(Measure::Floor) {
-            measure_floor(&stage, &contenders, options, round, &mut figures)?;
+            run.floor(&stage, &contenders, round)?;
         }
-        for contender in &contenders {
-            enqueue(&stage, contender, options, round, &mut figures)?;
+        if options.measures(Measure::Enqueue) {
+            for contender in &contenders {
+                let result = run.enqueue(&stage, contender, round);
+                run.note(contender.name(), "the bulk enqueue", result);
+            }
         }
         for scenario in options.scenarios() {
             for contender in &contenders {
-                if let Err(error) = visit(&stage, contender, scenario, options, round, &mut figures) {
-                    println!("{} failed ({}): {error:#}", contender.name(), scenario.word());
-                }
+                let result = run.visit(&stage, contender, scenario, round);
+                run.note(contender.name(), scenario.words(), result);
             }
         }
     }
-    Ok(())
-}
-
-/// Those who take part and could be installed.
-fn install(options: &Options) -> anyhow::Result<Vec<Contender>> {
-    let names: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
-    if let Some(unknown) = options.only.iter().find(|name| !names.contains(&name.as_str())) {
-        bail!("there is no contender `{unknown}`; there are {}", names.join(", "));
+    if options.measures(Measure::Idle) {
+        tell(&format!("idle workers, {} s", options.idle_seconds));
+        run.idle(&stage, &contenders)?;
     }
-    let wanted = KINDS
-        .iter()
-        .filter(|kind| options.only.is_empty() || options.only.iter().any(|name| name == kind.name));
-    let mut contenders = Vec::new();
-    for kind in wanted {
-        match install::install(kind) {
-            Ok(contender) => contenders.push(contender),
-            Err(error) => println!("SKIPPED: {}, which cannot be installed: {error:#}", kind.name),
-        }
-    }
-    Ok(contenders)
-}
-
-/// Makes the databases of a contender; tells whether that worked.
-fn prepare(stage: &Stage, contender: &Contender, options: &Options) -> bool {
-    let make = |scenario| Lane::prepare(stage, contender, scenario, options.history);
-    let with_history = options.scenarios().contains(&Scenario::History);
-    let made = make(Scenario::Plain)
-        .and_then(|()| if with_history { make(Scenario::History) } else { Ok(()) });
-    match made {
-        Ok(()) => true,
-        Err(error) => {
-            println!("SKIPPED: {}: {error:#}", contender.name());
-            false
-        }
-    }
-}
-
-fn measure_floor(
-    stage: &Stage,
-    contenders: &[Contender],
-    options: &Options,
-    round: u32,
-    figures: &mut Figures,
-) -> anyhow::Result<()> {
-    for batch in floor::BATCHES {
-        let rate = floor::least(stage, options.jobs, batch)?;
-        println!("floor, least table, batch {batch}: {rate:.0} jobs/s");
-        figures.add(Figure::FloorRate, Scenario::Plain, &format!("least table, batch {batch}"), round, vec![rate]);
-        if let Some(ours) = contenders.iter().find(|contender| contender.name() == "ours") {
-            let mut lane = Lane::open(stage, ours, Scenario::Plain)?;
-            let rate = floor::ours(stage, &mut lane, options.jobs, batch)?;
-            println!("floor, our statements, batch {batch}: {rate:.0} jobs/s");
-            let name = format!("our statements, batch {batch}");
-            figures.add(Figure::FloorRate, Scenario::Plain, &name, round, vec![rate]);
-        }
+    let report = Report {
+        options,
+        machine,
+        postgresql: stage.settings()?,
+        contenders: &contenders,
+        troubles: &run.troubles,
+        figures: &run.figures,
+    };
+    let page = report.markdown();
+    println!("\n{page}");
+    if options.write {
+        let folder = PathBuf::from("docs/benchmarks");
+        std::fs::create_dir_all(&folder).context("run it from the repository's root")?;
+        let names: Vec<&str> = contenders.iter().map(Contender::name).collect();
+        std::fs::write(folder.join("queue.md"), page)?;
+        std::fs::write(folder.join("queue.csv"), run.figures.csv())?;
+        std::fs::write(folder.join("queue.svg"), plot::svg(&run.figures, &names))?;
     }
     Ok(())
-}
-
-/// The bulk enqueue.
-fn enqueue(
-    stage: &Stage,
-    contender: &Contender,
-    options: &Options,
-    round: u32,
-    figures: &mut Figures,
-) -> anyhow::Result<()> {
-    if !options.measures(Measure::Enqueue) {
-        return Ok(());
-    }
-    let lane = Lane::open(stage, contender, Scenario::Plain)?;
-    lane.clear()?;
-    let rate = f64::from(options.bulk) / lane.fill(options.bulk)?;
-    println!("{}, enqueue: {rate:.0} jobs/s", contender.name());
-    figures.add(Figure::EnqueueRate, Scenario::Plain, contender.name(), round, vec![rate]);
-    lane.clear()
-}
-
-/// Drain and latency of one contender in one scenario; an open transaction is open for both.
-fn visit(
-    stage: &Stage,
-    contender: &Contender,
-    scenario: Scenario,
-    options: &Options,
-    round: u32,
-    figures: &mut Figures,
-) -> anyhow::Result<()> {
-    let mut lane = Lane::open(stage, contender, scenario)?;
-    let patience = Duration::from_secs(options.patience.into());
-    let (name, word) = (contender.name(), scenario.word());
-    lane.clear()?;
-    let mut open = None;
-    if options.measures(Measure::Drain) {
-        lane.fill(options.jobs)?;
-        lane.tidy()?;
-        open = (scenario == Scenario::Open).then(|| lane.hold()).transpose()?;
-        let drain = drain::measure(&mut lane, options.jobs, patience)?;
-        println!("{name}, drain, {word}: {:.0} jobs/s ({} jobs)", drain.rate(), drain.jobs);
-        figures.add(Figure::DrainRate, scenario, name, round, vec![drain.rate()]);
-        figures.add(Figure::DrainJobs, scenario, name, round, vec![f64::from(drain.jobs)]);
-        figures.add(Figure::DrainSecondsFromGo, scenario, name, round, vec![drain.seconds_from_go]);
-        // What the open transaction keeps from being removed is part of that scenario.
-        if scenario == Scenario::Open { lane.remove_pending()? } else { lane.clear()? }
-    }
-    if options.measures(Measure::Latency) {
-        if scenario == Scenario::Open && open.is_none() {
-            open = Some(lane.hold()?);
-        }
-        let latencies = latency::measure(&lane, options.samples, patience)?;
-        figures.add(Figure::LatencyAfterCommit, scenario, name, round, latencies.after_commit);
-        figures.add(Figure::LatencyAfterCall, scenario, name, round, latencies.after_call);
-        let at = |share| figures.summary(Figure::LatencyAfterCommit, scenario, name, share).map(|one| one.median);
-        println!("{name}, latency, {word}: median {:.2?} ms, 95 % {:.2?} ms", at(0.5), at(0.95));
-    }
-    drop(open);
-    lane.clear()
 }
 
 fn tell(text: &str) {

@@ -80,7 +80,11 @@ fn draw(out: &mut String, names: &[&str], panels: &[Panel<'_>]) -> fmt::Result {
     let mut x = LEFT;
     for (scenario, colour) in SERIES {
         let words = scenario.words();
-        writeln!(out, "<circle cx=\"{x}\" cy=\"30\" r=\"5\" fill=\"{colour}\"/><text x=\"{}\" y=\"34\">{words}</text>", x + 12.0)?;
+        writeln!(
+            out,
+            "<circle cx=\"{x}\" cy=\"30\" r=\"5\" fill=\"{colour}\"/><text x=\"{}\" y=\"34\">{words}</text>",
+            x + 12.0
+        )?;
         x += 200.0;
     }
     let mut top = HEAD;
@@ -96,7 +100,9 @@ fn row_height() -> f64 {
 }
 
 fn draw_panel(out: &mut String, top: f64, names: &[&str], panel: &Panel<'_>) -> fmt::Result {
-    let dots = || names.iter().flat_map(|name| SERIES.iter().filter_map(|(scenario, _)| (panel.dot)(*scenario, name)));
+    let dots = || {
+        names.iter().flat_map(|name| SERIES.iter().filter_map(|(scenario, _)| (panel.dot)(*scenario, name)))
+    };
     let Some(least) = dots().map(|dot| dot.from).filter(|value| *value > 0.0).reduce(f64::min) else {
         return Ok(());
     };
@@ -106,11 +112,17 @@ fn draw_panel(out: &mut String, top: f64, names: &[&str], panel: &Panel<'_>) -> 
     let x = |value: f64| LEFT + (value.max(least).log10() - low) / (high - low) * (RIGHT - LEFT);
 
     writeln!(out, "<text class=\"title\" x=\"16\" y=\"{}\">{}</text>", top + 18.0, panel.title)?;
-    let (first, bottom) = (top + TITLE, top + TITLE + row_height() * f64::from(u32::try_from(names.len()).unwrap_or(0)));
+    let (first, bottom) =
+        (top + TITLE, top + TITLE + row_height() * f64::from(u32::try_from(names.len()).unwrap_or(0)));
     let mut y = first;
     for (number, name) in names.iter().enumerate() {
         if number % 2 == 0 {
-            writeln!(out, "<rect class=\"row\" x=\"8\" y=\"{y}\" width=\"{}\" height=\"{}\"/>", WIDTH - 16.0, row_height())?;
+            writeln!(
+                out,
+                "<rect class=\"row\" x=\"8\" y=\"{y}\" width=\"{}\" height=\"{}\"/>",
+                WIDTH - 16.0,
+                row_height()
+            )?;
         }
         writeln!(out, "<text x=\"16\" y=\"{}\">{name}</text>", y + row_height() / 2.0 + 4.0)?;
         y += row_height();

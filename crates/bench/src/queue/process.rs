@@ -64,7 +64,7 @@ impl Adapter {
                 }
             }
         });
-        let name = [&[first.clone()], others].concat().join(" ");
+        let name = program.words.join(" ");
         let mut adapter = Self { name, process, input, lines, log: log.to_owned() };
         match adapter.line(START)?.as_deref() {
             Some("ready") => Ok(adapter),
@@ -129,6 +129,9 @@ impl Adapter {
     fn complaint(&self) -> String {
         let text = std::fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
-        format!("; it complained:\n{}", lines.get(lines.len().saturating_sub(20)..).unwrap_or_default().join("\n"))
+        format!(
+            "; it complained:\n{}",
+            lines.get(lines.len().saturating_sub(20)..).unwrap_or_default().join("\n")
+        )
     }
 }

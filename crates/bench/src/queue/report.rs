@@ -188,10 +188,16 @@ impl Report<'_> {
         let drain = self.figures.summary(Figure::DrainRate, Scenario::Plain, "ours", 0.5);
         for batch in floor::BATCHES {
             let one = |what: &str| {
-                self.figures.summary(Figure::FloorRate, Scenario::Plain, &format!("{what}, batch {batch}"), 0.5)
+                self.figures.summary(
+                    Figure::FloorRate,
+                    Scenario::Plain,
+                    &format!("{what}, batch {batch}"),
+                    0.5,
+                )
             };
             let (ours, least) = (one(floor::OURS), one(floor::LEAST));
-            let ratio = drain.zip(ours).map(|(drain, floor)| format!("**{:.2}**", drain.median / floor.median));
+            let ratio =
+                drain.zip(ours).map(|(drain, floor)| format!("**{:.2}**", drain.median / floor.median));
             writeln!(
                 page,
                 "| {batch} | {} | {} | {} |",
@@ -205,10 +211,14 @@ impl Report<'_> {
 
     /// Ours beside the best of the others, whichever that is.
     fn write_summary(&self, page: &mut String) -> fmt::Result {
-        writeln!(page, "\n## Ours beside the best of the others\n\n| | ours | best other | |\n|---|---|---|---|")?;
+        writeln!(
+            page,
+            "\n## Ours beside the best of the others\n\n| | ours | best other | |\n|---|---|---|---|"
+        )?;
         for scenario in SCENARIOS {
             let rate = |name: &str| self.median(Figure::DrainRate, scenario, name, 0.5);
-            let best = self.others().filter_map(|name| Some((rate(name)?, name))).max_by(|a, b| a.0.total_cmp(&b.0));
+            let best =
+                self.others().filter_map(|name| Some((rate(name)?, name))).max_by(|a, b| a.0.total_cmp(&b.0));
             if let (Some(ours), Some((best, name))) = (rate("ours"), best) {
                 writeln!(
                     page,
