@@ -4,8 +4,6 @@ insert into finished_jobs (id, queue, kind, arguments, priority, outcome, attemp
 select -number, 'bench', 'empty', '{}', 100, 'done', 1, 10, at, at, 'bench/1', at, at
 from generate_series(1, {history}) as number,
      lateral (select now() - number * interval '50 ms' as at) as moment;
-insert into job_attempts (job_id, claim, attempt, kind, worker, started_at, finished_at, outcome)
-select id, 1, 1, kind, claimed_by, claimed_at, finished_at, 'done' from finished_jobs;
 insert into jobs (queue, kind, state, max_attempts, run_at)
 select 'bench', 'empty', 'scheduled', 10, now() + interval '1 day' + number * interval '50 ms'
 from generate_series(1, {history}) as number;

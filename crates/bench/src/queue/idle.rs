@@ -29,21 +29,21 @@ pub(super) struct Cost {
 pub(super) fn measure(stage: &Stage, lanes: &[Lane<'_>], duration: Duration) -> anyhow::Result<Vec<Cost>> {
     let mut workers = Vec::new();
     for lane in lanes {
+        stage.count_statements(lane.database(), true)?;
         let mut worker = lane.adapter(&["work", "0"])?;
         worker.tell("go")?;
         workers.push(worker);
     }
     std::thread::sleep(SETTLE);
-    stage.count_statements(true)?;
     stage.sql("postgres", "select pg_stat_statements_reset()")?;
     let before = readings(stage, lanes, &workers)?;
     let began = Instant::now();
     std::thread::sleep(duration);
     let after = readings(stage, lanes, &workers)?;
     let minutes = began.elapsed().as_secs_f64() / 60.0;
-    stage.count_statements(false)?;
-    for worker in workers {
+    for (lane, worker) in lanes.iter().zip(workers) {
         worker.end()?;
+        stage.count_statements(lane.database(), false)?;
     }
     let per_minute = |before: f64, after: f64| (after - before).max(0.0) / minutes;
     Ok(before

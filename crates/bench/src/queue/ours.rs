@@ -24,12 +24,14 @@ const QUEUE: &str = "bench";
 const KIND: &str = "empty";
 
 /// Jobs at a time in one process.
-pub(super) const CONCURRENCY: usize = 100;
+const CONCURRENCY: usize = 100;
 // The defaults of `jobs.lease`, `jobs.poll_interval`, `jobs.shutdown_timeout` and `database.pool_size`.
 const LEASE: Duration = Duration::from_secs(30);
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
 const POOL_SIZE: u32 = 10;
+/// How long to wait for a connection.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the process is to do; `DATABASE_URL` says where.
 #[derive(Debug, Clone, Subcommand)]
@@ -62,7 +64,7 @@ pub(crate) fn run(role: &Role) -> anyhow::Result<()> {
 }
 
 async fn work(url: &str, jobs: u64) -> anyhow::Result<()> {
-    let database = Database::new(url, POOL_SIZE, Duration::from_secs(10));
+    let database = database(url);
     let config = RunnerConfig {
         name: format!("bench/{}", std::process::id()),
         queues: vec![QUEUE.to_owned()],
@@ -83,6 +85,11 @@ async fn work(url: &str, jobs: u64) -> anyhow::Result<()> {
         stop.cancel();
     });
     Ok(runner.run(shutdown).await?)
+}
+
+/// The connections of a daemon.
+fn database(url: &str) -> Database {
+    Database::new(url, POOL_SIZE, PATIENCE)
 }
 
 /// One kind of job, which does nothing but be counted.
@@ -112,7 +119,7 @@ fn registry(expected: u64) -> Registry {
 }
 
 fn answer(url: &str) -> anyhow::Result<()> {
-    let mut conn = PgConnection::establish(&connection_string(url))?;
+    let mut conn = database(url).pool().get()?;
     let job = || NewJob::new(QUEUE, KIND, json!({}));
     say("ready")?;
     for line in std::io::stdin().lock().lines() {

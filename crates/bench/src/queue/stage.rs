@@ -57,12 +57,12 @@ impl Stage {
         self.logs.path().join(name)
     }
 
-    /// Begins or ends the counting of statements in all databases.
-    pub(super) fn count_statements(&self, is_wanted: bool) -> anyhow::Result<()> {
+    /// Begins or ends the counting of statements of later sessions in a database.
+    pub(super) fn count_statements(&self, database: &str, is_wanted: bool) -> anyhow::Result<()> {
         let track = if is_wanted { "top" } else { "none" };
-        self.sql("postgres", &format!("alter system set pg_stat_statements.track = {track}"))?;
-        // The second statement waits until the first one's signal has arrived everywhere, or nearly.
-        self.sql("postgres", "select pg_reload_conf(); select pg_sleep(0.5)").map(drop)
+        let name = database.replace('"', "\"\"");
+        self.sql("postgres", &format!("alter database \"{name}\" set pg_stat_statements.track = {track}"))
+            .map(drop)
     }
 
     /// Lines of `name: value` about PostgreSQL.
