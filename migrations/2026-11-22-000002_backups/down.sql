@@ -1,2 +1,2 @@
 DROP TABLE reconciliation_findings, reconciliations, catalogue_findings, catalogue_rebuilds, audit_events, running_operations, rehearsals, recovery_targets, pitr_windows, restores, verifications, holds, backups, encryption_keys, service_instances, service_brokers;
-DROP FUNCTION check_status_move, track_running_operation, check_first_status, remember_backup_name, check_backup_not_in_use, check_backup_not_held, check_backup_holdable, check_backup_restorable, check_backup_removal, refuse_change;
+DROP FUNCTION check_status_move, track_running_operation, check_first_status, remember_backup_names, check_backup_not_in_use, check_backup_not_held, check_backup_holdable, check_backup_restorable, check_backup_removal, refuse_change, check_event_is_old;

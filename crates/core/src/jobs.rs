@@ -123,6 +123,8 @@ pub const KIND_START_OPERATION: &str = "start_operation";
 pub const KIND_CHECK_OPERATION: &str = "check_operation";
 /// Kind of [`initialize_backup_deletion`].
 pub const KIND_INITIALIZE_BACKUP_DELETION: &str = "initialize_backup_deletion";
+/// Kind of [`prune_history`].
+pub const KIND_PRUNE_HISTORY: &str = "prune_history";
 /// Kind of [`delete_backups`].
 pub const KIND_DELETE_BACKUPS: &str = "delete_backups";
 /// Kind of [`update_instance_state`].
@@ -194,6 +196,15 @@ pub fn initialize_backup_deletion(step: DeletionStep) -> NewJob {
     )
     .unique_key(format!("initialize-deletion-{}", step_word(step)))
     .max_attempts(PATIENT)
+}
+
+/// Forgets what has been over for long enough. On the queue that finds what may go, behind everything else there.
+pub fn prune_history() -> NewJob {
+    NewJob::new(INITIALIZE_BACKUP_DELETION, KIND_PRUNE_HISTORY, json!({}))
+        .priority(PRIORITY_BACKGROUND)
+        .unique_key("prune-history")
+        // The next scheduled run is the retry.
+        .max_attempts(2)
 }
 
 /// Does `step` for the backups of one instance.
@@ -288,6 +299,7 @@ pub fn schedules(settings: &ScheduleSettings) -> Vec<Schedule> {
         ),
         schedule("refresh_windows", "* * * * *", refresh_windows(None)),
         schedule("delete_backup_remove", "0 * * * *", initialize_backup_deletion(DeletionStep::Remove)),
+        schedule("prune_history", "30 * * * *", prune_history()),
         schedule(
             "update_instance_state",
             &settings.update_instance_state_repeat,

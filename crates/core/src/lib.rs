@@ -14,7 +14,7 @@ pub use backup_objects as objects;
 pub use backup_queue as queue;
 
 pub use crate::error::Error;
-pub use crate::manager::{Broker, BrokerSource, Manager, Policy, Settings};
+pub use crate::manager::{Broker, BrokerSource, HistoryPolicy, Manager, Policy, Settings};
 
 /// Result of everything in this crate.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -4,6 +4,7 @@
 //! tables in `migrations/2026-11-22-000001_queue`. Start reading at [`enqueue()`] and [`Runner`].
 
 mod backoff;
+mod bell;
 pub mod claim;
 mod enqueue;
 mod error;
@@ -24,6 +25,7 @@ pub mod settle;
 mod sql;
 
 pub use backoff::Backoff;
+pub use bell::Bell;
 pub use enqueue::{Enqueued, enqueue, enqueue_many, run_now};
 pub use error::Error;
 pub use job::{ClaimedJob, JobId, NewJob};

@@ -41,5 +41,9 @@ pub fn runner(manager: &Manager, settings: &Settings, group: GroupSettings) -> R
         backoff: Backoff::default(),
     };
     let url = connection_string(settings.database.url.expose_secret());
-    Runner::new(manager.database.pool().clone(), url, registry(manager), config)
+    let runner = Runner::new(manager.database.pool().clone(), url, registry(manager), config);
+    match manager.database.bell() {
+        Some(bell) => runner.bell(bell.clone()),
+        None => runner,
+    }
 }

@@ -87,22 +87,10 @@ fn run(
 fn our_script(batch: u32) -> Script {
     let batch = usize::try_from(batch).unwrap_or(1);
     let claim = filled(&claim::statement(batch), &["'{bench}'::text[]", "'floor'", "30"]);
-    let finish = filled(
-        settle::statement(),
-        &[
-            ":ids::bigint[]",
-            ":claims::integer[]",
-            ":outcomes::text[]",
-            ":messages::text[]",
-            ":waits::float8[]",
-            "'floor'",
-        ],
-    );
+    let finish = filled(settle::statement(), &[":ids::bigint[]", ":claims::integer[]"]);
     let text = format!(
         "with claimed as ({claim})
-         select coalesce(array_agg(id), '{{}}') as ids, coalesce(array_agg(claim), '{{}}') as claims,
-                coalesce(array_agg('done'::text), '{{}}') as outcomes, coalesce(array_agg(null::text), '{{}}') as messages,
-                coalesce(array_agg(0.0::float8), '{{}}') as waits
+         select coalesce(array_agg(id), '{{}}') as ids, coalesce(array_agg(claim), '{{}}') as claims
          from claimed \\gset\n{finish};\n"
     );
     Script { text, constants: Vec::new() }

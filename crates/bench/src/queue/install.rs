@@ -67,7 +67,10 @@ fn provide(kind: &Kind, folder: &Path) -> anyhow::Result<()> {
             }
             run(folder, "venv/bin/pip", &["install", "--quiet", "--requirement", "requirements.txt"])?;
         }
-        Source::Debian(packages) => need(packages, false)?,
+        Source::Debian(packages) => {
+            let program = Program { words: words(kind), folder: folder.to_owned() };
+            need(packages, version(kind, &program).is_ok())?;
+        }
         // One target folder for all of them: they share most of what they depend on.
         Source::Cargo => {
             run(folder, "cargo", &["build", "--quiet", "--release", "--target-dir", "../cargo-target"])?

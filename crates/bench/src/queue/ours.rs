@@ -74,7 +74,10 @@ async fn work(url: &str, jobs: u64) -> anyhow::Result<()> {
         shutdown_timeout: SHUTDOWN_TIMEOUT,
         backoff: Backoff::default(),
     };
-    let runner = Runner::new(database.pool().clone(), connection_string(url), registry(jobs), config);
+    let mut runner = Runner::new(database.pool().clone(), connection_string(url), registry(jobs), config);
+    if let Some(bell) = database.bell() {
+        runner = runner.bell(bell.clone());
+    }
     say("ready")?;
     tokio::task::spawn_blocking(|| std::io::stdin().lock().read_line(&mut String::new())).await??;
     let shutdown = CancellationToken::new();

@@ -21,6 +21,7 @@ pub mod inspect;
 pub mod list_audit_events;
 pub mod measure;
 pub mod plan_deletions;
+pub mod prune_history;
 pub mod rebuild_catalogue;
 pub mod reconcile;
 pub mod refresh_windows;

@@ -145,7 +145,7 @@ async fn what_the_workers_look_for_again_and_again_costs_nothing_while_there_is_
     let cost = cost(&database, |manager| async move {
         let look = |conn: &mut diesel::PgConnection| {
             assert_eq!(operations::count_running_backups(conn)?, 0);
-            deletions::list_instances_to_clean(conn, ServiceInstanceId(0), 100)
+            deletions::list_instances_to_clean(conn, ServiceInstanceId(0), 100, &Policy::default())
         };
         assert!(manager.database.transaction(look).await.unwrap().is_empty());
     })

@@ -11,11 +11,13 @@
     missing_docs
 )]
 
+mod bell;
 mod claim;
 mod enqueue;
 mod lease;
 mod outage;
 mod overview;
+mod places;
 mod plan;
 mod prose;
 mod prune;
