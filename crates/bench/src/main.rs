@@ -11,6 +11,7 @@ mod machine;
 mod memory;
 mod pgbench;
 mod postgres;
+mod queue;
 mod samples;
 mod wrk;
 
@@ -37,6 +38,11 @@ enum Benchmark {
     /// Plays the agents and brokers of a fleet
     #[command(hide = true)]
     SimulateFleet(fleet::SimulationOptions),
+    /// The job queue beside other Postgres queues
+    Queue(queue::Options),
+    /// Our queue as a program for the benchmark of queues
+    #[command(hide = true, subcommand)]
+    QueueAdapter(queue::Role),
     /// Runs a command and prints what it cost
     #[command(hide = true)]
     Measure(agent::MeasureOptions),
@@ -49,6 +55,8 @@ fn main() -> ExitCode {
         Benchmark::Agent(options) => agent::run(&options),
         Benchmark::Fleet(options) => fleet::run(&options),
         Benchmark::SimulateFleet(options) => fleet::simulate(&options),
+        Benchmark::Queue(options) => queue::run(&options),
+        Benchmark::QueueAdapter(role) => queue::play(&role),
         Benchmark::Measure(options) => agent::measure(&options),
     };
     match result {

@@ -26,6 +26,7 @@ impl Settings {
         self.check_schedules(&mut bounds);
         self.check_numbers(&mut bounds);
         self.check_durations(&mut bounds);
+        self.history.check(&mut bounds);
         self.check_keys(&mut bounds);
         self.check_names(&mut bounds);
         if let Err(mistakes) = workers::groups(&self.workers) {

@@ -37,6 +37,7 @@ impl Settings {
             part_size_limit: u64::try_from(self.backups.file_size_limit).unwrap_or(u64::MAX),
             compression_level: narrow(self.backups.compression_level),
             verify_backup_budget: self.verify_backup_budget,
+            history: self.history.policy(),
         }
     }
 

@@ -17,6 +17,26 @@ use crate::domain::stored_form::StoredForm;
 use crate::store::Database;
 use crate::{Error, Result, Shares};
 
+/// How long what is over is remembered; none means for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HistoryPolicy {
+    /// Events of the audit trail.
+    pub audit_events: Option<Duration>,
+    /// Restores, counted from their end.
+    pub restores: Option<Duration>,
+    /// Rehearsals, counted from their end.
+    pub rehearsals: Option<Duration>,
+    /// Deleted instances of which nothing else is left, counted from their deletion.
+    pub deleted_instances: Option<Duration>,
+}
+
+impl Default for HistoryPolicy {
+    fn default() -> Self {
+        let long = Some(Duration::from_secs(400 * 24 * 3600));
+        Self { audit_events: long, restores: long, rehearsals: long, deleted_instances: long }
+    }
+}
+
 /// The operator's rules.
 #[derive(Debug, Clone)]
 pub struct Policy {
@@ -52,6 +72,8 @@ pub struct Policy {
     pub compression_level: i32,
     /// Most rehearsals a run of the schedule asks for.
     pub verify_backup_budget: i64,
+    /// How long what is over is remembered.
+    pub history: HistoryPolicy,
 }
 
 impl Default for Policy {
@@ -73,6 +95,7 @@ impl Default for Policy {
             part_size_limit: 5 << 30,
             compression_level: 3,
             verify_backup_budget: 10,
+            history: HistoryPolicy::default(),
         }
     }
 }

@@ -42,5 +42,9 @@ pub fn runner(manager: &Manager, settings: &Settings, group: GroupSettings) -> R
     };
     let url = connection_string(settings.database.url.expose_secret());
     let handlers = registry(&manager.with_slots(group.group.count));
-    Runner::new(manager.database.pool().clone(), url, handlers, config)
+    let runner = Runner::new(manager.database.pool().clone(), url, handlers, config);
+    match manager.database.bell() {
+        Some(bell) => runner.bell(bell.clone()),
+        None => runner,
+    }
 }

@@ -23,6 +23,9 @@ const CASES: &[(&str, &str)] = &[
         "retention_time_for_backups_of_a_deleted_instance: found -1",
     ),
     ("undo_window: 400days", "undo_window: found 1year 1month"),
+    ("history: {audit_events: 30days}", "history.audit_events: found 30days; allowed: 31days to"),
+    ("history: {restores: 0}", "history.restores: found 0s; allowed: 2days to"),
+    ("history: {backups: 7days}", "history.backups: found an unknown key"),
     (
         "workers: [{queues: backup_al_job}]",
         "workers[0].queues: found the queue \"backup_al_job\"; allowed: backup_all_job, backup_agent_backups, backup_watcher_job, restore_watcher_job, initialize_backup_deletion_job, backup_deleter_job, update_instance_state_job",

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use backup_queue::age::age;
 use diesel::PgConnection;
 
 use super::places::give_places;
@@ -13,14 +14,18 @@ use crate::{Result, jobs};
 /// Rows per sweep; the next sweep takes the rest.
 const LIMIT: i64 = 1000;
 
+/// Scheduled starts that a sweep lets go in front: a share, not all that wait.
+const MOST_AGED: usize = 100;
+
 /// Enqueues what is missing; returns how many jobs. Unique keys make it harmless to run on every worker.
 pub async fn adopt_operations(manager: &Manager) -> Result<usize> {
     let settings = manager.settings();
     manager.database.transaction(tidy_places(manager.policy().limits.are_any())).await?;
-    let given = give_places(manager).await?.len();
+    let given = give_places(manager, None).await?.len();
     if given > 0 {
         tracing::info!(given, "places under the limits of running backups were free, and somebody waited");
     }
+    manager.database.transaction(|conn| Ok(age(conn, jobs::AGEING, MOST_AGED)?)).await?;
     let adopted = manager
         .database
         .transaction(move |conn| {

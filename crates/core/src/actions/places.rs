@@ -17,12 +17,13 @@ use diesel::PgConnection;
 const MOST: usize = 1000;
 
 /// Gives the places that are free, and wakes the jobs of those that got one; returns who did. Each is a transaction of its own:
-/// it locks a job, and no two, so it cannot deadlock with handlers that end operations.
-pub(super) async fn give_places(manager: &Manager) -> Result<Vec<BackupId>> {
+/// it locks a job, and no two, so it cannot deadlock with handlers that end operations. `asking`: the backup of the handler
+/// that calls this. Its job need not be woken, and must not be: a failed attempt would be repeated without its back-off.
+pub(super) async fn give_places(manager: &Manager, asking: Option<BackupId>) -> Result<Vec<BackupId>> {
     let mut given = Vec::new();
     while given.len() < MOST {
         let settings = manager.settings();
-        match manager.database.transaction(move |conn| give_next(conn, &settings)).await? {
+        match manager.database.transaction(move |conn| give_next(conn, &settings, asking)).await? {
             Some(backup) => given.push(backup),
             None => break,
         }
@@ -30,18 +31,31 @@ pub(super) async fn give_places(manager: &Manager) -> Result<Vec<BackupId>> {
     Ok(given)
 }
 
-/// After the end of an operation, which may have set a place free. Its record is written; that others wait a little longer, until
-/// the sweep, is no error of it.
+/// After an operation has set a place free; that others wait a little longer, until the sweep, is no error of it.
 pub(super) async fn pass_on(manager: &Manager, kind: OperationKind) {
-    if kind == OperationKind::Backup
-        && manager.policy().limits.are_any()
-        && let Err(error) = give_places(manager).await
-    {
-        tracing::warn!("no free place was given yet: {}", chain(&error));
-    }
+    give_or_warn(manager, kind, None).await;
 }
 
-fn give_next(conn: &mut PgConnection, settings: &Settings) -> Result<Option<BackupId>> {
+/// After a backup has stood in line: whether it is its turn already.
+pub(super) async fn has_turn(manager: &Manager, backup: BackupId) -> bool {
+    give_or_warn(manager, OperationKind::Backup, Some(backup)).await.contains(&backup)
+}
+
+async fn give_or_warn(manager: &Manager, kind: OperationKind, asking: Option<BackupId>) -> Vec<BackupId> {
+    if kind != OperationKind::Backup || !manager.policy().limits.are_any() {
+        return Vec::new();
+    }
+    give_places(manager, asking).await.unwrap_or_else(|error| {
+        tracing::warn!("no free place was given yet: {}", chain(&error));
+        Vec::new()
+    })
+}
+
+fn give_next(
+    conn: &mut PgConnection,
+    settings: &Settings,
+    asking: Option<BackupId>,
+) -> Result<Option<BackupId>> {
     let limits = &settings.policy.limits;
     // Whoever sets a place free afterwards comes here afterwards, so looking without the lock misses nobody.
     if !places::is_anybody_waiting(conn)? {
@@ -61,8 +75,10 @@ fn give_next(conn: &mut PgConnection, settings: &Settings) -> Result<Option<Back
         return Ok(None);
     };
     let Some(backup) = places::find_first(conn, line)? else { return Ok(None) };
-    // The job before the place, as its handler locks them.
-    backup_queue::run_now(conn, &jobs::start_key(OperationKind::Backup, backup.0))?;
+    if asking != Some(backup) {
+        // The job before the place, as its handler locks them.
+        backup_queue::run_now(conn, &jobs::start_key(OperationKind::Backup, backup.0))?;
+    }
     if places::give(conn, backup)? {
         places::update_turns(conn, in_a_row)?;
     }

@@ -12,12 +12,11 @@ use tracing::Instrument;
 
 use super::agent_endpoint::{Agent, agent_of};
 use super::finish;
-use super::places::{give_places, pass_on};
+use super::places::{has_turn, pass_on};
 use super::start_request::{Request, request};
 use crate::clients::agent::AgentError;
 use crate::domain::dispatch::{self, Conclusion, Facts, Next, Room, StartAnswer, Step};
 use crate::domain::identifiers::BackupId;
-use crate::domain::instance::ServiceInstance;
 use crate::domain::operation::{Failure, Operation, OperationKind};
 use crate::domain::reason::ReasonCode;
 use crate::error::chain;
@@ -48,7 +47,7 @@ pub async fn start_operation(
     let mut prepared = look(manager, job, kind, id).await?;
     // In line, it may be its turn at once.
     if let Prepared::InLine(_) = prepared
-        && give_places(manager).await?.contains(&BackupId(id))
+        && has_turn(manager, BackupId(id)).await
     {
         prepared = look(manager, job, kind, id).await?;
     }
@@ -184,7 +183,7 @@ fn prepare(
     let facts = Facts {
         now: store::now(conn)?,
         is_instance_deleted: instance.deleted_at.is_some(),
-        room: room(conn, settings, &operation, &instance)?,
+        room: room(conn, settings, &operation)?,
     };
     match dispatch::before(&operation, &facts) {
         Step::Send => {}
@@ -216,12 +215,7 @@ fn prepare(
 }
 
 /// Asked for queued operations only; places are looked at only where there are limits.
-fn room(
-    conn: &mut PgConnection,
-    settings: &Settings,
-    operation: &Operation,
-    instance: &ServiceInstance,
-) -> Result<Room> {
+fn room(conn: &mut PgConnection, settings: &Settings, operation: &Operation) -> Result<Room> {
     if operation.status != "queued" {
         return Ok(Room::Free);
     }
@@ -230,7 +224,7 @@ fn room(
     }
     let is_limited = operation.kind == OperationKind::Backup
         && !operation.may_be_at_agent
-        && settings.policy.limits.apply_to(&instance.service_broker, &instance.store);
+        && settings.policy.limits.are_any();
     match is_limited && !matches!(places::find(conn, BackupId(operation.row))?, Place::Held(_)) {
         true => Ok(Room::NoPlace),
         false => Ok(Room::Free),
@@ -249,7 +243,10 @@ fn wait(conn: &mut PgConnection, operation: &Operation, hindrance: Room) -> Resu
             if operation.kind == OperationKind::Backup && !operation.may_be_at_agent {
                 places::give_back(conn, BackupId(operation.row))?;
             }
-            let delay = LONGEST_TURN_WAIT.saturating_add(spread);
+            let delay = match operation.may_be_at_agent {
+                true => TURN_WAIT,
+                false => LONGEST_TURN_WAIT.saturating_add(spread),
+            };
             ("waits for another operation of the instance", Prepared::Blocked(delay))
         }
     };

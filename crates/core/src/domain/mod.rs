@@ -8,6 +8,7 @@ pub mod cipher;
 pub mod completion;
 pub mod deletion;
 pub mod dispatch;
+pub mod explanation;
 pub mod hold;
 pub mod identifiers;
 pub mod instance;

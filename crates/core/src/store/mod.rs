@@ -10,6 +10,9 @@ mod database;
 pub mod deletion_facts;
 pub mod deletions;
 pub mod encryption_keys;
+pub mod explanations;
+pub mod fan_out;
+pub mod history;
 pub mod holds;
 pub mod listings;
 mod lost;
@@ -27,6 +30,7 @@ pub mod service_brokers;
 pub mod service_instances;
 pub mod state;
 mod statuses;
+pub mod summaries;
 
 use chrono::{DateTime, Utc};
 use diesel::PgConnection;

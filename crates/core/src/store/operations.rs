@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use diesel::PgConnection;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Nullable, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text, Timestamptz};
 
 use crate::domain::identifiers::ServiceInstanceId;
 use crate::domain::operation::{Failure, Operation, OperationKind};
@@ -242,20 +242,31 @@ pub fn find_next_queued(
     conn: &mut PgConnection,
     instance: ServiceInstanceId,
 ) -> Result<Option<(OperationKind, i64)>> {
+    Ok(list_next_queued(conn, &[instance])?.pop())
+}
+
+/// Of each of the instances the queued operation whose turn is next, if there is one.
+pub fn list_next_queued(
+    conn: &mut PgConnection,
+    instances: &[ServiceInstanceId],
+) -> Result<Vec<(OperationKind, i64)>> {
     let rows = load_references(
         diesel::sql_query(
-            "SELECT * FROM (
-                 SELECT 'backup' AS kind, id, is_scheduled, triggered_at, may_be_at_agent FROM backups WHERE service_instance_id = $1 AND status = 'queued'
+            "SELECT DISTINCT ON (service_instance_id) kind, id, is_scheduled FROM (
+                 SELECT 'backup' AS kind, id, service_instance_id, is_scheduled, triggered_at, may_be_at_agent
+                 FROM backups WHERE service_instance_id = ANY ($1) AND status = 'queued'
                  UNION ALL
-                 SELECT 'restore', id, false, triggered_at, may_be_at_agent FROM restores WHERE service_instance_id = $1 AND status = 'queued'
+                 SELECT 'restore', id, service_instance_id, false, triggered_at, may_be_at_agent
+                 FROM restores WHERE service_instance_id = ANY ($1) AND status = 'queued'
                  UNION ALL
-                 SELECT 'rehearsal', id, is_scheduled, triggered_at, may_be_at_agent FROM rehearsals WHERE service_instance_id = $1 AND status = 'queued'
-             ) queued ORDER BY kind = 'rehearsal', NOT may_be_at_agent, triggered_at, kind, id LIMIT 1",
+                 SELECT 'rehearsal', id, service_instance_id, is_scheduled, triggered_at, may_be_at_agent
+                 FROM rehearsals WHERE service_instance_id = ANY ($1) AND status = 'queued'
+             ) queued ORDER BY service_instance_id, kind = 'rehearsal', NOT may_be_at_agent, triggered_at, kind, id",
         )
-        .bind::<BigInt, _>(instance.0)
+        .bind::<Array<BigInt>, _>(instances.iter().map(|id| id.0).collect::<Vec<_>>())
         .load(conn)?,
     )?;
-    Ok(rows.into_iter().next().map(|reference| (reference.kind, reference.id)))
+    Ok(rows.into_iter().map(|reference| (reference.kind, reference.id)).collect())
 }
 
 /// How many backups, restores and rehearsals are not over.

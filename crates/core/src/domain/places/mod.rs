@@ -30,17 +30,23 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Whether backups of this broker's instances into this store are limited at all.
-    pub fn apply_to(&self, broker: &str, store: &str) -> bool {
-        self.fleet.is_some() || self.of_broker(broker).is_some() || self.of_store(store).is_some()
-    }
-
     /// Whether there is any limit.
     pub fn are_any(&self) -> bool {
         let one_of = |limits: &BTreeMap<String, Option<i64>>| limits.values().any(Option::is_some);
         [self.fleet, self.per_broker, self.per_store].iter().any(Option::is_some)
             || one_of(&self.brokers)
             || one_of(&self.stores)
+    }
+
+    /// The key of a limit in the configuration.
+    pub fn name_of(&self, scope: Scope, broker: &str, store: &str) -> String {
+        match scope {
+            Scope::Fleet => "limits.running_backups".to_owned(),
+            Scope::Broker if self.brokers.contains_key(broker) => format!("limits.brokers.{broker}"),
+            Scope::Broker => "limits.running_backups_per_broker".to_owned(),
+            Scope::Store if self.stores.contains_key(store) => format!("limits.stores.{store}"),
+            Scope::Store => "limits.running_backups_per_store".to_owned(),
+        }
     }
 
     fn of_broker(&self, name: &str) -> Option<i64> {
@@ -120,6 +126,19 @@ pub enum KeptFor {
     OtherBrokers,
     /// For owners that hold less than half.
     OtherOwners,
+}
+
+impl KeptFor {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::OtherBrokers, Self::OtherOwners];
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OtherBrokers => "other_brokers",
+            Self::OtherOwners => "other_owners",
+        }
+    }
 }
 
 /// Why a backup gets no place now.

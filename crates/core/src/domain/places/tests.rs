@@ -53,13 +53,20 @@ fn every_limit_that_binds_is_named_with_its_value_and_what_is_held() {
 #[test]
 fn the_limit_of_a_single_broker_or_store_stands_in_place_of_that_of_each() {
     let mut given = Limits { per_broker: Some(1), per_store: Some(1), ..limits(None) };
-    assert!(given.apply_to("b", "s") && given.are_any());
+    assert!(given.are_any());
     given.brokers.insert("b".into(), None);
     given.stores.insert("s".into(), Some(7));
     assert_eq!((given.of_broker("b"), given.of_broker("c")), (None, Some(1)));
     assert_eq!((given.of_store("s"), given.of_store("t")), (Some(7), Some(1)));
+    let name = |scope, broker, store| given.name_of(scope, broker, store);
+    assert_eq!(name(Scope::Fleet, "b", "s"), "limits.running_backups");
+    assert_eq!(name(Scope::Broker, "b", "s"), "limits.brokers.b");
+    assert_eq!(name(Scope::Broker, "c", "s"), "limits.running_backups_per_broker");
+    assert_eq!(name(Scope::Store, "b", "s"), "limits.stores.s");
+    assert_eq!(name(Scope::Store, "b", "t"), "limits.running_backups_per_store");
     let only = Limits { brokers: [("b".to_owned(), Some(2))].into(), ..limits(None) };
-    assert!(only.are_any() && only.apply_to("b", "s") && !only.apply_to("c", "s"));
+    assert!(only.are_any());
+    assert_eq!((only.of_broker("b"), only.of_broker("c")), (Some(2), None));
 }
 
 #[test]
