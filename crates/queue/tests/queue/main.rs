@@ -11,6 +11,7 @@
     missing_docs
 )]
 
+mod ahead;
 mod bell;
 mod claim;
 mod enqueue;
