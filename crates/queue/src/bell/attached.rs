@@ -86,7 +86,9 @@ impl Instrumentation for Attached {
                 self.is_in_transaction = true;
             }
             // Told before the statement is sent; a savepoint is not the end.
-            InstrumentationEvent::CommitTransaction { depth, .. } if depth.get() == 1 => self.is_committing = true,
+            InstrumentationEvent::CommitTransaction { depth, .. } if depth.get() == 1 => {
+                self.is_committing = true
+            }
             InstrumentationEvent::RollbackTransaction { depth, .. } if depth.get() == 1 => {
                 self.end_transaction();
             }

@@ -17,8 +17,8 @@ use diesel::r2d2::CustomizeConnection;
 
 use crate::sql::CHANNEL;
 
-pub(crate) use attached::announcing;
 use attached::Attached;
+pub(crate) use attached::announcing;
 
 /// Wakes the idle runners of a database. Clones ring the same bell. As the `connection_customizer` of a pool, it is attached
 /// to every connection of the pool. Proven by `a_bell_rings_after_the_commit_and_not_within_the_transaction`.
@@ -45,7 +45,8 @@ impl Bell {
     /// Makes a bell of the database with this URL. It connects when it is first rung.
     #[must_use]
     pub fn new(database_url: impl Into<String>) -> Self {
-        let shared = Shared { database_url: database_url.into(), due: Arc::default(), ringer: OnceLock::new() };
+        let shared =
+            Shared { database_url: database_url.into(), due: Arc::default(), ringer: OnceLock::new() };
         Self { shared: Arc::new(shared) }
     }
 

@@ -21,7 +21,8 @@ const IDLE: Duration = Duration::from_secs(300);
 pub(super) fn start(database_url: String, due: Arc<Mutex<Due>>) -> SyncSender<()> {
     let (sender, receiver) = sync_channel(1);
     let ringer = Ringer { database_url, due, conn: None, is_failing: false };
-    if let Err(error) = thread::Builder::new().name("queue-bell".into()).spawn(move || ringer.run(&receiver)) {
+    if let Err(error) = thread::Builder::new().name("queue-bell".into()).spawn(move || ringer.run(&receiver))
+    {
         tracing::warn!(%error, "no thread to announce new jobs; polling alone finds them");
     }
     sender

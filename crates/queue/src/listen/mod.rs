@@ -52,7 +52,9 @@ pub(crate) fn start(database_url: String, queues: Vec<String>, wake: Arc<Notify>
         thread::Builder::new().name("queue-listener".into()).spawn(move || listener.run())?;
         Ok(Listening { is_over, waker })
     });
-    started.inspect_err(|error| tracing::warn!(%error, "cannot listen for new jobs; polling alone finds them")).ok()
+    started
+        .inspect_err(|error| tracing::warn!(%error, "cannot listen for new jobs; polling alone finds them"))
+        .ok()
 }
 
 struct Listener {
@@ -77,7 +79,10 @@ impl Listener {
             }
             let Err(error) = connected.and_then(|conn| self.listen(conn)) else { return };
             if !told {
-                tracing::warn!(error = chain(&*error), "not listening for new jobs; polling until this is over");
+                tracing::warn!(
+                    error = chain(&*error),
+                    "not listening for new jobs; polling until this is over"
+                );
                 told = true;
             }
             self.arrivals.rest(pause);

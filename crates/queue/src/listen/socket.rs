@@ -45,7 +45,8 @@ impl Arrivals {
         let conn = connect()?;
         for (descriptor, _) in sockets().into_iter().filter(|socket| !before.contains(socket)) {
             // Not a socket any more if this fails: somebody else's.
-            if self.poll.registry().register(&mut SourceFd(&descriptor), ARRIVAL, Interest::READABLE).is_ok() {
+            if self.poll.registry().register(&mut SourceFd(&descriptor), ARRIVAL, Interest::READABLE).is_ok()
+            {
                 self.watched.push(descriptor);
             }
         }

@@ -89,12 +89,14 @@ impl Desk {
         }
     }
 
-    /// Hands back the jobs that have waited for too long: others may be free.
-    pub(super) fn hand_back_stalled(&mut self) {
-        if self.stalls_in().is_some_and(|rest| rest.is_zero()) {
+    /// Hands back the jobs that have waited for too long, since others may be free, and tells whether there were any.
+    pub(super) fn hand_back_stalled(&mut self) -> bool {
+        let is_stalled = self.stalls_in().is_some_and(|rest| rest.is_zero());
+        if is_stalled {
             self.pace.stalled();
             self.hand_back_waiting();
         }
+        is_stalled
     }
 
     /// How long the first waiting job may still wait.
@@ -113,7 +115,11 @@ impl Desk {
     /// Every lease that is ours.
     pub(super) fn leases(&self) -> Vec<Lease> {
         let waiting = self.waiting.iter().map(|(job, _)| &job.lease);
-        waiting.chain(self.running.values().map(|run| &run.lease)).chain(self.ended.values()).cloned().collect()
+        waiting
+            .chain(self.running.values().map(|run| &run.lease))
+            .chain(self.ended.values())
+            .cloned()
+            .collect()
     }
 
     /// Lets go of a job whose lease is lost; `true` if its handler was at work. One that has ended finds out when it is

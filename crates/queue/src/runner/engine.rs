@@ -119,9 +119,14 @@ impl Engine {
         self.aside.places(self.config.concurrency)
     }
 
-    /// From now on nothing is started.
+    /// From now on nothing is started, until the next run.
     pub(super) fn stop(&self) {
         self.is_stopping.store(true, Ordering::SeqCst);
+    }
+
+    /// From now on jobs are started.
+    pub(super) fn begin(&self) {
+        self.is_stopping.store(false, Ordering::SeqCst);
     }
 
     pub(super) fn is_stopping(&self) -> bool {

@@ -1,13 +1,14 @@
 //! The runner: claims jobs of its queues, runs each in a task of its own, keeps the leases alive, writes down what became
 //! of the jobs, and does the queue's upkeep on the side. It outlives outages of Postgres without a restart.
-//! `engine.rs` holds what its tasks share, `work.rs` runs one job, `settler.rs` writes verdicts, `upkeep.rs` has the two
-//! timers, `health.rs` and `contact.rs` remember outages.
+//! `engine.rs` holds what its tasks share, `desk.rs` the jobs in its hands, `pace.rs` how many it claims ahead, `work.rs` runs one,
+//! `settler.rs` writes verdicts, `upkeep.rs` has the two timers, `health.rs` and `contact.rs` remember outages.
 
 mod aside;
 mod clock;
 mod config;
 mod contact;
 mod desk;
+mod due;
 mod engine;
 mod health;
 mod pace;
@@ -83,6 +84,7 @@ impl Runner {
     /// None at present: an outage of Postgres is logged and waited out.
     pub async fn run(&self, shutdown: CancellationToken) -> Result<(), Error> {
         let engine = &self.engine;
+        engine.begin();
         let stop = CancellationToken::new();
         let _stop_when_dropped = stop.clone().drop_guard();
         let queues = engine.config.queues.clone();
@@ -136,7 +138,9 @@ impl Runner {
         // As far as we know there is nothing to be claimed until then.
         let mut next_look: Option<Instant> = None;
         while !shutdown.is_cancelled() {
-            engine.desk().hand_back_stalled();
+            if engine.desk().hand_back_stalled() {
+                engine.to_settle.notify_one();
+            }
             let room = engine.desk().room(engine.slots());
             if room > 0 && next_look.is_none_or(|at| at <= Instant::now()) {
                 // By the clock means that nothing in particular is waited for.
@@ -145,7 +149,8 @@ impl Runner {
                     Ok(claimed) => {
                         engine.health.worked("claim");
                         pause = FIRST_PAUSE;
-                        let rest = if claimed.is_all { engine.config.poll_interval } else { engine.look_due_in() };
+                        let rest =
+                            if claimed.is_all { engine.config.poll_interval } else { engine.look_due_in() };
                         next_look = (claimed.jobs.len() < room).then(|| Instant::now() + rest);
                         let mut desk = engine.desk();
                         desk.admit(claimed.jobs);

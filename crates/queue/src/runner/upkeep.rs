@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
 use super::contact::Contact;
+use super::due;
 use super::engine::Engine;
 use crate::bell::Due;
 use crate::promote::promote_into;
@@ -86,8 +87,12 @@ impl Engine {
                 }
             }
             if result.is_ok() && pruned.is_none_or(|at| at.elapsed() > PRUNE_INTERVAL) {
-                result = self.prune().await.map(|()| 0);
-                pruned = Some(Instant::now());
+                match self.prune().await {
+                    // With more to let go than fits into one turn, the next turn goes on.
+                    Ok(rows) if rows >= BATCH * BATCHES => {}
+                    Ok(_) => pruned = Some(Instant::now()),
+                    Err(error) => result = Err(error),
+                }
             }
             match result {
                 Ok(moved) => {
@@ -108,14 +113,19 @@ impl Engine {
     pub(super) async fn keep_up(&self, may_rescue: MayRescue) -> Result<usize, Error> {
         let (backoff, bell) = (self.config.backoff, self.bell.clone());
         self.database(move |conn| {
+            let due = due::look(conn)?;
+            let may_rescue = may_rescue();
             let mut ready = Due::default();
             // One that fails does not keep the others from their turn.
-            let promoted = in_batches(conn, |conn| promote_into(conn, BATCH, &mut ready));
-            let rescued = match may_rescue() {
+            let promoted = match due.promotion {
+                true => in_batches(conn, |conn| promote_into(conn, BATCH, &mut ready)),
+                false => Ok(0),
+            };
+            let rescued = match due.rescue && may_rescue {
                 true => in_batches(conn, |conn| rescue_into(conn, &backoff, BATCH, &mut ready)),
                 false => Ok(0),
             };
-            let fired = fire_due(conn);
+            let fired = if due.schedules { fire_due(conn) } else { Ok(0) };
             bell.ring_for(ready);
             Ok(promoted? + rescued? + fired?)
         })
@@ -144,11 +154,10 @@ impl Engine {
         Ok(recovered)
     }
 
-    /// Lets old finished jobs go.
-    pub(super) async fn prune(&self) -> Result<(), Error> {
+    /// Lets old finished jobs go, and returns how many rows that were.
+    pub(super) async fn prune(&self) -> Result<usize, Error> {
         let keep = self.keep_finished;
-        self.database(move |conn| in_batches(conn, |conn| prune(conn, keep, BATCH))).await?;
-        Ok(())
+        self.database(move |conn| in_batches(conn, |conn| prune(conn, keep, BATCH))).await
     }
 }
 

@@ -12,6 +12,7 @@
 )]
 
 mod age;
+mod ahead;
 mod bell;
 mod claim;
 mod enqueue;

@@ -58,19 +58,19 @@ fn what_comes_in_before_the_place_is_found_by_the_next_look_from_the_start() {
         assert!(started.elapsed() < Duration::from_secs(60), "only {found:?} were found");
     }
     // … nor an empty one hides what is before it.
-    while !claim(conn, &mut places, 100).is_empty() {}
     add(conn, &letter("later").priority(3));
-    while claim(conn, &mut places, 100).is_empty() {
+    while !claim(conn, &mut places, 100).iter().any(|job| job.arguments["text"] == "later") {
         assert!(places.due_in() <= Duration::from_secs(1));
         assert!(started.elapsed() < Duration::from_secs(120), "the last one was not found");
     }
 }
 
 /// How many blocks a claim touches.
-fn blocks(conn: &mut PgConnection, statement: &str, arguments: &str) -> u64 {
-    conn.batch_execute_all(&format!("prepare claiming as {statement}"));
-    let plan = conn
-        .lines(&format!("explain (analyze, buffers, costs off, timing off, summary off) execute claiming{arguments}"));
+fn blocks(conn: &mut PgConnection, types: &str, statement: &str, arguments: &str) -> u64 {
+    conn.batch_execute_all(&format!("prepare claiming ({types}) as {statement}"));
+    let plan = conn.lines(&format!(
+        "explain (analyze, buffers, costs off, timing off, summary off) execute claiming{arguments}"
+    ));
     conn.batch_execute_all("deallocate claiming");
     let of = |line: &str| line.split("hit=").nth(1)?.split_whitespace().next()?.parse().ok();
     plan.iter().find_map(|line| of(line)).unwrap()
@@ -87,7 +87,6 @@ fn dead_rows_in_front_are_read_only_by_looks_from_the_start() {
         "insert into jobs (queue, kind, max_attempts, run_at)
          select 'letters', 'letter', 1, now() - number * interval '1 ms' from generate_series(1, 20100) as number",
     );
-    holder.batch_execute_all("select count(*) from jobs");
     let mut places = Places::default();
     for _ in 0..20 {
         let jobs = claim(conn, &mut places, 1000);
@@ -97,12 +96,14 @@ fn dead_rows_in_front_are_read_only_by_looks_from_the_start() {
     }
     let last = "select max(run_at)::text as value from finished_jobs";
     let last = conn.text(last).unwrap();
-    let from_the_start = blocks(conn, &statement(10), "('{letters}', 'tester', 60)");
+    let types = "text[], text, float8";
+    let from_the_start = blocks(conn, types, &statement(1), "('{letters}', 'tester', 60)");
     let behind = blocks(
         conn,
-        &statement_behind_places(10),
+        &format!("{types}, smallint[], timestamptz[], bigint[]"),
+        &statement_behind_places(1),
         &format!("('{{letters}}', 'tester', 60, '{{100}}', '{{\"{last}\"}}', '{{0}}')"),
     );
     println!("blocks: {from_the_start} from the start, {behind} behind the place");
-    assert!(behind * 10 < from_the_start, "{behind} of {from_the_start} blocks");
+    assert!(behind * 3 < from_the_start, "{behind} of {from_the_start} blocks");
 }
