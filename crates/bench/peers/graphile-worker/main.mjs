@@ -44,13 +44,7 @@ async function enqueue() {
   const utils = await makeWorkerUtils({ preset });
   say("ready");
   for await (const line of lines) {
-    function version() {
-  const { version } = JSON.parse(readFileSync("node_modules/graphile-worker/package.json", "utf8"));
-  say(`${version}, Node.js ${process.version}`);
-  process.exit(0);
-}
-
-const [what, count] = line.split(" ");
+    const [what, count] = line.split(" ");
     if (what === "one") {
       const before = now();
       await utils.addJob("empty", {});
