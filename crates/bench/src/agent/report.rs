@@ -33,7 +33,8 @@ impl Figures {
              processor time is in no column. Medians of {} rounds, smallest and largest in brackets; the rounds take turns. MB/s are plain\n\
              bytes of the agent's stream per second (1 MB is 10⁶ bytes), the same number for all ways. The peak is the agent's own, else that of the largest\n\
              process. What is stored is synced before a backup ends, in all ways. The agent reads a backup twice when it restores: it\n\
-             compares all hashes before it touches the data service, which the others do not.\n\n\
+             compares all hashes before it touches the data service, which the others do not. It compresses with two threads, and builds two\n\
+             indexes at a time, because it can; `zstd` by itself compresses with one, and `pg_restore` has no choice when it reads a pipe.\n\n\
              ```sh\ncargo xtask bench agent --mebibytes {} --rounds {} --write\n```\n",
             o.rounds, o.mebibytes, o.rounds
         )?;

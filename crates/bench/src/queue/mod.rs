@@ -1,5 +1,5 @@
 //! `backup-bench queue`: our job queue beside other Postgres queues, on one server, in the same minutes. Reads top to bottom
-//! in [`run`]; who takes part is in `contender.rs`, what runs of them in `crates/bench/peers`.
+//! in [`run()`]; who takes part is in `contender.rs`, what runs of them in `crates/bench/peers`.
 
 mod clock;
 mod contender;
