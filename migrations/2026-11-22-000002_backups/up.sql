@@ -41,11 +41,14 @@ CREATE TABLE service_instances (
     deleted_at                  timestamptz,
     created_at                  timestamptz NOT NULL DEFAULT now(),
     updated_at                  timestamptz NOT NULL DEFAULT now()
-);
+-- A fan-out updates every row in turn: with room for a second version of all rows of a page, no index is written for it.
+) WITH (fillfactor = 45);
 CREATE INDEX service_instances_of_broker ON service_instances (service_broker_id, id);
 -- what an owner of spaces or organizations may see
 CREATE INDEX service_instances_of_space ON service_instances (space_guid, id);
 CREATE INDEX service_instances_of_organization ON service_instances (organization_guid, id);
+-- what may be forgotten, the longest gone first
+CREATE INDEX service_instances_deleted ON service_instances (deleted_at) WHERE deleted_at IS NOT NULL;
 
 CREATE TABLE encryption_keys (
     id                  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -59,16 +62,19 @@ CREATE TABLE encryption_keys (
     created_at          timestamptz NOT NULL DEFAULT now()
 );
 CREATE UNIQUE INDEX encryption_keys_one_current ON encryption_keys (service_instance_id) WHERE is_current;
-CREATE INDEX encryption_keys_of_instance ON encryption_keys (service_instance_id);
+-- also what a backup's key is looked for by: it is one of its own instance's
+CREATE UNIQUE INDEX encryption_keys_of_instance ON encryption_keys (service_instance_id, id);
+-- those that go when no backup was made with them any more
+CREATE INDEX encryption_keys_former ON encryption_keys (id) WHERE NOT is_current;
 
 CREATE TABLE backups (
     id                    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     service_instance_id   bigint NOT NULL REFERENCES service_instances,
-    backup_id             text NOT NULL UNIQUE,
+    backup_id             text NOT NULL,
     status                text NOT NULL DEFAULT 'queued'
                           CHECK (status IN ('queued', 'running', 'done', 'failed', 'deleted')),
     is_scheduled          boolean NOT NULL,
-    encryption_key_id     bigint NOT NULL REFERENCES encryption_keys,
+    encryption_key_id     bigint NOT NULL,
     store                 text NOT NULL,
     object_prefix         text NOT NULL,
     size                  bigint NOT NULL DEFAULT 0 CHECK (size >= 0),
@@ -103,14 +109,20 @@ CREATE TABLE backups (
     updated_at            timestamptz NOT NULL DEFAULT now(),
     CHECK (status <> 'done' OR (size > 0 AND checksum IS NOT NULL)),
     CHECK (status <> 'failed' OR reason_code IS NOT NULL),
-    CHECK (status <> 'deleted' OR marked_deleted_at IS NOT NULL)
+    CHECK (status <> 'deleted' OR marked_deleted_at IS NOT NULL),
+    -- By the instance, so that the removal of a key looks at the backups of one instance, and at no one else's.
+    FOREIGN KEY (service_instance_id, encryption_key_id) REFERENCES encryption_keys (service_instance_id, id)
 );
+-- No two of one name. From behind, where the time is: the names that a fan-out gives lie together, so that it writes few
+-- pages of this index, and not one for each instance. Look for reverse(backup_id).
+CREATE UNIQUE INDEX backups_name ON backups (reverse(backup_id));
 CREATE INDEX backups_of_instance ON backups (service_instance_id, id DESC);
 CREATE INDEX backups_unfinished ON backups (service_instance_id, id) WHERE status IN ('queued', 'running');
 -- the search for what retention may let go, oldest first
 CREATE INDEX backups_finished ON backups (service_instance_id, triggered_at) WHERE status IN ('done', 'failed');
 CREATE INDEX backups_to_clean ON backups (service_instance_id) WHERE status = 'deleted' OR has_remains;
-CREATE UNIQUE INDEX backups_one_per_fan_out ON backups (service_instance_id, fan_out_job_id) WHERE fan_out_job_id IS NOT NULL;
+-- the fan-out first: its rows lie together, so that the fan-out writes few pages
+CREATE UNIQUE INDEX backups_one_per_fan_out ON backups (fan_out_job_id, service_instance_id) WHERE fan_out_job_id IS NOT NULL;
 CREATE UNIQUE INDEX backups_idempotency ON backups (service_instance_id, idempotency_key) WHERE idempotency_key IS NOT NULL;
 
 -- What rehearsals say of a backup.
@@ -161,6 +173,7 @@ CREATE TABLE restores (
     CHECK (status <> 'failed' OR reason_code IS NOT NULL)
 );
 CREATE INDEX restores_of_instance ON restores (service_instance_id, id DESC);
+CREATE INDEX restores_finished ON restores (finished_at) WHERE status IN ('done', 'failed');
 CREATE INDEX restores_unfinished ON restores (backup_row_id) WHERE status IN ('queued', 'running');
 -- While a restore of an instance is queued or running, a second one is refused.
 CREATE UNIQUE INDEX restores_one_unfinished ON restores (service_instance_id) WHERE status IN ('queued', 'running');
@@ -194,6 +207,9 @@ CREATE TABLE rehearsals (
     CHECK (status <> 'failed' OR reason_code IS NOT NULL)
 );
 CREATE INDEX rehearsals_of_instance ON rehearsals (service_instance_id, id DESC);
+CREATE INDEX rehearsals_finished ON rehearsals (finished_at) WHERE status IN ('done', 'failed');
+-- what waits or runs of an instance, without its history
+CREATE INDEX rehearsals_unfinished ON rehearsals (service_instance_id) WHERE status IN ('queued', 'running');
 CREATE UNIQUE INDEX rehearsals_one_unfinished ON rehearsals (backup_row_id) WHERE status IN ('queued', 'running');
 -- Backups and restores of the instance may run beside it, a second rehearsal not.
 CREATE UNIQUE INDEX rehearsals_one_running ON rehearsals (service_instance_id) WHERE status = 'running';
@@ -227,6 +243,45 @@ CREATE TABLE running_operations (
     row_id              bigint NOT NULL,
     since               timestamptz NOT NULL DEFAULT now()
 );
+
+-- Who stands in line for a place under the limits of running backups: one line per owner at a broker and per store. Only used
+-- where there are limits. Counted by a trigger, so that whoever looks for the next one reads a handful of rows.
+CREATE TABLE place_lines (
+    id                bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    service_broker_id bigint NOT NULL REFERENCES service_brokers,
+    store             text NOT NULL,
+    owner             text NOT NULL,
+    waiting_on_demand integer NOT NULL DEFAULT 0 CHECK (waiting_on_demand >= 0),
+    waiting_scheduled integer NOT NULL DEFAULT 0 CHECK (waiting_scheduled >= 0),
+    held              integer NOT NULL DEFAULT 0 CHECK (held >= 0),
+    -- when one of it got a place last, or the line was made
+    served_at         timestamptz NOT NULL DEFAULT clock_timestamp(),
+    UNIQUE (service_broker_id, store, owner)
+) WITH (autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 1000,
+        autovacuum_analyze_scale_factor = 0.0, autovacuum_analyze_threshold = 1000);
+CREATE INDEX place_lines_on_demand ON place_lines (service_broker_id, store, held, served_at, id) WHERE waiting_on_demand > 0;
+CREATE INDEX place_lines_scheduled ON place_lines (service_broker_id, store, held, served_at, id) WHERE waiting_scheduled > 0;
+CREATE INDEX place_lines_held ON place_lines (service_broker_id, store, held) WHERE held > 0;
+
+-- A backup that waits for a place, or holds one; it goes when the backup is over.
+CREATE TABLE places (
+    backup_row_id bigint PRIMARY KEY REFERENCES backups ON DELETE CASCADE,
+    line_id       bigint NOT NULL REFERENCES place_lines,
+    is_scheduled  boolean NOT NULL,
+    asked_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+    -- none: it waits
+    held_since    timestamptz
+) WITH (autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 1000,
+        autovacuum_analyze_scale_factor = 0.0, autovacuum_analyze_threshold = 1000);
+CREATE INDEX places_waiting ON places (line_id, is_scheduled, asked_at, backup_row_id) WHERE held_since IS NULL;
+CREATE INDEX places_of_line ON places (line_id);
+
+-- One row: whoever gives places holds it, so that two never give the last one twice.
+CREATE TABLE place_turns (
+    id                 boolean PRIMARY KEY DEFAULT true CHECK (id),
+    on_demand_in_a_row integer NOT NULL DEFAULT 0
+);
+INSERT INTO place_turns DEFAULT VALUES;
 
 -- A search for backups in the stores that have no row here. It goes on behind its position after an interruption.
 CREATE TABLE catalogue_rebuilds (
@@ -315,7 +370,8 @@ CREATE TABLE audit_events (
     subject               text,
     address               text,
     request_id            text
-);
+-- Added at one end and, long after, removed at the other: vacuum shall not wait until a fifth of all history is dead.
+) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.05);
 -- One per filter, each in the order in which events are shown. The planner would rather follow the time alone through
 -- all history than use a filter's index; so the index by time is written in a way that only a list without filter uses.
 CREATE INDEX audit_events_by_time ON audit_events ((at AT TIME ZONE 'UTC'), id);
@@ -376,15 +432,16 @@ BEGIN
     RETURN NEW;
 END $$;
 
--- Agents answer for a name for ever: one that is given twice would be told of the first.
-CREATE FUNCTION remember_backup_name() RETURNS trigger LANGUAGE plpgsql AS $$
-DECLARE
-    millis bigint := substring(NEW.backup_id FROM '-([0-9]{1,15})$')::bigint;
+-- Agents answer for a name for ever: one that is given twice would be told of the first. Once per statement, since a fan-out
+-- inserts hundreds of rows. However many they were when a session planned this, the next may be one: instances are looked
+-- up one by one, never joined as a whole.
+CREATE FUNCTION remember_backup_names() RETURNS trigger LANGUAGE plpgsql
+    SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 BEGIN
-    IF millis IS NOT NULL THEN
-        UPDATE service_instances SET last_name_millis = millis
-        WHERE id = NEW.service_instance_id AND last_name_millis < millis;
-    END IF;
+    UPDATE service_instances AS i SET last_name_millis = named.millis
+    FROM (SELECT service_instance_id, max(substring(backup_id FROM '-([0-9]{1,15})$')::bigint) AS millis
+          FROM added GROUP BY service_instance_id) AS named
+    WHERE i.id = named.service_instance_id AND i.last_name_millis < named.millis;
     RETURN NULL;
 END $$;
 
@@ -444,13 +501,52 @@ BEGIN
     RETURN OLD;
 END $$;
 
+-- A place is given back when its backup is over, or when it turns out that no agent has heard of it.
+CREATE FUNCTION give_place_back() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    DELETE FROM places WHERE backup_row_id = NEW.id;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION count_places() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP <> 'INSERT' THEN
+        UPDATE place_lines
+        SET waiting_on_demand = waiting_on_demand - (OLD.held_since IS NULL AND NOT OLD.is_scheduled)::integer,
+            waiting_scheduled = waiting_scheduled - (OLD.held_since IS NULL AND OLD.is_scheduled)::integer,
+            held = held - (OLD.held_since IS NOT NULL)::integer
+        WHERE id = OLD.line_id;
+    END IF;
+    IF TG_OP <> 'DELETE' THEN
+        UPDATE place_lines
+        SET waiting_on_demand = waiting_on_demand + (NEW.held_since IS NULL AND NOT NEW.is_scheduled)::integer,
+            waiting_scheduled = waiting_scheduled + (NEW.held_since IS NULL AND NEW.is_scheduled)::integer,
+            held = held + (NEW.held_since IS NOT NULL)::integer,
+            served_at = CASE WHEN NEW.held_since IS NULL THEN served_at ELSE clock_timestamp() END
+        WHERE id = NEW.line_id;
+    END IF;
+    RETURN NULL;
+END $$;
+
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION '% can be added, not changed', TG_TABLE_NAME USING ERRCODE = 'check_violation', CONSTRAINT = 'append_only';
 END $$;
 
-CREATE TRIGGER backups_1_first_status BEFORE INSERT ON backups FOR EACH ROW EXECUTE FUNCTION check_first_status();
-CREATE TRIGGER backups_1_name AFTER INSERT ON backups FOR EACH ROW EXECUTE FUNCTION remember_backup_name();
+-- Old events may go, by the clock alone: whoever wants to hide something has to wait as long as everybody looks.
+CREATE FUNCTION check_event_is_old() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF OLD.at > now() - interval '30 days' THEN
+        RAISE EXCEPTION '% of the last 30 days can be added, not removed', TG_TABLE_NAME
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'append_only';
+    END IF;
+    RETURN OLD;
+END $$;
+
+CREATE TRIGGER backups_1_first_status BEFORE INSERT ON backups FOR EACH ROW WHEN (NEW.status <> 'queued')
+    EXECUTE FUNCTION check_first_status();
+CREATE TRIGGER backups_1_name AFTER INSERT ON backups REFERENCING NEW TABLE AS added FOR EACH STATEMENT
+    EXECUTE FUNCTION remember_backup_names();
 CREATE TRIGGER backups_2_status_move BEFORE UPDATE OF status ON backups FOR EACH ROW EXECUTE FUNCTION check_status_move();
 CREATE TRIGGER backups_3_not_in_use BEFORE UPDATE OF status ON backups FOR EACH ROW
     WHEN (NEW.status = 'deleted' AND OLD.status <> 'deleted') EXECUTE FUNCTION check_backup_not_in_use();
@@ -461,6 +557,11 @@ CREATE TRIGGER backups_3_not_held BEFORE UPDATE OF status, removal_reason, objec
 CREATE TRIGGER backups_4_running AFTER UPDATE OF status ON backups FOR EACH ROW EXECUTE FUNCTION track_running_operation();
 CREATE TRIGGER backups_5_removal BEFORE DELETE ON backups FOR EACH ROW EXECUTE FUNCTION check_backup_removal();
 CREATE TRIGGER backups_6_removal_not_held BEFORE DELETE ON backups FOR EACH ROW EXECUTE FUNCTION check_backup_not_held();
+CREATE TRIGGER backups_7_place AFTER UPDATE OF status, may_be_at_agent ON backups FOR EACH ROW
+    WHEN ((NEW.status NOT IN ('queued', 'running') AND OLD.status IN ('queued', 'running'))
+          OR (NEW.status = 'queued' AND OLD.may_be_at_agent AND NOT NEW.may_be_at_agent))
+    EXECUTE FUNCTION give_place_back();
+CREATE TRIGGER places_counted AFTER INSERT OR UPDATE OR DELETE ON places FOR EACH ROW EXECUTE FUNCTION count_places();
 CREATE TRIGGER holds_1_holdable BEFORE INSERT OR UPDATE ON holds FOR EACH ROW EXECUTE FUNCTION check_backup_holdable();
 CREATE TRIGGER restores_1_first_status BEFORE INSERT ON restores FOR EACH ROW EXECUTE FUNCTION check_first_status();
 CREATE TRIGGER restores_3_restorable BEFORE INSERT ON restores FOR EACH ROW EXECUTE FUNCTION check_backup_restorable();
@@ -469,5 +570,6 @@ CREATE TRIGGER restores_4_running AFTER UPDATE OF status ON restores FOR EACH RO
 CREATE TRIGGER rehearsals_1_first_status BEFORE INSERT ON rehearsals FOR EACH ROW EXECUTE FUNCTION check_first_status();
 CREATE TRIGGER rehearsals_2_status_move BEFORE UPDATE OF status ON rehearsals FOR EACH ROW EXECUTE FUNCTION check_status_move();
 CREATE TRIGGER rehearsals_3_restorable BEFORE INSERT ON rehearsals FOR EACH ROW EXECUTE FUNCTION check_backup_restorable();
-CREATE TRIGGER audit_events_append_only BEFORE UPDATE OR DELETE ON audit_events FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER audit_events_append_only BEFORE UPDATE ON audit_events FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER audit_events_kept BEFORE DELETE ON audit_events FOR EACH ROW EXECUTE FUNCTION check_event_is_old();
 CREATE TRIGGER audit_events_not_emptied BEFORE TRUNCATE ON audit_events FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();

@@ -11,7 +11,9 @@ use serde::Deserialize;
 use crate::auth::AuthSettings;
 use crate::brokers::BrokerSettings;
 use crate::database::DatabaseSettings;
-use crate::jobs::{BackupSettings, JobSettings, LimitSettings};
+use crate::history::HistorySettings;
+use crate::jobs::{BackupSettings, JobSettings};
+use crate::limits::LimitSettings;
 use crate::listen::ListenSettings;
 use crate::workers::{WorkerGroupSettings, default_groups};
 
@@ -58,6 +60,9 @@ pub struct Settings {
     /// Whether clients may delete the newest backups that the minimum protects from retention.
     #[serde(default = "allow_client_deletion_below_minimum")]
     pub allow_client_deletion_below_minimum: bool,
+    /// How long what is over is remembered.
+    #[serde(default)]
+    pub history: HistorySettings,
     /// The worker groups.
     #[serde(default = "default_groups")]
     pub workers: Vec<WorkerGroupSettings>,

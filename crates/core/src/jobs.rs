@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use backup_queue::age::Ageing;
 use backup_queue::{NewJob, Schedule};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -36,6 +37,11 @@ pub const QUEUES: [&str; 7] = [
     BACKUP_DELETER,
     UPDATE_INSTANCE_STATE,
 ];
+
+/// Unique key of [`backup_all`].
+pub const BACKUP_ALL_KEY: &str = "backup-all";
+/// Name of the schedule of [`backup_all`].
+pub const FULL_BACKUP: &str = "full_backup";
 
 /// Watching goes first: it is quick, and what has ended frees its instance.
 const PRIORITY_WATCH: i16 = 25;
@@ -123,6 +129,8 @@ pub const KIND_START_OPERATION: &str = "start_operation";
 pub const KIND_CHECK_OPERATION: &str = "check_operation";
 /// Kind of [`initialize_backup_deletion`].
 pub const KIND_INITIALIZE_BACKUP_DELETION: &str = "initialize_backup_deletion";
+/// Kind of [`prune_history`].
+pub const KIND_PRUNE_HISTORY: &str = "prune_history";
 /// Kind of [`delete_backups`].
 pub const KIND_DELETE_BACKUPS: &str = "delete_backups";
 /// Kind of [`update_instance_state`].
@@ -145,7 +153,7 @@ pub const KIND_RECONCILE: &str = "reconcile";
 
 /// Backs up all eligible instances; one at a time is enough.
 pub fn backup_all() -> NewJob {
-    NewJob::new(BACKUP_ALL, KIND_BACKUP_ALL, json!({})).unique_key("backup-all").max_attempts(PATIENT)
+    NewJob::new(BACKUP_ALL, KIND_BACKUP_ALL, json!({})).unique_key(BACKUP_ALL_KEY).max_attempts(PATIENT)
 }
 
 /// Asks for rehearsals of a sample of backups; one at a time is enough.
@@ -185,6 +193,15 @@ pub fn check_operation(kind: OperationKind, id: i64, delay: Duration) -> NewJob 
         .max_attempts(PATIENT)
 }
 
+/// Starts the schedule asked for that have been due for so long become as urgent as those that somebody waits for. With some of
+/// them per sweep, on-demand work that never ends leaves the schedule a share.
+pub const AGEING: Ageing<'static> = Ageing {
+    queue: BACKUP_AGENT_BACKUPS,
+    from: PRIORITY_SCHEDULED,
+    to: PRIORITY_ON_DEMAND,
+    after: Duration::from_secs(60),
+};
+
 /// Finds the instances for which `step` has something to do.
 pub fn initialize_backup_deletion(step: DeletionStep) -> NewJob {
     NewJob::new(
@@ -194,6 +211,15 @@ pub fn initialize_backup_deletion(step: DeletionStep) -> NewJob {
     )
     .unique_key(format!("initialize-deletion-{}", step_word(step)))
     .max_attempts(PATIENT)
+}
+
+/// Forgets what has been over for long enough. On the queue that finds what may go, behind everything else there.
+pub fn prune_history() -> NewJob {
+    NewJob::new(INITIALIZE_BACKUP_DELETION, KIND_PRUNE_HISTORY, json!({}))
+        .priority(PRIORITY_BACKGROUND)
+        .unique_key("prune-history")
+        // The next scheduled run is the retry.
+        .max_attempts(2)
 }
 
 /// Does `step` for the backups of one instance.
@@ -280,7 +306,7 @@ pub fn schedules(settings: &ScheduleSettings) -> Vec<Schedule> {
     let verify =
         settings.verify_backup_repeat.as_ref().map(|cron| schedule("verify_backup", cron, verify_backups()));
     let always = vec![
-        schedule("full_backup", &settings.full_backup_repeat, backup_all()),
+        schedule(FULL_BACKUP, &settings.full_backup_repeat, backup_all()),
         schedule(
             "delete_backup_mark",
             &settings.delete_backup_repeat,
@@ -288,6 +314,7 @@ pub fn schedules(settings: &ScheduleSettings) -> Vec<Schedule> {
         ),
         schedule("refresh_windows", "* * * * *", refresh_windows(None)),
         schedule("delete_backup_remove", "0 * * * *", initialize_backup_deletion(DeletionStep::Remove)),
+        schedule("prune_history", "30 * * * *", prune_history()),
         schedule(
             "update_instance_state",
             &settings.update_instance_state_repeat,

@@ -154,6 +154,12 @@ pub fn finish(
     if settled.is_empty() { Err(Error::LeaseLost) } else { Ok(()) }
 }
 
+/// The statement that finishes jobs that are done; `$1` ids, `$2` claims.
+#[must_use]
+pub fn statement() -> &'static str {
+    DONE
+}
+
 /// The rows are found by id: in a subquery, the arrays tell the planner no length that would make it read the whole table,
 /// and `state || ''` is answered by no index, in particular not by that of all running jobs, with its dead entries.
 const DONE: &str = "

@@ -2,13 +2,12 @@
 
 use backup_core::Manager;
 use backup_core::actions::inspect::InstanceDetails;
-use backup_core::domain::backup::Backup;
+use backup_core::domain::backup::BackupSummary;
 use backup_core::domain::instance::ServiceInstance;
 use backup_core::domain::restore::Restore;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::backup::is_downloadable;
 use super::schema::{
     EXAMPLE_BACKUP, EXAMPLE_BACKUP_GUID, EXAMPLE_GUID, backup_status, example_time, time, time_or_null,
 };
@@ -178,12 +177,12 @@ impl InstanceView {
 }
 
 impl InstanceBackup {
-    pub(crate) fn new(manager: &Manager, backup: Backup) -> Self {
+    pub(crate) fn new(manager: &Manager, backup: BackupSummary) -> Self {
         Self {
             id: backup.id.0,
             instance_id: backup.instance.0,
             size: backup.size,
-            is_downloadable: is_downloadable(manager, &backup),
+            is_downloadable: manager.policy().allow_backup_download && backup.is_downloadable(),
             backup_agent_task: Task {
                 id: backup.id.0,
                 task_id: backup.backup_id.clone(),

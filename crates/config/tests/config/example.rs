@@ -53,7 +53,7 @@ fn the_example_file_names_every_key_of_the_settings() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let example = example();
     let mut seen = 0;
-    for file in ["settings", "auth", "brokers", "database", "jobs", "listen", "oidc", "workers"] {
+    for file in ["settings", "auth", "brokers", "database", "history", "jobs", "listen", "oidc", "workers"] {
         let code = std::fs::read_to_string(source.join(format!("{file}.rs"))).unwrap();
         let checked_form = code.find("/// A checked worker group.").unwrap_or(code.len());
         for line in code[..checked_form].lines() {

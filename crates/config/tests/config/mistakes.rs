@@ -23,6 +23,9 @@ const CASES: &[(&str, &str)] = &[
         "retention_time_for_backups_of_a_deleted_instance: found -1",
     ),
     ("undo_window: 400days", "undo_window: found 1year 1month"),
+    ("history: {audit_events: 30days}", "history.audit_events: found 30days; allowed: 31days to"),
+    ("history: {restores: 0}", "history.restores: found 0s; allowed: 2days to"),
+    ("history: {backups: 7days}", "history.backups: found an unknown key"),
     (
         "workers: [{queues: backup_al_job}]",
         "workers[0].queues: found the queue \"backup_al_job\"; allowed: backup_all_job, backup_agent_backups, backup_watcher_job, restore_watcher_job, initialize_backup_deletion_job, backup_deleter_job, update_instance_state_job",
@@ -46,6 +49,20 @@ const CASES: &[(&str, &str)] = &[
     ("jobs: {watcher: {interval: 0s}}", "jobs.watcher.interval: found 0s; allowed: 50ms to 1h"),
     ("jobs: {watcher: {intervall: 1s}}", "jobs.watcher.intervall: found an unknown key; allowed: `interval`"),
     ("limits: {running_backups: 0}", "limits.running_backups: found 0; allowed: 1 to"),
+    (
+        "limits: {running_backups_per_broker: -1}",
+        "limits.running_backups_per_broker: found -1; allowed: 1 to 1000000 or null for no limit",
+    ),
+    ("limits: {running_backups_per_store: 0}", "limits.running_backups_per_store: found 0; allowed: 1 to"),
+    (
+        "limits: {brokers: {nobody: 3}}",
+        "limits.brokers.nobody: found \"nobody\"; allowed: a name from service_brokers: ",
+    ),
+    (
+        "limits: {stores: {nowhere: 3}}",
+        "limits.stores.nowhere: found \"nowhere\"; allowed: a name from stores: ",
+    ),
+    ("limits: {kept_for_others: 51}", "limits.kept_for_others: found 51; allowed: 0 to 50 percent"),
     ("backup_manager_encryption_keys: []", "backup_manager_encryption_keys: found an empty list"),
     (
         "backup_manager_encryption_keys: [{id: a, key: short}]",

@@ -1,22 +1,27 @@
 //! The `backup_all_job`: fans out one backup per eligible instance. It performs no backup itself.
 
+use std::collections::HashMap;
+
 use backup_queue::{ClaimedJob, Outcome};
 use diesel::PgConnection;
 
-use super::request_backup::new_backup;
+use super::request_backup::{name, object_prefix};
 use crate::domain::identifiers::ServiceInstanceId;
 use crate::domain::instance::skip_reason;
 use crate::domain::operation::OperationKind;
 use crate::domain::spread;
 use crate::manager::{Manager, Settings};
-use crate::store::{backups, service_instances};
-use crate::{Result, jobs};
+use crate::store::encryption_keys::{self, Owner};
+use crate::store::fan_out::{self, Candidate, ScheduledBackup};
+use crate::{Error, Result, jobs};
 
-/// Instances per transaction.
+/// Instances per transaction: a request of one of them waits for the whole chunk.
 const CHUNK: i64 = 500;
 
-/// Records and enqueues a backup for every eligible instance, chunk by chunk. Run again after a crash, it asks
-/// nobody twice: rows carry the job's number.
+/// Records and enqueues a backup for every eligible instance, chunk by chunk, with as many statements for a chunk as for one
+/// instance (`a_fan_out_sends_no_more_statements_for_many_instances_than_for_one`). Run again after a crash, it asks
+/// nobody twice and leaves nobody out: rows carry the job's number
+/// (`a_fan_out_that_was_killed_half_way_asks_the_others_and_nobody_twice`).
 pub async fn back_up_all(manager: &Manager, job: &ClaimedJob) -> Result<Outcome> {
     let (mut after, mut started, mut skipped) = (ServiceInstanceId(0), 0_usize, 0_usize);
     loop {
@@ -24,8 +29,8 @@ pub async fn back_up_all(manager: &Manager, job: &ClaimedJob) -> Result<Outcome>
         let chunk = manager.database.transaction(move |conn| fan_out(conn, &settings, &job, after)).await?;
         let Some(chunk) = chunk else { break };
         after = chunk.last;
-        started += chunk.started;
-        skipped += chunk.skipped;
+        started = started.saturating_add(chunk.started);
+        skipped = skipped.saturating_add(chunk.skipped);
     }
     tracing::info!(started, skipped, "asked for a backup of all eligible instances");
     Ok(Outcome::Done)
@@ -44,36 +49,65 @@ fn fan_out(
     after: ServiceInstanceId,
 ) -> Result<Option<Chunk>> {
     job.lease.confirm(conn)?;
-    let candidates = service_instances::lock_for_fan_out(conn, job.id.0, after, CHUNK)?;
-    let Some((last, _)) = candidates.last() else { return Ok(None) };
-    let last = last.id;
-    let (mut new, mut delays, mut skipped) = (Vec::new(), std::collections::HashMap::new(), Vec::new());
-    for (instance, has_unfinished_backup) in candidates {
-        let reason =
-            skip_reason(&instance.state, instance.agent_url.as_deref(), instance.exclude_from_auto_backup)
-                .or_else(|| {
-                    has_unfinished_backup.then(|| "a backup is queued or running already".to_owned())
-                });
-        if let Some(reason) = reason {
-            skipped.push((instance.id, reason));
+    let locked = fan_out::lock(conn, after, CHUNK)?;
+    let Some(last) = locked.last().copied() else { return Ok(None) };
+    let (mut eligible, mut skipped) = (Vec::new(), Vec::new());
+    for candidate in fan_out::list(conn, job.id.0, &locked)? {
+        // Whatever has become of that backup meanwhile.
+        if candidate.is_asked {
             continue;
         }
-        delays
-            .insert(instance.id, spread::offset(instance.guid.as_str(), settings.policy.full_backup_spread));
-        let mut backup = new_backup(conn, settings, &instance)?;
-        backup.is_scheduled = true;
-        backup.fan_out_job = Some(job.id.0);
-        new.push(backup);
+        match reason_to_skip(&candidate) {
+            Some(reason) => skipped.push((candidate.id, reason)),
+            None => eligible.push(candidate),
+        }
     }
-    let inserted = backups::insert_many(conn, &new)?;
-    let starts: Vec<_> = inserted
-        .iter()
-        .map(|(id, instance)| {
-            let delay = delays.get(instance).copied().unwrap_or_default();
-            jobs::start_operation(OperationKind::Backup, id.0, true, delay, &settings.policy)
-        })
-        .collect();
+    let started = start(conn, settings, job, &eligible)?;
+    fan_out::update_skipped(conn, &skipped)?;
+    Ok(Some(Chunk { last, started, skipped: skipped.len() }))
+}
+
+fn reason_to_skip(candidate: &Candidate) -> Option<String> {
+    let unfinished = || "a backup is queued or running already".to_owned();
+    skip_reason(&candidate.state, candidate.agent_url.as_deref(), candidate.is_excluded)
+        .or_else(|| candidate.has_unfinished.then(unfinished))
+}
+
+/// Records the backups and their jobs; returns how many.
+fn start(
+    conn: &mut PgConnection,
+    settings: &Settings,
+    job: &ClaimedJob,
+    eligible: &[Candidate],
+) -> Result<usize> {
+    if eligible.is_empty() {
+        return Ok(0);
+    }
+    let is_without = |candidate: &&Candidate| candidate.current_key.is_none();
+    let owners: Vec<_> =
+        eligible.iter().filter(is_without).map(|of| Owner { id: of.id, guid: of.guid.clone() }).collect();
+    // Their first sight was interrupted.
+    let generated = encryption_keys::insert_generated(conn, &settings.key_ring, &owners)?;
+    let (mut new, mut delays) = (Vec::with_capacity(eligible.len()), HashMap::with_capacity(eligible.len()));
+    for candidate in eligible {
+        let key = candidate.current_key.or_else(|| generated.get(&candidate.id).copied());
+        let spread = settings.policy.full_backup_spread;
+        delays.insert(candidate.id, spread::offset(candidate.guid.as_str(), spread));
+        new.push(ScheduledBackup {
+            instance: candidate.id,
+            backup_id: name(&candidate.backup_guid, candidate.name_millis),
+            encryption_key: key
+                .ok_or_else(|| Error::Internal(format!("instance {} has no key", candidate.id)))?,
+            store: candidate.store.clone(),
+            object_prefix: object_prefix(&candidate.backup_guid)?,
+        });
+    }
+    let inserted = fan_out::insert(conn, job.id.0, &new)?;
+    let start_one = |(id, instance)| {
+        let delay = delays.get(&instance).copied().unwrap_or_default();
+        jobs::start_operation(OperationKind::Backup, id, true, delay, &settings.policy)
+    };
+    let starts: Vec<_> = inserted.iter().map(|(id, instance)| start_one((id.0, *instance))).collect();
     backup_queue::enqueue_many(conn, &starts)?;
-    service_instances::update_skipped(conn, &skipped)?;
-    Ok(Some(Chunk { last, started: inserted.len(), skipped: skipped.len() }))
+    Ok(inserted.len())
 }

@@ -1,13 +1,13 @@
 //! A client deletes a backup: it is removed at once, from the store first.
 
 use super::agent_endpoint::confirm_stopped;
-use super::deletion::{begin, carry_out, gate};
+use super::deletion::{carry_out, gate};
 use crate::domain::actor::Actor;
 use crate::domain::audit::AuditAction;
 use crate::domain::deletion::{Cause, DeletionReason, Refusal};
 use crate::domain::identifiers::{BackupId, ServiceInstanceGuid};
 use crate::manager::Manager;
-use crate::store::{audit_events, backups, service_instances};
+use crate::store::{audit_events, backups, deletions, service_instances};
 use crate::{Error, Result};
 
 /// Marks the backup, removes its objects, and removes the row once the store has confirmed that they are gone. When
@@ -36,7 +36,7 @@ pub async fn delete_backup(
                 return Err(Error::BackupUnfinished(id));
             }
             let permit = gate(conn, &settings.policy, &instance)?.ask(Cause::Client, id).map_err(refused)?;
-            begin(conn, &owner, &permit)?;
+            deletions::begin(conn, &permit)?;
             let subject = Some(format!("backup {id}"));
             audit_events::insert(conn, &requester, AuditAction::DeleteBackup, Some(&owner), subject)?;
             Ok((backup, permit))

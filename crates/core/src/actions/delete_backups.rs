@@ -5,14 +5,14 @@ use backup_queue::{ClaimedJob, Outcome};
 use chrono::{DateTime, Utc};
 
 use super::agent_endpoint::confirm_stopped;
-use super::deletion::{begin, carry_out, gate, note_removal_error};
+use super::deletion::{carry_out, gate, mark_all, note_removal_error};
 use crate::domain::actor::Actor;
 use crate::domain::backup::Backup;
 use crate::domain::deletion::{Cause, Permit, Step};
 use crate::domain::identifiers::{ServiceInstanceGuid, ServiceInstanceId};
 use crate::jobs::DeletionStep;
 use crate::manager::Manager;
-use crate::store::{self, backups, service_instances};
+use crate::store::{self, backups, deletions, service_instances};
 use crate::{Error, Result};
 
 /// An agent that cannot be asked whether it has stopped gets this long before its remains are removed all the same.
@@ -41,10 +41,12 @@ async fn mark(manager: &Manager, job: &ClaimedJob, instance: ServiceInstanceId) 
             lease.confirm(conn)?;
             let instance = service_instances::lock(conn, instance)?;
             let gate = gate(conn, &settings.policy, &instance)?;
-            for permit in gate.ask_all(Cause::Retention).flatten().filter(|p| p.step() == Step::Mark) {
-                begin(conn, &instance.guid, &permit)?;
+            let permits = gate.ask_all(Cause::Retention).flatten();
+            let permits: Vec<_> = permits.filter(|permit| permit.step() == Step::Mark).collect();
+            match permits.is_empty() {
+                true => Ok(()),
+                false => mark_all(conn, &instance.guid, &permits),
             }
-            Ok(())
         })
         .await
 }
@@ -82,7 +84,7 @@ async fn begin_removals(
             let mut removals = Vec::new();
             for permit in permits.filter(|permit| permit.step() != Step::Mark) {
                 let backup = backups::get(conn, permit.backup())?;
-                if begin(conn, &instance.guid, &permit)? {
+                if deletions::begin(conn, &permit)? {
                     removals.push((backup, permit));
                 }
             }

@@ -1,6 +1,8 @@
 //! The one way out for a backup: facts read under the instance's lock, the gate's word on them, and what it permits
 //! carried out step by step. Nothing else in the manager deletes objects or rows of backups.
 
+use std::collections::HashSet;
+
 use backup_objects::{BackupFolder, Store};
 use backup_queue::Lease;
 use diesel::PgConnection;
@@ -33,17 +35,20 @@ pub(super) fn rule(policy: &Policy, instance: &ServiceInstance) -> DeletionRule 
     }
 }
 
-/// Writes down the beginning of what is permitted, in the transaction in which the gate was asked. A mark is complete
-/// with that; the rest is for [`carry_out`]. False when the backup has moved on meanwhile.
-pub(super) fn begin(conn: &mut PgConnection, guid: &ServiceInstanceGuid, permit: &Permit) -> Result<bool> {
-    let is_begun = deletions::begin(conn, permit)?;
-    if is_begun && permit.step() == Step::Mark {
-        record(conn, &Actor::worker(), guid, permit)?;
-    }
-    Ok(is_begun)
+/// Marks all that is permitted to be marked, with as many statements as for one, in the transaction in which the gate was asked.
+pub(super) fn mark_all(
+    conn: &mut PgConnection,
+    guid: &ServiceInstanceGuid,
+    permits: &[Permit],
+) -> Result<()> {
+    let marked: HashSet<_> = deletions::mark(conn, permits)?.into_iter().collect();
+    let is_marked = |permit: &&Permit| marked.contains(&permit.backup());
+    let events: Vec<_> = permits.iter().filter(is_marked).map(|permit| (guid, subject(permit))).collect();
+    tracing::info!(service_instance.guid = %guid, backups = events.len(), "marked for removal");
+    audit_events::insert_many(conn, &Actor::worker(), AuditAction::MarkBackup, &events)
 }
 
-/// Removes the objects and, once the store has confirmed that they are gone, writes it down; under the lease if a job
+/// Removes the objects of what was begun and, once the store has confirmed that they are gone, writes it down; under the lease if a job
 /// does it. When the store does not confirm, the reason is recorded in the backup's row, and it is to be tried again.
 pub(super) async fn carry_out(
     manager: &Manager,
@@ -111,12 +116,17 @@ pub(super) async fn note_removal_error(
 
 /// What was done, with the reason that the dry run showed.
 fn record(conn: &mut PgConnection, actor: &Actor, guid: &ServiceInstanceGuid, permit: &Permit) -> Result<()> {
-    let (id, reason) = (permit.backup(), permit.reason());
     let (action, done) = match permit.step() {
         Step::Mark => (AuditAction::MarkBackup, "marked for removal"),
         Step::Remove => (AuditAction::RemoveBackup, "removed"),
         Step::CleanUp => (AuditAction::CleanUpBackup, "removed from the store"),
     };
+    let (id, reason) = (permit.backup(), permit.reason());
     tracing::info!(service_instance.guid = %guid, backup.id = id.0, "{done}: {reason}");
-    audit_events::insert(conn, actor, action, Some(guid), Some(format!("backup {id}: {reason}")))
+    audit_events::insert(conn, actor, action, Some(guid), Some(subject(permit)))
+}
+
+/// Which backup, and the reason that the dry run showed.
+fn subject(permit: &Permit) -> String {
+    format!("backup {}: {}", permit.backup(), permit.reason())
 }

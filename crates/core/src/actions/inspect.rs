@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::domain::backup::Backup;
+use crate::domain::backup::{Backup, BackupSummary};
 use crate::domain::identifiers::{BackupId, RehearsalId, RestoreId, ServiceInstanceGuid, ServiceInstanceId};
 use crate::domain::instance::ServiceInstance;
 use crate::domain::pitr::{self, Promise};
@@ -14,6 +14,7 @@ use crate::manager::Manager;
 use crate::store::service_brokers::FailedListing;
 use crate::store::{
     self, backups, migrations, rehearsals, restores, row_counts, service_brokers, service_instances, state,
+    summaries,
 };
 use crate::{Error, Result, jobs};
 
@@ -26,7 +27,7 @@ pub struct InstanceDetails {
     /// The instance.
     pub instance: ServiceInstance,
     /// Its backups.
-    pub backups: Vec<Backup>,
+    pub backups: Vec<BackupSummary>,
     /// The restores into it.
     pub restores: Vec<Restore>,
 }
@@ -93,7 +94,7 @@ pub async fn instances_page(
 }
 
 /// The details of as many of the first `instances` as have [`ROWS`] backups and restores together. None means that the
-/// first alone has more: its are read in pages, with [`backups_before`] and [`restores_before`].
+/// first alone has more: its are read in pages, with [`summaries_before`] and [`restores_before`].
 pub async fn first_details(manager: &Manager, instances: &[ServiceInstance]) -> Result<Vec<InstanceDetails>> {
     let mut instances = instances.to_vec();
     manager
@@ -117,7 +118,7 @@ fn with_details(
         .into_iter()
         .map(|instance| InstanceDetails { instance, backups: Vec::new(), restores: Vec::new() })
         .collect();
-    for backup in backups::list(conn, &ids)? {
+    for backup in summaries::list(conn, &ids)? {
         if let Some(entry) = places.get(&backup.instance).and_then(|place| details.get_mut(*place)) {
             entry.backups.push(backup);
         }
@@ -137,6 +138,15 @@ pub async fn backups_before(
     before: Option<BackupId>,
 ) -> Result<Vec<Backup>> {
     manager.database.transaction(move |conn| backups::list_before(conn, instance, before, ROWS)).await
+}
+
+/// As [`backups_before`], with what instance objects show of them.
+pub async fn summaries_before(
+    manager: &Manager,
+    instance: ServiceInstanceId,
+    before: Option<BackupId>,
+) -> Result<Vec<BackupSummary>> {
+    manager.database.transaction(move |conn| summaries::list_before(conn, instance, before, ROWS)).await
 }
 
 /// The next [`ROWS`] restores into an instance, newest first; those older than `before`.

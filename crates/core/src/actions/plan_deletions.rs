@@ -23,15 +23,16 @@ const CHUNK: i64 = 1000;
 pub async fn plan_deletions(manager: &Manager, job: &ClaimedJob, step: DeletionStep) -> Result<Outcome> {
     let mut after = ServiceInstanceId(0);
     loop {
-        let (lease, days) = (job.lease.clone(), manager.policy().retention_days);
+        let (lease, settings) = (job.lease.clone(), manager.settings());
         let last = manager
             .database
             .transaction(move |conn| {
                 lease.confirm(conn)?;
-                let instances = match step {
-                    DeletionStep::Mark => deletions::list_instances_to_mark(conn, after, CHUNK, days)?,
-                    DeletionStep::Remove => deletions::list_instances_to_clean(conn, after, CHUNK)?,
+                let list = match step {
+                    DeletionStep::Mark => deletions::list_instances_to_mark,
+                    DeletionStep::Remove => deletions::list_instances_to_clean,
                 };
+                let instances = list(conn, after, CHUNK, &settings.policy)?;
                 let deleters: Vec<_> = instances.iter().map(|id| jobs::delete_backups(*id, step)).collect();
                 backup_queue::enqueue_many(conn, &deleters)?;
                 Ok(instances.last().copied())

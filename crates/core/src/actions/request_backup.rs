@@ -61,7 +61,7 @@ pub async fn request_backup(
 }
 
 /// Names a new backup of a locked instance. An instance without a key (its first sight was interrupted) gets one.
-pub(super) fn new_backup(
+fn new_backup(
     conn: &mut PgConnection,
     settings: &Settings,
     instance: &ServiceInstance,
@@ -83,13 +83,22 @@ pub(super) fn new_backup(
     };
     Ok(backups::NewBackup {
         instance: instance.id,
-        backup_id: format!("{}-{}", instance.backup_guid, precedents.name_millis),
+        backup_id: name(&instance.backup_guid, precedents.name_millis),
         is_scheduled: false,
         encryption_key,
         store: instance.store.clone(),
-        object_prefix: backup_objects::object_prefix(STORE_PREFIX, &instance.backup_guid)
-            .map_err(|error| Error::Internal(error.to_string()))?,
+        object_prefix: object_prefix(&instance.backup_guid)?,
         idempotency_key: None,
-        fan_out_job: None,
     })
+}
+
+/// The name of a backup towards agents and in stores.
+pub(super) fn name(backup_guid: &str, millis: i64) -> String {
+    format!("{backup_guid}-{millis}")
+}
+
+/// The folder of an instance's backups.
+pub(super) fn object_prefix(backup_guid: &str) -> Result<String> {
+    backup_objects::object_prefix(STORE_PREFIX, backup_guid)
+        .map_err(|error| Error::Internal(error.to_string()))
 }

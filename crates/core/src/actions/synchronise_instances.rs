@@ -4,20 +4,19 @@
 use backup_queue::{ClaimedJob, Outcome};
 use diesel::PgConnection;
 
-use super::finish::wake_next;
 use crate::clients::broker::{BrokerError, BrokerInstance, agent_url, parse_inventory};
 use crate::domain::actor::Actor;
 use crate::domain::audit::AuditAction;
-use crate::domain::cipher::generate_instance_key;
 use crate::domain::identifiers::ServiceInstanceGuid;
 use crate::jobs::{self, DeletionStep};
 use crate::manager::{Broker, BrokerSource, Manager, Settings};
 use crate::store::listings::{self, ChangedInstance, ListedInstance};
 use crate::store::service_brokers::BrokerRecord;
-use crate::store::{self, audit_events, encryption_keys, service_brokers};
+use crate::store::{self, audit_events, encryption_keys, operations, service_brokers};
 use crate::{Error, Result};
 
-/// Instances per statement.
+/// Instances per statement: a synchronisation sends as many statements for a thousand of them as for one
+/// (`a_synchronisation_sends_no_more_statements_for_many_instances_than_for_one`).
 const CHUNK: usize = 1000;
 
 /// Enqueues one job per configured broker.
@@ -142,32 +141,37 @@ fn apply(
         }
         changed.extend(listings::upsert(conn, record.id, &listed)?);
     }
-    for instance in &changed {
-        follow_up(conn, settings, broker, instance)?;
+    // Not before: instances are locked before jobs.
+    for chunk in changed.chunks(CHUNK) {
+        follow_up(conn, settings, broker, chunk)?;
     }
     Ok(changed.len())
 }
 
-/// A new instance gets its key; the backups of one deleted just now are dealt with.
+/// New instances get their keys; the backups of those deleted just now are dealt with.
 fn follow_up(
     conn: &mut PgConnection,
     settings: &Settings,
     broker: &Broker,
-    instance: &ChangedInstance,
+    changed: &[ChangedInstance],
 ) -> Result<()> {
-    if instance.was_deleted_now {
-        let subject = Some(format!("the service broker {} says that it is deleted", broker.name));
-        let action = AuditAction::DeleteInstance;
-        audit_events::insert(conn, &Actor::worker(), action, Some(&instance.guid), subject)?;
-        let marking = jobs::delete_backups(instance.id, DeletionStep::Mark);
+    let (deleted, live): (Vec<_>, Vec<_>) = changed.iter().partition(|instance| instance.was_deleted_now);
+    let live: Vec<_> = live.iter().map(|instance| instance.id).collect();
+    let keyless = encryption_keys::list_owners_without(conn, &live)?;
+    encryption_keys::insert_generated(conn, &settings.key_ring, &keyless)?;
+    let subject = format!("the service broker {} says that it is deleted", broker.name);
+    let events: Vec<_> = deleted.iter().map(|instance| (&instance.guid, subject.clone())).collect();
+    audit_events::insert_many(conn, &Actor::worker(), AuditAction::DeleteInstance, &events)?;
+    let marking = |instance: &&ChangedInstance| {
         // A key of its own: a deleter that runs at this moment may have looked already.
-        backup_queue::enqueue(conn, &marking.unique_key(format!("mark-deleted-instance-{}", instance.id)))?;
-        // What is queued need not wait for its turn to learn that it will not come.
-        return wake_next(conn, instance.id);
-    }
-    if encryption_keys::find_current(conn, instance.id)?.is_none() {
-        let key = generate_instance_key();
-        encryption_keys::insert_current(conn, &settings.key_ring, instance.id, &instance.guid, &key, false)?;
+        jobs::delete_backups(instance.id, DeletionStep::Mark)
+            .unique_key(format!("mark-deleted-instance-{}", instance.id))
+    };
+    backup_queue::enqueue_many(conn, &deleted.iter().map(marking).collect::<Vec<_>>())?;
+    // What is queued need not wait for its turn to learn that it will not come.
+    let ids: Vec<_> = deleted.iter().map(|instance| instance.id).collect();
+    for (kind, id) in operations::list_next_queued(conn, &ids)? {
+        backup_queue::run_now(conn, &jobs::start_key(kind, id))?;
     }
     Ok(())
 }

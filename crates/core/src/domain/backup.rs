@@ -133,7 +133,41 @@ impl Backup {
 
     /// Whether the owner may download it (spec 1.8), if downloads are allowed at all.
     pub fn is_downloadable(&self) -> bool {
-        self.status == BackupStatus::Done && self.has_current_own_key
+        is_downloadable(self.status, self.has_current_own_key)
+    }
+}
+
+fn is_downloadable(status: BackupStatus, has_current_own_key: bool) -> bool {
+    status == BackupStatus::Done && has_current_own_key
+}
+
+/// What an instance object shows of each of its backups: lists of instances have very many of them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BackupSummary {
+    /// See [`Backup::id`].
+    pub id: BackupId,
+    /// See [`Backup::instance`].
+    pub instance: ServiceInstanceId,
+    /// See [`Backup::backup_id`].
+    pub backup_id: String,
+    /// See [`Backup::status`].
+    pub status: BackupStatus,
+    /// See [`Backup::size`].
+    pub size: i64,
+    /// See [`Backup::has_current_own_key`].
+    pub has_current_own_key: bool,
+    /// See [`Backup::msg`].
+    pub msg: Option<String>,
+    /// See [`Backup::triggered_at`].
+    pub triggered_at: DateTime<Utc>,
+    /// See [`Backup::updated_at`].
+    pub updated_at: DateTime<Utc>,
+}
+
+impl BackupSummary {
+    /// See [`Backup::is_downloadable`].
+    pub fn is_downloadable(&self) -> bool {
+        is_downloadable(self.status, self.has_current_own_key)
     }
 }
 

@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
+use super::backups::reverse;
 use super::schema::{backups, encryption_keys, service_instances};
 use crate::Result;
 use crate::domain::cipher::KeyRing;
@@ -18,7 +19,11 @@ use crate::domain::key_envelope::InstanceFacts;
 
 /// Which of these names of backups have rows.
 pub fn list_known(conn: &mut PgConnection, names: &[String]) -> Result<Vec<String>> {
-    Ok(backups::table.filter(backups::backup_id.eq_any(names)).select(backups::backup_id).load(conn)?)
+    let reversed: Vec<String> = names.iter().map(|name| name.chars().rev().collect()).collect();
+    Ok(backups::table
+        .filter(reverse(backups::backup_id).eq_any(reversed))
+        .select(backups::backup_id)
+        .load(conn)?)
 }
 
 /// Inserts an instance that no broker names any more as deleted just now, unless the GUID has a row meanwhile.

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use diesel::PgConnection;
 use diesel::dsl::{exists, sql};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text, Timestamptz};
 
 use super::schema::audit_events;
 use crate::Result;
@@ -30,6 +30,30 @@ pub fn insert(
             audit_events::request_id.eq(&actor.request_id),
         ))
         .execute(conn)?;
+    Ok(())
+}
+
+/// Adds events of one kind, each of an instance with its subject, in one statement.
+pub fn insert_many(
+    conn: &mut PgConnection,
+    actor: &Actor,
+    action: AuditAction,
+    events: &[(&ServiceInstanceGuid, String)],
+) -> Result<()> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    diesel::sql_query(
+        "INSERT INTO audit_events (actor, action, address, request_id, service_instance_guid, subject)
+         SELECT $1, $2, $3, $4, event.* FROM unnest($5, $6) AS event",
+    )
+    .bind::<Text, _>(&actor.name)
+    .bind::<Text, _>(action.as_str())
+    .bind::<Nullable<Text>, _>(&actor.address)
+    .bind::<Nullable<Text>, _>(&actor.request_id)
+    .bind::<Array<Text>, _>(events.iter().map(|(instance, _)| instance.as_str()).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(events.iter().map(|(_, subject)| subject.as_str()).collect::<Vec<_>>())
+    .execute(conn)?;
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use diesel::PgConnection;
 use diesel::dsl::{Eq, exists};
 use diesel::prelude::*;
-use diesel::sql_types::Timestamptz;
+use diesel::sql_types::{Text, Timestamptz};
 use serde_json::Value;
 
 use super::holds::HoldRow;
@@ -16,6 +16,11 @@ use crate::domain::hold::Hold;
 use crate::domain::identifiers::{BackupId, EncryptionKeyId, ServiceInstanceGuid, ServiceInstanceId};
 use crate::domain::rehearsal::{Verdict, Verification};
 use crate::{Error, Result};
+
+diesel::define_sql_function! {
+    /// The text from behind: names of backups are indexed so.
+    fn reverse(text: Text) -> Text;
+}
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = backups, check_for_backend(diesel::pg::Pg))]
@@ -136,8 +141,6 @@ pub struct NewBackup {
     pub object_prefix: String,
     /// The client's `Idempotency-Key`.
     pub idempotency_key: Option<String>,
-    /// The fan-out job that asks for it.
-    pub fan_out_job: Option<i64>,
 }
 
 type NewRow<'a> = (
@@ -148,7 +151,6 @@ type NewRow<'a> = (
     Eq<backups::store, &'a str>,
     Eq<backups::object_prefix, &'a str>,
     Eq<backups::idempotency_key, Option<&'a str>>,
-    Eq<backups::fan_out_job_id, Option<i64>>,
 );
 
 impl NewBackup {
@@ -161,7 +163,6 @@ impl NewBackup {
             backups::store.eq(self.store.as_str()),
             backups::object_prefix.eq(self.object_prefix.as_str()),
             backups::idempotency_key.eq(self.idempotency_key.as_deref()),
-            backups::fan_out_job_id.eq(self.fan_out_job),
         )
     }
 }
@@ -170,20 +171,6 @@ impl NewBackup {
 pub fn insert(conn: &mut PgConnection, new: &NewBackup) -> Result<BackupId> {
     let id = diesel::insert_into(backups::table).values(new.row()).returning(backups::id).get_result(conn)?;
     Ok(BackupId(id))
-}
-
-/// Inserts queued backups in one statement; returns their numbers with their instances. A fan-out that asks for the
-/// same instance a second time inserts nothing for it.
-pub fn insert_many(conn: &mut PgConnection, new: &[NewBackup]) -> Result<Vec<(BackupId, ServiceInstanceId)>> {
-    let rows: Vec<_> = new.iter().map(NewBackup::row).collect();
-    let inserted: Vec<(i64, i64)> = diesel::insert_into(backups::table)
-        .values(&rows)
-        .on_conflict((backups::service_instance_id, backups::fan_out_job_id))
-        .filter_target(backups::fan_out_job_id.is_not_null())
-        .do_nothing()
-        .returning((backups::id, backups::service_instance_id))
-        .get_results(conn)?;
-    Ok(inserted.into_iter().map(|(id, instance)| (BackupId(id), ServiceInstanceId(instance))).collect())
 }
 
 /// What a new backup of an instance depends on.
@@ -262,18 +249,6 @@ pub fn lock(conn: &mut PgConnection, id: BackupId) -> Result<Backup> {
         .optional()?
         .ok_or(Error::BackupNotFound(id))?;
     get(conn, id)
-}
-
-/// All backups of the given instances, newest first.
-pub fn list(conn: &mut PgConnection, instances: &[ServiceInstanceId]) -> Result<Vec<Backup>> {
-    let instances: Vec<i64> = instances.iter().map(|id| id.0).collect();
-    select_backups!()
-        .filter(backups::service_instance_id.eq_any(instances))
-        .order(backups::id.desc())
-        .load::<Loaded>(conn)?
-        .into_iter()
-        .map(into_domain)
-        .collect()
 }
 
 /// At most `limit` backups of one instance, newest first; those older than `before`.

@@ -5,12 +5,13 @@ use chrono::{DateTime, Utc};
 use diesel::PgConnection;
 use diesel::dsl::now;
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Double, Integer};
 
 use super::schema::backups;
-use super::statuses::BackupToClean;
 use crate::Result;
 use crate::domain::deletion::{Permit, Step};
 use crate::domain::identifiers::{BackupId, ServiceInstanceId};
+use crate::manager::Policy;
 
 /// The first write of what the gate has permitted: marks the backup, or begins its removal, which from then on cannot
 /// be taken back. Nothing is written before a clean-up. False when the backup has moved on meanwhile.
@@ -23,6 +24,19 @@ pub fn begin(conn: &mut PgConnection, permit: &Permit) -> Result<bool> {
         }
         Step::CleanUp => Ok(true),
     }
+}
+
+/// Marks all of these backups, in one statement; permits for other steps are none of it. Returns those it has marked: the
+/// others have moved on meanwhile.
+pub fn mark(conn: &mut PgConnection, permits: &[Permit]) -> Result<Vec<BackupId>> {
+    let to_mark = permits.iter().filter(|permit| permit.step() == Step::Mark);
+    let ids: Vec<i64> = diesel::update(backups::table)
+        .filter(backups::id.eq_any(to_mark.map(|permit| permit.backup().0).collect::<Vec<_>>()))
+        .filter(backups::status.eq_any(["done", "failed"]))
+        .set((backups::status.eq("deleted"), backups::marked_deleted_at.eq(now)))
+        .returning(backups::id)
+        .get_results(conn)?;
+    Ok(ids.into_iter().map(BackupId).collect())
 }
 
 /// The last write, after the store has confirmed that the objects are gone: removes the row, or records that a failed
@@ -92,48 +106,61 @@ pub fn update_removal_error(conn: &mut PgConnection, id: BackupId, error: &str) 
     Ok(())
 }
 
-/// Instances that have something to mark (finished backups older than `days`, or a deleted instance's), after `after`.
+/// Instances that may have something to mark, after `after`: the oldest finished backup is older than the retention time, or
+/// the instance is deleted. Looks at one entry of an index per instance, however many backups it has. Leaves out only those
+/// of which the gate would mark nothing (`whatever_the_gate_permits_is_found_by_the_search_for_it`).
 pub fn list_instances_to_mark(
     conn: &mut PgConnection,
     after: ServiceInstanceId,
     limit: i64,
-    default_days: i32,
+    policy: &Policy,
 ) -> Result<Vec<ServiceInstanceId>> {
-    use diesel::sql_types::{BigInt, Integer};
     let rows: Vec<IdRow> = diesel::sql_query(
         "SELECT i.id FROM service_instances i
-         WHERE i.id > $1 AND EXISTS (
-             SELECT FROM backups b WHERE b.service_instance_id = i.id AND b.status IN ('done', 'failed')
-             AND (i.deleted_at IS NOT NULL
-                  OR b.triggered_at < now() - coalesce(i.retention_days, $3) * interval '24 hours'))
+         WHERE i.id > $1
+             AND (SELECT b.triggered_at FROM backups b WHERE b.service_instance_id = i.id AND b.status IN ('done', 'failed')
+                  ORDER BY b.triggered_at LIMIT 1)
+                 < CASE WHEN i.deleted_at IS NULL THEN now() - coalesce(i.retention_days, $3) * interval '24 hours'
+                        ELSE 'infinity' END
          ORDER BY i.id LIMIT $2",
     )
     .bind::<BigInt, _>(after.0)
     .bind::<BigInt, _>(limit)
-    .bind::<Integer, _>(default_days)
+    .bind::<Integer, _>(policy.retention_days)
     .load(conn)?;
     Ok(rows.into_iter().map(|row| ServiceInstanceId(row.id)).collect())
 }
 
-/// Instances that have marked backups or remains of failed ones, after `after`.
+/// Instances that may have something to remove, after `after`: remains of failed backups, removals that were begun, marks
+/// whose time is over. Looks only at what is marked or has remains. Leaves out only those of which the gate would remove
+/// nothing (`whatever_the_gate_permits_is_found_by_the_search_for_it`).
 pub fn list_instances_to_clean(
     conn: &mut PgConnection,
     after: ServiceInstanceId,
     limit: i64,
+    policy: &Policy,
 ) -> Result<Vec<ServiceInstanceId>> {
-    let ids: Vec<i64> = backups::table
-        .filter(backups::service_instance_id.gt(after.0))
-        .filter(BackupToClean)
-        .select(backups::service_instance_id)
-        .distinct()
-        .order(backups::service_instance_id)
-        .limit(limit)
-        .load(conn)?;
-    Ok(ids.into_iter().map(ServiceInstanceId).collect())
+    // OFFSET 0 keeps the look at the backups one per instance: joined as a whole, all marked ones would be read each time.
+    let rows: Vec<IdRow> = diesel::sql_query(
+        "SELECT i.id FROM service_instances i
+         WHERE i.id > $1
+             AND EXISTS (SELECT FROM backups b WHERE b.service_instance_id = i.id AND (b.status = 'deleted' OR b.has_remains)
+                 AND (b.has_remains OR b.removal_reason IS NOT NULL
+                      OR CASE WHEN i.deleted_at IS NULL THEN b.marked_deleted_at < now() - make_interval(secs => $3)
+                              ELSE i.deleted_at < now() - $4 * interval '24 hours' END)
+                 OFFSET 0)
+         ORDER BY i.id LIMIT $2",
+    )
+    .bind::<BigInt, _>(after.0)
+    .bind::<BigInt, _>(limit)
+    .bind::<Double, _>(policy.undo_window.as_secs_f64())
+    .bind::<Integer, _>(policy.deleted_retention_days)
+    .load(conn)?;
+    Ok(rows.into_iter().map(|row| ServiceInstanceId(row.id)).collect())
 }
 
 #[derive(QueryableByName)]
 struct IdRow {
-    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    #[diesel(sql_type = BigInt)]
     id: i64,
 }

@@ -1,11 +1,15 @@
 //! The encrypted backup encryption keys of instances; the plain key exists only in memory, on its way to an agent.
 
+use std::collections::HashMap;
+
 use diesel::PgConnection;
+use diesel::dsl::{exists, not};
 use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Binary, Text};
 use secrecy::SecretString;
 
-use super::schema::encryption_keys;
-use crate::domain::cipher::KeyRing;
+use super::schema::{encryption_keys, service_instances};
+use crate::domain::cipher::{KeyRing, generate_instance_key};
 use crate::domain::identifiers::{EncryptionKeyId, ServiceInstanceGuid, ServiceInstanceId};
 use crate::{Error, Result};
 
@@ -33,6 +37,71 @@ pub fn insert_current(
         .returning(encryption_keys::id)
         .get_result(conn)?;
     Ok(EncryptionKeyId(id))
+}
+
+/// An instance that a key is made for.
+#[derive(Debug, Clone)]
+pub struct Owner {
+    /// Its number.
+    pub id: ServiceInstanceId,
+    /// Its name, to which the key is bound.
+    pub guid: ServiceInstanceGuid,
+}
+
+/// Those of the instances that have no current key.
+pub fn list_owners_without(conn: &mut PgConnection, instances: &[ServiceInstanceId]) -> Result<Vec<Owner>> {
+    let current = encryption_keys::table.filter(
+        encryption_keys::service_instance_id.eq(service_instances::id).and(encryption_keys::is_current),
+    );
+    let rows: Vec<(i64, String)> = service_instances::table
+        .filter(service_instances::id.eq_any(instances.iter().map(|id| id.0).collect::<Vec<_>>()))
+        .filter(not(exists(current)))
+        .order(service_instances::id)
+        .select((service_instances::id, service_instances::guid))
+        .load(conn)?;
+    let into_domain = |(id, guid): (i64, String)| {
+        let guid = ServiceInstanceGuid::parse(&guid)
+            .ok_or_else(|| Error::Internal(format!("instance {id} has an illegal GUID")))?;
+        Ok(Owner { id: ServiceInstanceId(id), guid })
+    };
+    rows.into_iter().map(into_domain).collect()
+}
+
+/// Generates a current key for each of these instances that has none, in one statement; returns those that were made.
+pub fn insert_generated(
+    conn: &mut PgConnection,
+    key_ring: &KeyRing,
+    owners: &[Owner],
+) -> Result<HashMap<ServiceInstanceId, EncryptionKeyId>> {
+    #[derive(QueryableByName)]
+    struct Inserted {
+        #[diesel(sql_type = BigInt)]
+        id: i64,
+        #[diesel(sql_type = BigInt)]
+        service_instance_id: i64,
+    }
+    if owners.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let (mut ids, mut masters, mut ciphertexts) = (Vec::new(), Vec::new(), Vec::new());
+    for owner in owners {
+        let (master, ciphertext) =
+            key_ring.encrypt(&generate_instance_key(), owner.guid.as_str().as_bytes())?;
+        ids.push(owner.id.0);
+        masters.push(master);
+        ciphertexts.push(ciphertext);
+    }
+    let inserted: Vec<Inserted> = diesel::sql_query(
+        "INSERT INTO encryption_keys (is_own, service_instance_id, master_key_id, ciphertext)
+         SELECT false, new.* FROM unnest($1, $2, $3) AS new
+         ON CONFLICT (service_instance_id) WHERE is_current DO NOTHING RETURNING id, service_instance_id",
+    )
+    .bind::<Array<BigInt>, _>(ids)
+    .bind::<Array<Text>, _>(masters)
+    .bind::<Array<Binary>, _>(ciphertexts)
+    .load(conn)?;
+    let pair = |row: Inserted| (ServiceInstanceId(row.service_instance_id), EncryptionKeyId(row.id));
+    Ok(inserted.into_iter().map(pair).collect())
 }
 
 /// The current key of an instance; none before its first sight was completed.

@@ -4,10 +4,8 @@
 use chrono::{DateTime, Utc};
 use diesel::PgConnection;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Nullable, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text, Timestamptz};
 
-use super::schema::{backups, running_operations};
-use super::statuses::BackupOnItsWay;
 use crate::domain::identifiers::ServiceInstanceId;
 use crate::domain::operation::{Failure, Operation, OperationKind};
 use crate::{Error, Result};
@@ -244,27 +242,31 @@ pub fn find_next_queued(
     conn: &mut PgConnection,
     instance: ServiceInstanceId,
 ) -> Result<Option<(OperationKind, i64)>> {
-    let rows = load_references(
-        diesel::sql_query(
-            "SELECT * FROM (
-                 SELECT 'backup' AS kind, id, is_scheduled, triggered_at, may_be_at_agent FROM backups WHERE service_instance_id = $1 AND status = 'queued'
-                 UNION ALL
-                 SELECT 'restore', id, false, triggered_at, may_be_at_agent FROM restores WHERE service_instance_id = $1 AND status = 'queued'
-                 UNION ALL
-                 SELECT 'rehearsal', id, is_scheduled, triggered_at, may_be_at_agent FROM rehearsals WHERE service_instance_id = $1 AND status = 'queued'
-             ) queued ORDER BY kind = 'rehearsal', NOT may_be_at_agent, triggered_at, kind, id LIMIT 1",
-        )
-        .bind::<BigInt, _>(instance.0)
-        .load(conn)?,
-    )?;
-    Ok(rows.into_iter().next().map(|reference| (reference.kind, reference.id)))
+    Ok(list_next_queued(conn, &[instance])?.pop())
 }
 
-/// How many backups run, fleet-wide, those on their way to an agent included.
-pub fn count_running_backups(conn: &mut PgConnection) -> Result<i64> {
-    let running = running_operations::table.filter(running_operations::kind.eq("backup")).count();
-    let on_the_way = backups::table.filter(BackupOnItsWay).count();
-    Ok(running.get_result::<i64>(conn)? + on_the_way.get_result::<i64>(conn)?)
+/// Of each of the instances the queued operation whose turn is next, if there is one.
+pub fn list_next_queued(
+    conn: &mut PgConnection,
+    instances: &[ServiceInstanceId],
+) -> Result<Vec<(OperationKind, i64)>> {
+    let rows = load_references(
+        diesel::sql_query(
+            "SELECT DISTINCT ON (service_instance_id) kind, id, is_scheduled FROM (
+                 SELECT 'backup' AS kind, id, service_instance_id, is_scheduled, triggered_at, may_be_at_agent
+                 FROM backups WHERE service_instance_id = ANY ($1) AND status = 'queued'
+                 UNION ALL
+                 SELECT 'restore', id, service_instance_id, false, triggered_at, may_be_at_agent
+                 FROM restores WHERE service_instance_id = ANY ($1) AND status = 'queued'
+                 UNION ALL
+                 SELECT 'rehearsal', id, service_instance_id, is_scheduled, triggered_at, may_be_at_agent
+                 FROM rehearsals WHERE service_instance_id = ANY ($1) AND status = 'queued'
+             ) queued ORDER BY service_instance_id, kind = 'rehearsal', NOT may_be_at_agent, triggered_at, kind, id",
+        )
+        .bind::<Array<BigInt>, _>(instances.iter().map(|id| id.0).collect::<Vec<_>>())
+        .load(conn)?,
+    )?;
+    Ok(rows.into_iter().map(|reference| (reference.kind, reference.id)).collect())
 }
 
 /// How many backups, restores and rehearsals are not over.

@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use diesel::upsert::excluded;
 
+use super::backups::reverse;
 use super::schema::{backups, pitr_windows, recovery_targets, service_instances};
 use crate::Result;
 use crate::domain::identifiers::{BackupId, RestoreId, ServiceInstanceGuid, ServiceInstanceId};
@@ -50,7 +51,8 @@ pub fn upsert(conn: &mut PgConnection, instance: ServiceInstanceId, windows: &[P
     for window in windows.iter().filter(|window| window.start_time <= window.end_time) {
         let backup: Option<i64> = backups::table
             .filter(backups::service_instance_id.eq(instance.0))
-            .filter(backups::backup_id.eq(&window.backup_id).and(backups::status.eq("done")))
+            .filter(reverse(backups::backup_id).eq(reverse(&window.backup_id)))
+            .filter(backups::status.eq("done"))
             .select(backups::id)
             .first(conn)
             .optional()?;

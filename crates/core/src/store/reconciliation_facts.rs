@@ -74,14 +74,20 @@ pub fn find_next_done(
     after: BackupId,
     guid: Option<&ServiceInstanceGuid>,
 ) -> Result<Option<BackupRow>> {
-    let row: Option<Row> = diesel::sql_query(format!(
-        "{ROWS} WHERE status = 'done' AND id > $1
-             AND ($2 IS NULL OR service_instance_id = (SELECT i.id FROM service_instances i WHERE i.guid = $2))
-         ORDER BY id LIMIT 1"
-    ))
-    .bind::<BigInt, _>(after.0)
-    .bind::<Nullable<Text>, _>(guid.map(ServiceInstanceGuid::as_str))
-    .get_result(conn)
+    let next = format!("{ROWS} WHERE status = 'done' AND id > $1");
+    let row: Option<Row> = match guid {
+        None => diesel::sql_query(format!("{next} ORDER BY id LIMIT 1"))
+            .bind::<BigInt, _>(after.0)
+            .get_result(conn),
+        // Ordered by both columns of the index of the instance's: by the number alone, everybody's would be read.
+        Some(guid) => diesel::sql_query(format!(
+            "{next} AND service_instance_id = (SELECT i.id FROM service_instances i WHERE i.guid = $2)
+             ORDER BY service_instance_id DESC, id LIMIT 1"
+        ))
+        .bind::<BigInt, _>(after.0)
+        .bind::<Text, _>(guid.as_str())
+        .get_result(conn),
+    }
     .optional()?;
     Ok(row.and_then(into_domain))
 }
@@ -96,7 +102,7 @@ pub fn is_done(conn: &mut PgConnection, id: BackupId) -> Result<bool> {
 
 /// Whether any row has this name towards agents and in stores.
 pub fn is_known(conn: &mut PgConnection, backup_id: &str) -> Result<bool> {
-    let found = diesel::sql_query("SELECT FROM backups WHERE backup_id = $1")
+    let found = diesel::sql_query("SELECT FROM backups WHERE reverse(backup_id) = reverse($1)")
         .bind::<Text, _>(backup_id)
         .execute(conn)?;
     Ok(found > 0)
@@ -165,7 +171,7 @@ pub fn list_operations(
     let unfinished = "service_instance_id = $1 AND status IN ('queued', 'running')";
     let found: Vec<Found> = diesel::sql_query(format!(
         "SELECT true AS is_backup, backup_id AS name, {columns} FROM backups WHERE {unfinished}
-         UNION SELECT true, backup_id, {columns} FROM backups WHERE backup_id = ANY ($2)
+         UNION SELECT true, backup_id, {columns} FROM unnest($2) AS named (name) JOIN backups ON reverse(backup_id) = reverse(name)
          UNION SELECT false, restore_id, {columns} FROM restores WHERE {unfinished}
          UNION SELECT false, restore_id, {columns} FROM restores WHERE restore_id = ANY ($3)"
     ))

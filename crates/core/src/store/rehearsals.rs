@@ -218,11 +218,11 @@ pub fn list_candidates(conn: &mut PgConnection, limit: i64) -> Result<Vec<Candid
         status: String,
     }
     let found: Vec<Found> = diesel::sql_query(
-        "SELECT i.id, (SELECT max(r.triggered_at) FROM rehearsals r WHERE r.service_instance_id = i.id) AS last_tried_at
+        "SELECT i.id, (SELECT r.triggered_at FROM rehearsals r WHERE r.service_instance_id = i.id ORDER BY r.id DESC LIMIT 1) AS last_tried_at
          FROM service_instances i
          WHERE i.deleted_at IS NULL AND i.agent_url IS NOT NULL
-             AND EXISTS (SELECT FROM backups b WHERE b.service_instance_id = i.id AND b.status = 'done')
-             AND NOT EXISTS (SELECT FROM rehearsals r WHERE r.service_instance_id = i.id AND r.status IN ('queued', 'running'))
+             AND EXISTS (SELECT FROM backups b WHERE b.service_instance_id = i.id AND b.status = 'done' OFFSET 0)
+             AND NOT EXISTS (SELECT FROM rehearsals r WHERE r.service_instance_id = i.id AND r.status IN ('queued', 'running') OFFSET 0)
          ORDER BY last_tried_at NULLS FIRST, i.id LIMIT $1",
     )
     .bind::<BigInt, _>(limit)

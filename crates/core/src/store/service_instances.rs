@@ -4,10 +4,8 @@ use chrono::{DateTime, Utc};
 use diesel::PgConnection;
 use diesel::dsl::now;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Text};
 
-use super::schema::{backups, service_brokers, service_instances};
-use super::statuses::UnfinishedBackup;
+use super::schema::{service_brokers, service_instances};
 use crate::domain::identifiers::{ServiceInstanceGuid, ServiceInstanceId};
 use crate::domain::instance::{InstanceChanges, ServiceInstance};
 use crate::domain::scope::Scope;
@@ -230,54 +228,6 @@ pub fn list_page(
 /// How many instances the scope has, deleted ones included.
 pub fn count(conn: &mut PgConnection, scope: &Scope) -> Result<i64> {
     Ok(within!(scope, service_instances::table.count().into_boxed()).get_result(conn)?)
-}
-
-/// Locks the next `limit` instances after `after` that are not deleted: the candidates of the fan-out `job`. Comes with
-/// whether an unfinished backup, not of this fan-out, stands in the way.
-pub fn lock_for_fan_out(
-    conn: &mut PgConnection,
-    job: i64,
-    after: ServiceInstanceId,
-    limit: i64,
-) -> Result<Vec<(ServiceInstance, bool)>> {
-    let locked: Vec<i64> = service_instances::table
-        .filter(service_instances::id.gt(after.0).and(service_instances::deleted_at.is_null()))
-        .order(service_instances::id)
-        .limit(limit)
-        .select(service_instances::id)
-        .for_no_key_update()
-        .load(conn)?;
-    let unfinished = diesel::dsl::exists(
-        backups::table.filter(
-            backups::service_instance_id
-                .eq(service_instances::id)
-                .and(UnfinishedBackup)
-                .and(backups::fan_out_job_id.is_distinct_from(Some(job))),
-        ),
-    );
-    service_instances::table
-        .inner_join(service_brokers::table)
-        .filter(service_instances::id.eq_any(locked))
-        .order(service_instances::id)
-        .select((InstanceRow::as_select(), service_brokers::name, unfinished))
-        .load::<(InstanceRow, String, bool)>(conn)?
-        .into_iter()
-        .map(|(row, broker, unfinished)| Ok((into_domain((row, broker))?, unfinished)))
-        .collect()
-}
-
-/// Records why scheduled backups were skipped, in one statement.
-pub fn update_skipped(conn: &mut PgConnection, skipped: &[(ServiceInstanceId, String)]) -> Result<()> {
-    let ids: Vec<i64> = skipped.iter().map(|(id, _)| id.0).collect();
-    let reasons: Vec<&str> = skipped.iter().map(|(_, reason)| reason.as_str()).collect();
-    diesel::sql_query(
-        "UPDATE service_instances i SET last_skip_at = now(), last_skip_reason = skipped.reason, updated_at = now()
-         FROM unnest($1, $2) AS skipped (id, reason) WHERE i.id = skipped.id",
-    )
-    .bind::<Array<BigInt>, _>(ids)
-    .bind::<Array<Text>, _>(reasons)
-    .execute(conn)?;
-    Ok(())
 }
 
 /// A good backup of the instance exists now; an earlier skip is history.

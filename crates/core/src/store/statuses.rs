@@ -36,11 +36,6 @@ macro_rules! condition {
 }
 
 condition!(
-    /// The backup is queued or running.
-    UnfinishedBackup,
-    "backups.status IN ('queued', 'running')"
-);
-condition!(
     /// The restore is queued or running.
     UnfinishedRestore,
     "restores.status IN ('queued', 'running')"
@@ -54,16 +49,6 @@ condition!(
     /// The newest verdict of a rehearsal is bad.
     VerificationFailed,
     "verifications.verdict = 'failed'"
-);
-condition!(
-    /// The backup is queued, and its agent may have heard of it.
-    BackupOnItsWay,
-    "(backups.status = 'queued' AND backups.may_be_at_agent)"
-);
-condition!(
-    /// The backup is marked, or has remains in the store.
-    BackupToClean,
-    "(backups.status = 'deleted' OR backups.has_remains)"
 );
 condition!(
     /// The hold's time is not over.

@@ -3,7 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 mod audit;
+mod back_up_all;
 mod cost;
+mod deletions;
+mod fleet;
 mod migrations;
+mod prune_history;
 mod schema;
 mod status_moves;
+mod synchronise_instances;

@@ -50,7 +50,7 @@ impl Desk {
 
     /// Starts waiting jobs in free slots, in their order.
     pub(super) fn fill(&mut self, engine: &Arc<Engine>) {
-        while self.running.len() < engine.config.concurrency
+        while self.running.len() < engine.slots()
             && let Some((job, _)) = self.waiting.pop_front()
         {
             self.start(engine, job);

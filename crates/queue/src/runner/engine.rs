@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
 
 use super::RunnerConfig;
+use super::aside::Aside;
 use super::desk::Desk;
 use super::health::Health;
 use crate::bell::Due;
@@ -28,6 +29,7 @@ pub(super) struct Engine {
     pub(super) health: Health,
     pub(super) keep_finished: Duration,
     pub(super) bell: Bell,
+    pub(super) aside: Aside,
     /// Time to look for jobs.
     pub(super) wake: Arc<Notify>,
     /// Something has left the desk.
@@ -53,6 +55,7 @@ impl Engine {
             health: Health::default(),
             keep_finished: prune::KEEP_FINISHED,
             bell,
+            aside: Aside::default(),
             wake: Arc::default(),
             turn: Notify::new(),
             to_settle: Notify::new(),
@@ -109,6 +112,11 @@ impl Engine {
             Ok(settled)
         })
         .await
+    }
+
+    /// How many jobs may be at work now.
+    pub(super) fn slots(&self) -> usize {
+        self.aside.places(self.config.concurrency)
     }
 
     /// From now on nothing is started, until the next run.

@@ -3,6 +3,7 @@
 //! `engine.rs` holds what its tasks share, `desk.rs` the jobs in its hands, `pace.rs` how many it claims ahead, `work.rs` runs one,
 //! `settler.rs` writes verdicts, `upkeep.rs` has the two timers, `health.rs` and `contact.rs` remember outages.
 
+mod aside;
 mod clock;
 mod config;
 mod contact;
@@ -26,6 +27,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::{Bell, Error, Registry, heartbeat, listen};
 
+pub use aside::step_aside;
 pub use config::RunnerConfig;
 use desk::Desk;
 use engine::{Engine, Look};
@@ -132,7 +134,6 @@ impl Runner {
     /// Claims and starts jobs until told to stop; looks again when there is room, when woken, and by the clock.
     async fn claim_until(&self, shutdown: &CancellationToken) {
         let engine = &self.engine;
-        let slots = engine.config.concurrency;
         let mut pause = FIRST_PAUSE;
         // As far as we know there is nothing to be claimed until then.
         let mut next_look: Option<Instant> = None;
@@ -140,7 +141,7 @@ impl Runner {
             if engine.desk().hand_back_stalled() {
                 engine.to_settle.notify_one();
             }
-            let room = engine.desk().room(slots);
+            let room = engine.desk().room(engine.slots());
             if room > 0 && next_look.is_none_or(|at| at <= Instant::now()) {
                 // By the clock means that nothing in particular is waited for.
                 let look = if next_look.is_some() { Look::FromTheStart } else { Look::WhereWeWere };
@@ -165,7 +166,7 @@ impl Runner {
             }
             let (has_room, stall) = {
                 let desk = engine.desk();
-                (desk.room(slots) > 0, desk.stalls_in())
+                (desk.room(engine.slots()) > 0, desk.stalls_in())
             };
             if has_room && next_look.is_none() {
                 continue;
@@ -174,6 +175,7 @@ impl Runner {
             tokio::select! {
                 () = shutdown.cancelled() => {}
                 () = engine.turn.notified() => {}
+                () = engine.aside.changed() => engine.desk().fill(engine),
                 () = engine.wake.notified() => next_look = None,
                 () = sleep(rest), if has_room => {}
                 () = sleep(stall.unwrap_or_default()), if stall.is_some() => {}

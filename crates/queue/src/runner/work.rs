@@ -18,7 +18,7 @@ impl Engine {
     /// Runs a job to its end, puts it down to be settled, and starts the next that waits for a slot.
     pub(super) async fn work(self: Arc<Self>, job: ClaimedJob) {
         let attempt = Attempt::new(&self, &job);
-        let handler = self.registry.run(job).instrument(attempt.span.clone());
+        let handler = self.aside.scope(self.registry.run(job)).instrument(attempt.span.clone());
         let answer = unwound(handler).await.unwrap_or_else(|panic| Err(JobError::retry(panic)));
         attempt.end(answer);
     }
@@ -66,7 +66,7 @@ impl Attempt {
             desk.fill(engine);
         }
         // Asked for each time, this would cost more than a short job does.
-        let is_awaited = desk.room(engine.config.concurrency) > 0;
+        let is_awaited = desk.room(engine.slots()) > 0;
         drop(desk);
         engine.to_settle.notify_one();
         if is_awaited {

@@ -11,6 +11,7 @@
     missing_docs
 )]
 
+mod age;
 mod ahead;
 mod bell;
 mod claim;

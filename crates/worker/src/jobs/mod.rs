@@ -34,6 +34,7 @@ pub fn registry(manager: &Manager) -> Registry {
         jobs::KIND_INITIALIZE_BACKUP_DELETION,
         initialize_backup_deletion_job::run,
     );
+    register(&mut registry, manager, jobs::KIND_PRUNE_HISTORY, initialize_backup_deletion_job::prune);
     register(&mut registry, manager, jobs::KIND_DELETE_BACKUPS, backup_deleter_job::run);
     register(&mut registry, manager, jobs::KIND_UPDATE_INSTANCE_STATE, update_instance_state_job::run);
     register(&mut registry, manager, jobs::KIND_REBUILD_CATALOGUE, update_instance_state_job::rebuild);

@@ -43,7 +43,7 @@ async fn write_large(
     let mut before = None;
     loop {
         let backups =
-            out.piece(async || Ok(inspect::backups_before(core, instance.id, before).await?)).await?;
+            out.piece(async || Ok(inspect::summaries_before(core, instance.id, before).await?)).await?;
         let Some(last) = backups.last() else { break };
         before = Some(last.id);
         for backup in backups {

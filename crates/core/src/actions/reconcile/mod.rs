@@ -126,7 +126,8 @@ fn next_phase(run: &Reconciliation) -> Option<Step> {
 fn grace(manager: &Manager) -> Grace {
     let chrono = |time| chrono::Duration::from_std(time).unwrap_or(chrono::Duration::days(365));
     let usual = Grace::with_deadline(chrono(manager.policy().operation_timeout));
-    Grace { removal: usual.removal + chrono(manager.policy().undo_window), ..usual }
+    let restores = manager.policy().history.restores.map(chrono);
+    Grace { removal: usual.removal + chrono(manager.policy().undo_window), restores, ..usual }
 }
 
 fn terms(manager: &Manager, run: &Reconciliation) -> Terms {

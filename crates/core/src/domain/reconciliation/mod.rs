@@ -28,6 +28,8 @@ pub struct Grace {
     pub work: Duration,
     /// What is to be removed is tried again every hour; later than that it is overdue.
     pub removal: Duration,
+    /// How long rows of ended restores are kept; none: for ever. Agents may remember restores for longer.
+    pub restores: Option<Duration>,
 }
 
 impl Grace {
@@ -40,6 +42,7 @@ impl Grace {
             operations: Duration::minutes(10),
             work: deadline + objects,
             removal: Duration::hours(25),
+            restores: None,
         }
     }
 
@@ -226,8 +229,11 @@ impl Look<'_> {
                 let details = "the agent works on it, and the database does not know it".to_owned();
                 findings.push(found(FindingKind::OperationUnknownToDatabase, details, repair, proposal));
             }
-            // The row of a backup goes with it; that of a restore stays.
-            None if entry.kind == OperationKind::Restore && !entry.is_cancelled => {
+            // The row of a backup goes with it; that of a restore stays for long.
+            None if entry.kind == OperationKind::Restore
+                && !entry.is_cancelled
+                && !self.is_forgotten(entry) =>
+            {
                 let details = "the agent remembers it, and the database does not know it".to_owned();
                 let kind = FindingKind::OperationUnknownToDatabase;
                 findings.push(found(kind, details, Repair::ByHand, SET_BACK));
@@ -254,6 +260,12 @@ impl Look<'_> {
             findings.push(found(FindingKind::CleanUpPendingAtAgent, details, Repair::ByHand, proposal));
         }
         findings
+    }
+
+    /// It ended so long ago that its row may have been pruned; a day less, because the two clocks may differ.
+    fn is_forgotten(&self, entry: &JournalEntry) -> bool {
+        let kept = self.grace.restores.map(|kept| kept - Duration::days(1));
+        kept.zip(entry.finished_at).is_some_and(|(kept, at)| self.is_older(kept, at))
     }
 
     /// Stopping a backup makes its agent remove the objects, so one that is whole is not stopped.
