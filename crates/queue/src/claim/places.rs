@@ -40,6 +40,8 @@ pub struct Places {
     lines: HashMap<Line, Place>,
     /// When it last looked from the start, and how long that took.
     looked: Option<(Instant, Duration)>,
+    /// The last look from the start got as many as it wanted: there may be more, also in other lines.
+    is_open: bool,
     /// The last claim got as many as it wanted.
     is_rich: bool,
 }
@@ -94,13 +96,17 @@ impl Places {
         let started = Instant::now();
         let rows = from_the_start(conn, claimer, limit)?;
         self.looked = Some((Instant::now(), started.elapsed()));
-        let is_all = rows.len() < limit;
+        self.is_open = rows.len() == limit;
+        let is_all = !self.is_open;
         Ok(Claimed { is_all, ..self.remember(rows, limit) })
     }
 
     /// How long until it is time to look from the start again: at most a second.
     #[must_use]
     pub fn due_in(&self) -> Duration {
+        if self.is_open && !self.is_rich {
+            return Duration::ZERO;
+        }
         self.looked.map_or(Duration::ZERO, |(at, took)| interval(took).saturating_sub(at.elapsed()))
     }
 
