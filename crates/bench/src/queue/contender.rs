@@ -145,7 +145,7 @@ pub(super) const KINDS: [Kind; 7] = [
         table: "graphile_worker._private_jobs",
         pending: "id > {marker}",
         marker: "select coalesce(max(id), 0) from graphile_worker._private_jobs",
-        clear: "truncate graphile_worker._private_jobs",
+        clear: "truncate graphile_worker._private_jobs cascade",
         seed: include_str!("../../peers/graphile-worker/seed.sql"),
         polling_ms: 0,
     },
