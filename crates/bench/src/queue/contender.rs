@@ -140,7 +140,7 @@ pub(super) const KINDS: [Kind; 7] = [
     Kind {
         name: "graphile_worker_rs",
         source: Source::Cargo,
-        setup: "`concurrency` 24, `local_queue` of 500, `complete_job_batch_delay` 1 ms; `add_jobs`",
+        setup: "`concurrency` 24, `local_queue` of 500, `complete_job_batch_delay` 1 ms, no `refetch_delay` (it asks without pause while idle, see its idle cost); `add_jobs`",
         files: files!("graphile_worker_rs": "Cargo.toml", "src/main.rs"),
         table: "graphile_worker._private_jobs",
         pending: "id > {marker}",
