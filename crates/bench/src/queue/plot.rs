@@ -109,7 +109,8 @@ fn draw_panel(out: &mut String, top: f64, names: &[&str], panel: &Panel<'_>) -> 
     let most = dots().map(|dot| dot.to).fold(least, f64::max);
     // Whole powers of ten, at least one.
     let (low, high) = (least.log10().floor(), (most.log10() + 1e-9).ceil().max(least.log10().floor() + 1.0));
-    let x = |value: f64| LEFT + (value.max(least).log10() - low) / (high - low) * (RIGHT - LEFT);
+    let x =
+        |value: f64| LEFT + (value.max(least / 10.0).log10() - low).max(0.0) / (high - low) * (RIGHT - LEFT);
 
     writeln!(out, "<text class=\"title\" x=\"16\" y=\"{}\">{}</text>", top + 18.0, panel.title)?;
     let (first, bottom) =
@@ -129,7 +130,7 @@ fn draw_panel(out: &mut String, top: f64, names: &[&str], panel: &Panel<'_>) -> 
     }
     let mut power = low;
     while power <= high {
-        let (value, at) = (10_f64.powf(power), x(10_f64.powf(power)).max(LEFT));
+        let (value, at) = (10_f64.powf(power), x(10_f64.powf(power)));
         writeln!(
             out,
             "<line class=\"grid\" x1=\"{at}\" x2=\"{at}\" y1=\"{first}\" y2=\"{bottom}\"/>\
@@ -189,6 +190,9 @@ mod tests {
             .collect();
         let [ours, other, latency] = dots.as_slice() else { panic!("{picture}") };
         assert!(other < ours && *ours <= RIGHT && *latency >= LEFT);
+        // The axis begins and ends with a power of ten.
+        assert!(picture.contains(&format!("<line class=\"grid\" x1=\"{LEFT}\"")), "{picture}");
+        assert!(picture.contains(&format!("<line class=\"grid\" x1=\"{RIGHT}\"")), "{picture}");
     }
 
     #[test]
