@@ -164,10 +164,10 @@ fn waiting_fleet(waiting_each: i64) -> Database {
              INSERT INTO place_lines (service_broker_id, store, owner)
              SELECT 1, 'local', 'owner-' || i FROM generate_series(1, {INSTANCES}) AS i;
              INSERT INTO places (backup_row_id, line_id, is_scheduled)
-             SELECT id, service_instance_id, true FROM backups WHERE status = 'queued';
-             VACUUM ANALYZE"
+             SELECT id, service_instance_id, true FROM backups WHERE status = 'queued'"
         ))
         .unwrap();
+    database.execute("VACUUM ANALYZE").unwrap();
     database
 }
 
