@@ -1,3 +1,5 @@
+//! One case for each reason, and which of several is told.
+
 use std::collections::HashSet;
 
 use chrono::TimeZone;

@@ -1,3 +1,5 @@
+//! Whose turn it is, case by case, and for any standing: no limit is exceeded and nobody is passed over for ever.
+
 use chrono::{TimeZone, Utc};
 use proptest::prelude::*;
 
