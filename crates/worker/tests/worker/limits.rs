@@ -232,7 +232,7 @@ async fn who_is_cancelled_in_line_leaves_it_and_who_cannot_reach_its_agent_holds
     world.request(&away).await;
     world.settle().await;
     assert_eq!(world.value("SELECT count(*) FROM places"), "0");
-    world.request(&guids[0]).await;
+    let first = world.request(&guids[0]).await;
     world.settle().await;
     let id: BackupId = world.request(&guids[1]).await;
     world.settle().await;
@@ -241,9 +241,15 @@ async fn who_is_cancelled_in_line_leaves_it_and_who_cannot_reach_its_agent_holds
     world.settle().await;
     assert_eq!(world.backup(&guids[1], id).await.reason_code.as_deref(), Some("cancelled"));
     assert_eq!(waiting(&world), "");
-    // The attempts of the one whose agent is away go on, each after its back-off.
+    // The one whose agent is away stands in line again after its back-off, which costs it no attempt.
+    let attempt = "SELECT attempt FROM jobs WHERE kind = 'start_operation'";
     world.pass(60).await;
-    assert_eq!(world.value("SELECT attempt FROM jobs WHERE kind = 'start_operation'"), "3");
+    assert_eq!((waiting(&world).as_str(), world.value(attempt).as_str()), ("x", "1"));
+    // With a place it tries again, once, and gives the place back for the time of its next back-off.
+    cancel_backup(&world.manager, &Actor::worker(), &guids[0], first).await.unwrap();
+    world.pass(30).await;
+    assert_eq!((running(&world).as_str(), waiting(&world).as_str()), ("", ""));
+    assert_eq!((world.value(attempt).as_str(), world.value("SELECT count(*) FROM places").as_str()), ("2", "0"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
