@@ -249,7 +249,10 @@ async fn who_is_cancelled_in_line_leaves_it_and_who_cannot_reach_its_agent_holds
     cancel_backup(&world.manager, &Actor::worker(), &guids[0], first).await.unwrap();
     world.pass(30).await;
     assert_eq!((running(&world).as_str(), waiting(&world).as_str()), ("", ""));
-    assert_eq!((world.value(attempt).as_str(), world.value("SELECT count(*) FROM places").as_str()), ("2", "0"));
+    assert_eq!(
+        (world.value(attempt).as_str(), world.value("SELECT count(*) FROM places").as_str()),
+        ("2", "0")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
