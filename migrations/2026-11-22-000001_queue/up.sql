@@ -53,7 +53,7 @@ create index jobs_scheduled on jobs (run_at) where state = 'scheduled';
 create index jobs_running on jobs (id) where state = 'running';
 create unique index jobs_unique_key on jobs (unique_key) where unique_key is not null;
 
--- What is over, kept for a while; pruned by age.
+-- What is over, each with its last attempt, kept for a while; pruned by age.
 create table finished_jobs (
     id           bigint primary key,
     queue        text not null,
@@ -77,7 +77,8 @@ create table finished_jobs (
 create index finished_jobs_finished_at on finished_jobs (finished_at);
 create index finished_jobs_failed on finished_jobs (finished_at) where outcome = 'failed';
 
--- One row per attempt that counted; a snoozed or handed back run leaves none. Pruned by age.
+-- One row per attempt that counted and did not end with the job done, which finished_jobs tells; a snoozed or handed back
+-- run leaves none. Pruned by age.
 create table job_attempts (
     job_id      bigint not null,
     claim       integer not null,
@@ -86,7 +87,7 @@ create table job_attempts (
     worker      text not null,
     started_at  timestamptz not null,
     finished_at timestamptz not null,
-    outcome     text not null check (outcome in ('done', 'discarded', 'failed', 'retried')),
+    outcome     text not null check (outcome in ('discarded', 'failed', 'retried')),
     error       text,
     primary key (job_id, claim)
 );

@@ -244,6 +244,45 @@ CREATE TABLE running_operations (
     since               timestamptz NOT NULL DEFAULT now()
 );
 
+-- Who stands in line for a place under the limits of running backups: one line per owner at a broker and per store. Only used
+-- where there are limits. Counted by a trigger, so that whoever looks for the next one reads a handful of rows.
+CREATE TABLE place_lines (
+    id                bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    service_broker_id bigint NOT NULL REFERENCES service_brokers,
+    store             text NOT NULL,
+    owner             text NOT NULL,
+    waiting_on_demand integer NOT NULL DEFAULT 0 CHECK (waiting_on_demand >= 0),
+    waiting_scheduled integer NOT NULL DEFAULT 0 CHECK (waiting_scheduled >= 0),
+    held              integer NOT NULL DEFAULT 0 CHECK (held >= 0),
+    -- when one of it got a place last, or the line was made
+    served_at         timestamptz NOT NULL DEFAULT clock_timestamp(),
+    UNIQUE (service_broker_id, store, owner)
+) WITH (autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 1000,
+        autovacuum_analyze_scale_factor = 0.0, autovacuum_analyze_threshold = 1000);
+CREATE INDEX place_lines_on_demand ON place_lines (service_broker_id, store, held, served_at, id) WHERE waiting_on_demand > 0;
+CREATE INDEX place_lines_scheduled ON place_lines (service_broker_id, store, held, served_at, id) WHERE waiting_scheduled > 0;
+CREATE INDEX place_lines_held ON place_lines (service_broker_id, store, held) WHERE held > 0;
+
+-- A backup that waits for a place, or holds one; it goes when the backup is over.
+CREATE TABLE places (
+    backup_row_id bigint PRIMARY KEY REFERENCES backups ON DELETE CASCADE,
+    line_id       bigint NOT NULL REFERENCES place_lines,
+    is_scheduled  boolean NOT NULL,
+    asked_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+    -- none: it waits
+    held_since    timestamptz
+) WITH (autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 1000,
+        autovacuum_analyze_scale_factor = 0.0, autovacuum_analyze_threshold = 1000);
+CREATE INDEX places_waiting ON places (line_id, is_scheduled, asked_at, backup_row_id) WHERE held_since IS NULL;
+CREATE INDEX places_of_line ON places (line_id);
+
+-- One row: whoever gives places holds it, so that two never give the last one twice.
+CREATE TABLE place_turns (
+    id                 boolean PRIMARY KEY DEFAULT true CHECK (id),
+    on_demand_in_a_row integer NOT NULL DEFAULT 0
+);
+INSERT INTO place_turns DEFAULT VALUES;
+
 -- A search for backups in the stores that have no row here. It goes on behind its position after an interruption.
 CREATE TABLE catalogue_rebuilds (
     id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -462,6 +501,33 @@ BEGIN
     RETURN OLD;
 END $$;
 
+-- A place is given back when its backup is over, or when it turns out that no agent has heard of it.
+CREATE FUNCTION give_place_back() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    DELETE FROM places WHERE backup_row_id = NEW.id;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION count_places() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP <> 'INSERT' THEN
+        UPDATE place_lines
+        SET waiting_on_demand = waiting_on_demand - (OLD.held_since IS NULL AND NOT OLD.is_scheduled)::integer,
+            waiting_scheduled = waiting_scheduled - (OLD.held_since IS NULL AND OLD.is_scheduled)::integer,
+            held = held - (OLD.held_since IS NOT NULL)::integer
+        WHERE id = OLD.line_id;
+    END IF;
+    IF TG_OP <> 'DELETE' THEN
+        UPDATE place_lines
+        SET waiting_on_demand = waiting_on_demand + (NEW.held_since IS NULL AND NOT NEW.is_scheduled)::integer,
+            waiting_scheduled = waiting_scheduled + (NEW.held_since IS NULL AND NEW.is_scheduled)::integer,
+            held = held + (NEW.held_since IS NOT NULL)::integer,
+            served_at = CASE WHEN NEW.held_since IS NULL THEN served_at ELSE clock_timestamp() END
+        WHERE id = NEW.line_id;
+    END IF;
+    RETURN NULL;
+END $$;
+
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION '% can be added, not changed', TG_TABLE_NAME USING ERRCODE = 'check_violation', CONSTRAINT = 'append_only';
@@ -491,6 +557,11 @@ CREATE TRIGGER backups_3_not_held BEFORE UPDATE OF status, removal_reason, objec
 CREATE TRIGGER backups_4_running AFTER UPDATE OF status ON backups FOR EACH ROW EXECUTE FUNCTION track_running_operation();
 CREATE TRIGGER backups_5_removal BEFORE DELETE ON backups FOR EACH ROW EXECUTE FUNCTION check_backup_removal();
 CREATE TRIGGER backups_6_removal_not_held BEFORE DELETE ON backups FOR EACH ROW EXECUTE FUNCTION check_backup_not_held();
+CREATE TRIGGER backups_7_place AFTER UPDATE OF status, may_be_at_agent ON backups FOR EACH ROW
+    WHEN ((NEW.status NOT IN ('queued', 'running') AND OLD.status IN ('queued', 'running'))
+          OR (NEW.status = 'queued' AND OLD.may_be_at_agent AND NOT NEW.may_be_at_agent))
+    EXECUTE FUNCTION give_place_back();
+CREATE TRIGGER places_counted AFTER INSERT OR UPDATE OR DELETE ON places FOR EACH ROW EXECUTE FUNCTION count_places();
 CREATE TRIGGER holds_1_holdable BEFORE INSERT OR UPDATE ON holds FOR EACH ROW EXECUTE FUNCTION check_backup_holdable();
 CREATE TRIGGER restores_1_first_status BEFORE INSERT ON restores FOR EACH ROW EXECUTE FUNCTION check_first_status();
 CREATE TRIGGER restores_3_restorable BEFORE INSERT ON restores FOR EACH ROW EXECUTE FUNCTION check_backup_restorable();

@@ -101,6 +101,7 @@ fn below_an_instance(base: &str) -> Vec<Endpoint> {
         below("/backups/{id}/rehearse").post(backups::rehearse::create, describe::rehearsals::create),
         below("/backups/{id}/restore").post(backups::restore::create, describe::backups::restore),
         below("/backups/{id}/undelete").post(backups::undelete::create, describe::backups::undelete),
+        below("/explain").get(instances::explain::show, describe::instances::explain),
         below("/rehearsals").get(rehearsals::list, describe::rehearsals::list),
         below("/rehearsals/{id}").get(rehearsals::show, describe::rehearsals::show),
         below("/rehearsals/{id}/cancel").post(rehearsals::cancel::create, describe::rehearsals::cancel),

@@ -5,10 +5,13 @@
 
 mod agent;
 mod api;
+mod fleet;
 mod http;
 mod machine;
 mod memory;
 mod pgbench;
+mod postgres;
+mod queue;
 mod samples;
 mod wrk;
 
@@ -30,6 +33,16 @@ enum Benchmark {
     Api(api::Options),
     /// The reference agent beside a shell pipeline and restic
     Agent(agent::Options),
+    /// The real daemons with thousands of simulated instances
+    Fleet(fleet::Options),
+    /// Plays the agents and brokers of a fleet
+    #[command(hide = true)]
+    SimulateFleet(fleet::SimulationOptions),
+    /// The job queue beside other Postgres queues
+    Queue(queue::Options),
+    /// Our queue as a program for the benchmark of queues
+    #[command(hide = true, subcommand)]
+    QueueAdapter(queue::Role),
     /// Runs a command and prints what it cost
     #[command(hide = true)]
     Measure(agent::MeasureOptions),
@@ -40,6 +53,10 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().benchmark {
         Benchmark::Api(options) => api::run(&options),
         Benchmark::Agent(options) => agent::run(&options),
+        Benchmark::Fleet(options) => fleet::run(&options),
+        Benchmark::SimulateFleet(options) => fleet::simulate(&options),
+        Benchmark::Queue(options) => queue::run(&options),
+        Benchmark::QueueAdapter(role) => queue::play(&role),
         Benchmark::Measure(options) => agent::measure(&options),
     };
     match result {

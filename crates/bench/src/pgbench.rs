@@ -16,6 +16,15 @@ pub(crate) struct Script {
     pub(crate) constants: Vec<(String, String)>,
 }
 
+/// How long pgbench goes on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Extent {
+    /// By the clock.
+    Seconds(u32),
+    /// So many transactions of each client.
+    Transactions(u32),
+}
+
 /// Runs the script with prepared statements.
 ///
 /// # Errors
@@ -25,13 +34,17 @@ pub(crate) fn run(
     database: &str,
     script: &Script,
     clients: u32,
-    seconds: u32,
+    extent: Extent,
 ) -> anyhow::Result<Sample> {
     let file = tempfile::Builder::new().suffix(".sql").tempfile()?;
     std::fs::write(file.path(), &script.text)?;
     let mut command = server.client(program(server)?, database);
     command.args(["--no-vacuum", "--protocol", "prepared", "--jobs", "2"]);
-    command.args(["--client", &clients.to_string(), "--time", &seconds.to_string()]);
+    command.args(["--client", &clients.to_string()]);
+    match extent {
+        Extent::Seconds(seconds) => command.args(["--time", &seconds.to_string()]),
+        Extent::Transactions(count) => command.args(["--transactions", &count.to_string()]),
+    };
     for (name, value) in &script.constants {
         command.arg("--define").arg(format!("{name}={value}"));
     }

@@ -62,9 +62,6 @@ impl Settings {
         let key = "custom_encryption_key_min_length";
         bounds.number(key, self.custom_encryption_key_min_length, 1..=1000, "characters");
         bounds.number("jobs.backup_agent.max_attempts", self.jobs.backup_agent.max_attempts, 1..=1000, "");
-        if let Some(limit) = self.limits.running_backups {
-            bounds.number("limits.running_backups", limit, 1..=1_000_000, "or null for no limit");
-        }
         let largest = 1024 * 1024 * 1024 * 1024;
         bounds.number(
             "backups.file_size_limit",
@@ -137,6 +134,8 @@ impl Settings {
                 bounds.require(false, &format!("stores.{name}.{}", fault.key), &fault.found, fault.allowed);
             }
         }
+        let brokers: Vec<&str> = self.service_brokers.iter().map(|broker| broker.name.as_str()).collect();
+        self.limits.check(&brokers, &stores, bounds);
         bounds.require(!self.service_brokers.is_empty(), "service_brokers", "an empty list", "at least one");
         let mut names = BTreeSet::new();
         for (index, broker) in self.service_brokers.iter().enumerate() {

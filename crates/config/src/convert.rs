@@ -33,7 +33,7 @@ impl Settings {
             operation_timeout: self.jobs.backup_agent.timeout.get(),
             watch_interval: self.jobs.watcher.interval.get(),
             cancel_wait: self.jobs.backup_agent.cancel_wait.get(),
-            running_backups: self.limits.running_backups,
+            limits: self.limits.core(),
             part_size_limit: u64::try_from(self.backups.file_size_limit).unwrap_or(u64::MAX),
             compression_level: narrow(self.backups.compression_level),
             verify_backup_budget: self.verify_backup_budget,

@@ -1,4 +1,4 @@
-//! `jobs`, `limits` and `backups`: how the work is done, how much of it at once, and what agents are asked for.
+//! `jobs` and `backups`: how the work is done, and what agents are asked for.
 
 use backup_daemon::duration::HumaneDuration;
 use serde::Deserialize;
@@ -65,14 +65,6 @@ impl Default for WatcherSettings {
     fn default() -> Self {
         Self { interval: HumaneDuration::from_secs(10) }
     }
-}
-
-/// The `limits` section.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct LimitSettings {
-    /// Most operations running at once in the whole fleet; none means no limit.
-    pub running_backups: Option<i64>,
 }
 
 /// The `backups` section.

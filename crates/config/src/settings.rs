@@ -12,7 +12,8 @@ use crate::auth::AuthSettings;
 use crate::brokers::BrokerSettings;
 use crate::database::DatabaseSettings;
 use crate::history::HistorySettings;
-use crate::jobs::{BackupSettings, JobSettings, LimitSettings};
+use crate::jobs::{BackupSettings, JobSettings};
+use crate::limits::LimitSettings;
 use crate::listen::ListenSettings;
 use crate::workers::{WorkerGroupSettings, default_groups};
 

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use backup_queue::age::Ageing;
 use backup_queue::{NewJob, Schedule};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -36,6 +37,11 @@ pub const QUEUES: [&str; 7] = [
     BACKUP_DELETER,
     UPDATE_INSTANCE_STATE,
 ];
+
+/// Unique key of [`backup_all`].
+pub const BACKUP_ALL_KEY: &str = "backup-all";
+/// Name of the schedule of [`backup_all`].
+pub const FULL_BACKUP: &str = "full_backup";
 
 /// Watching goes first: it is quick, and what has ended frees its instance.
 const PRIORITY_WATCH: i16 = 25;
@@ -147,7 +153,7 @@ pub const KIND_RECONCILE: &str = "reconcile";
 
 /// Backs up all eligible instances; one at a time is enough.
 pub fn backup_all() -> NewJob {
-    NewJob::new(BACKUP_ALL, KIND_BACKUP_ALL, json!({})).unique_key("backup-all").max_attempts(PATIENT)
+    NewJob::new(BACKUP_ALL, KIND_BACKUP_ALL, json!({})).unique_key(BACKUP_ALL_KEY).max_attempts(PATIENT)
 }
 
 /// Asks for rehearsals of a sample of backups; one at a time is enough.
@@ -186,6 +192,15 @@ pub fn check_operation(kind: OperationKind, id: i64, delay: Duration) -> NewJob 
         .unique_key(check_key(kind, id))
         .max_attempts(PATIENT)
 }
+
+/// Starts the schedule asked for that have been due for so long become as urgent as those that somebody waits for. With some of
+/// them per sweep, on-demand work that never ends leaves the schedule a share.
+pub const AGEING: Ageing<'static> = Ageing {
+    queue: BACKUP_AGENT_BACKUPS,
+    from: PRIORITY_SCHEDULED,
+    to: PRIORITY_ON_DEMAND,
+    after: Duration::from_secs(60),
+};
 
 /// Finds the instances for which `step` has something to do.
 pub fn initialize_backup_deletion(step: DeletionStep) -> NewJob {
@@ -291,7 +306,7 @@ pub fn schedules(settings: &ScheduleSettings) -> Vec<Schedule> {
     let verify =
         settings.verify_backup_repeat.as_ref().map(|cron| schedule("verify_backup", cron, verify_backups()));
     let always = vec![
-        schedule("full_backup", &settings.full_backup_repeat, backup_all()),
+        schedule(FULL_BACKUP, &settings.full_backup_repeat, backup_all()),
         schedule(
             "delete_backup_mark",
             &settings.delete_backup_repeat,

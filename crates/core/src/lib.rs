@@ -8,6 +8,7 @@ pub mod domain;
 mod error;
 pub mod jobs;
 mod manager;
+mod shares;
 pub mod store;
 
 pub use backup_objects as objects;
@@ -15,6 +16,7 @@ pub use backup_queue as queue;
 
 pub use crate::error::Error;
 pub use crate::manager::{Broker, BrokerSource, HistoryPolicy, Manager, Policy, Settings};
+pub use crate::shares::{Shares, Turn};
 
 /// Result of everything in this crate.
 pub type Result<T> = std::result::Result<T, Error>;

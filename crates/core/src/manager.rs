@@ -11,10 +11,11 @@ use crate::clients::agent::{AgentClient, AgentCredential};
 use crate::clients::broker::BrokerClient;
 use crate::domain::cipher::KeyRing;
 use crate::domain::operation::Failure;
+use crate::domain::places::Limits;
 use crate::domain::reason::ReasonCode;
 use crate::domain::stored_form::StoredForm;
 use crate::store::Database;
-use crate::{Error, Result};
+use crate::{Error, Result, Shares};
 
 /// How long what is over is remembered; none means for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,8 +64,8 @@ pub struct Policy {
     pub watch_interval: Duration,
     /// How long an agent may take to confirm a cancellation.
     pub cancel_wait: Duration,
-    /// Most operations running at once, fleet-wide; none means no limit.
-    pub running_backups: Option<i64>,
+    /// Most backups running at once.
+    pub limits: Limits,
     /// Largest part of a stored backup, in bytes.
     pub part_size_limit: u64,
     /// zstd level agents are asked for.
@@ -90,7 +91,7 @@ impl Default for Policy {
             operation_timeout: Duration::from_secs(24 * 3600),
             watch_interval: Duration::from_secs(10),
             cancel_wait: Duration::from_secs(60),
-            running_backups: None,
+            limits: Limits::default(),
             part_size_limit: 5 << 30,
             compression_level: 3,
             verify_backup_budget: 10,
@@ -154,6 +155,7 @@ pub struct Manager {
     /// The product's database.
     pub database: Database,
     settings: Arc<Settings>,
+    shares: Shares,
 }
 
 impl Manager {
@@ -162,7 +164,18 @@ impl Manager {
         let stores = settings.stores.into_iter();
         settings.stores =
             stores.map(|(name, store)| (name, store.bounded(STORE_CALLS, STORE_PATIENCE))).collect();
-        Self { database, settings: Arc::new(settings) }
+        Self { database, settings: Arc::new(settings), shares: Shares::default() }
+    }
+
+    /// The manager of a worker group with so many slots, which its brokers and agents share. Without, nothing is bounded.
+    #[must_use]
+    pub fn with_slots(&self, count: usize) -> Self {
+        Self { shares: Shares::new(count, self.settings.brokers.len() > 1), ..self.clone() }
+    }
+
+    /// How the slots of this worker group are shared.
+    pub fn shares(&self) -> &Shares {
+        &self.shares
     }
 
     /// Threads that block in the database or in a store at most, whatever hangs. With as many threads and some more,

@@ -40,9 +40,11 @@ pub struct Installation {
     pub(crate) directory: OwnedDirectory,
 }
 
-/// How the API's systemd unit sets up the allocator: an API started here is measured as one installed.
-fn allocator_settings() -> impl Iterator<Item = (&'static str, &'static str)> {
-    let unit = include_str!("../../../deploy/systemd/backup-manager-api.service");
+const UNIT_OF_API: &str = include_str!("../../../deploy/systemd/backup-manager-api.service");
+const UNIT_OF_WORKER: &str = include_str!("../../../deploy/systemd/backup-manager-worker@.service");
+
+/// How a systemd unit sets up the allocator: a daemon started here is measured as one installed.
+fn allocator_settings(unit: &'static str) -> impl Iterator<Item = (&'static str, &'static str)> {
     let variables = unit.lines().filter_map(|line| line.strip_prefix("Environment="));
     variables
         .filter(|variable| variable.starts_with("MALLOC_"))
@@ -89,7 +91,7 @@ impl Installation {
             let file = self.manager_file_of_api(number).display().to_string();
             let name = if number == 1 { "api".to_owned() } else { format!("api-{number}") };
             let mut api = Daemon::new(&name, &program, &["--config", &file], &self.log_directory());
-            for (name, value) in allocator_settings() {
+            for (name, value) in allocator_settings(UNIT_OF_API) {
                 api.set_environment(name, value);
             }
             self.addresses.push((loopback(free_port()?), loopback(free_port()?)));
@@ -110,7 +112,11 @@ impl Installation {
                 let name =
                     if number == 1 { format!("worker-{group}") } else { format!("worker-{group}-{number}") };
                 let arguments = ["--config", &file, "--group", &group.to_string()];
-                self.workers.push(Daemon::new(&name, &program, &arguments, &self.log_directory()));
+                let mut worker = Daemon::new(&name, &program, &arguments, &self.log_directory());
+                for (name, value) in allocator_settings(UNIT_OF_WORKER) {
+                    worker.set_environment(name, value);
+                }
+                self.workers.push(worker);
             }
         }
         Ok(())

@@ -77,6 +77,9 @@ fn entry(installation: &Installation, broker: &BrokerPlan) -> anyhow::Result<Val
     if let Some(template) = &broker.agent_url_template {
         set(&mut value, "backup_agent_url", json!(template))?;
     }
+    if let Some(name) = &broker.agent_server_name {
+        set(&mut value, "agent.server_name", json!(name))?;
+    }
     if let Some((url, user, password)) = &broker.http {
         set(&mut value, "url", json!(url))?;
         set(&mut value, "user", json!(user))?;

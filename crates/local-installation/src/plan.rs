@@ -167,6 +167,7 @@ pub struct BrokerPlan {
     pub(crate) instances: Vec<(String, AgentAddress)>,
     pub(crate) agent_credential: Option<(String, String)>,
     pub(crate) agent_url_template: Option<String>,
+    pub(crate) agent_server_name: Option<String>,
     pub(crate) is_legacy: bool,
 }
 
@@ -196,6 +197,7 @@ impl BrokerPlan {
             instances: Vec::new(),
             agent_credential: None,
             agent_url_template: None,
+            agent_server_name: None,
             is_legacy: false,
         }
     }
@@ -232,6 +234,13 @@ impl BrokerPlan {
     #[must_use]
     pub fn agent_url_template(mut self, template: &str) -> Self {
         self.agent_url_template = Some(template.to_owned());
+        self
+    }
+
+    /// The name in the agents' certificates, when it is not the host of their addresses.
+    #[must_use]
+    pub fn agent_server_name(mut self, name: &str) -> Self {
+        self.agent_server_name = Some(name.to_owned());
         self
     }
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use backup_queue::{NewJob, Outcome, Registry, Runner, RunnerConfig, enqueue, enqueue_many};
+use backup_queue::{Bell, NewJob, Outcome, Registry, Runner, RunnerConfig, enqueue, enqueue_many};
 use diesel::Connection;
 use diesel::PgConnection;
 use diesel::connection::SimpleConnection;
@@ -31,6 +31,7 @@ async fn main() -> anyhow::Result<()> {
     let url = server.url("queue");
     let mut conn = PgConnection::establish(&url)?;
     conn.batch_execute(TABLES)?;
+    Bell::new(url.as_str()).attach(&mut conn);
 
     let started = Instant::now();
     let batch: Vec<NewJob> =

@@ -4,10 +4,11 @@ use diesel::OptionalExtension;
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
-use diesel::sql_types::{Array, BigInt, Bool, Double, Integer, Jsonb, Nullable, SmallInt, Text};
+use diesel::sql_types::{Array, BigInt, Double, Integer, Jsonb, Nullable, SmallInt, Text};
 use serde_json::Value;
 
-use crate::sql::{CHANNEL, seconds};
+use crate::bell::{Due, announcing};
+use crate::sql::seconds;
 use crate::{Error, JobId, NewJob};
 
 /// What became of an [`enqueue`].
@@ -29,7 +30,7 @@ impl Enqueued {
     }
 }
 
-/// Adds a job in the caller's transaction, and wakes idle runners when that commits.
+/// Adds a job in the caller's transaction, and wakes idle runners when that has been committed.
 /// Proven by `a_job_appears_only_when_the_caller_commits` and `a_unique_key_admits_one_unfinished_job`.
 ///
 /// # Errors
@@ -70,25 +71,22 @@ pub fn enqueue_many(conn: &mut PgConnection, jobs: &[NewJob]) -> Result<usize, E
 /// # Errors
 /// [`Error::Database`] from the statement.
 pub fn run_now(conn: &mut PgConnection, unique_key: &str) -> Result<bool, Error> {
-    let moved = diesel::sql_query(
-        "with moved as (
-             update jobs
+    let moved = announcing(conn, Due::any(), |conn| {
+        Ok(diesel::sql_query(
+            "update jobs
              set state = case when state = 'running' then state else 'ready' end,
                  run_at = least(run_at, now()),
                  is_woken = state = 'running'
-             where unique_key = $1
-             returning id
-         )
-         select pg_notify($2, '')::text from moved",
-    )
-    .bind::<Text, _>(unique_key)
-    .bind::<Text, _>(CHANNEL)
-    .execute(conn)?;
+             where unique_key = $1",
+        )
+        .bind::<Text, _>(unique_key)
+        .execute(conn)?)
+    })?;
     Ok(moved > 0)
 }
 
-/// One statement, however many jobs; the wake-up is sent once, and only if something is ready at once. Not a `sql_query`,
-/// which is parsed and planned anew each time: this one is prepared once per connection, because requests send it.
+/// One statement, however many jobs. Not a `sql_query`, which is parsed and planned anew each time: this one is prepared
+/// once per connection, because requests send it.
 #[derive(Debug)]
 struct Insert<'a> {
     queues: Vec<&'a str>,
@@ -104,7 +102,6 @@ impl QueryFragment<Pg> for Insert<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql(
             "
-    with inserted as (
         insert into jobs (queue, kind, arguments, priority, state, run_at, unique_key, max_attempts)
         select queue, kind, arguments, priority, case when delay > 0 then 'scheduled' else 'ready' end,
                now() + make_interval(secs => delay), unique_key, max_attempts
@@ -128,17 +125,7 @@ impl QueryFragment<Pg> for Insert<'_> {
              as new (queue, kind, arguments, priority, delay, unique_key, max_attempts, position)
         order by position
         on conflict (unique_key) where unique_key is not null do nothing
-        returning id, state
-    ),
-    wake as materialized (
-        select pg_notify(",
-        );
-        out.push_bind_param::<Text, _>(CHANNEL)?;
-        // The count is selected so that Postgres evaluates the notification.
-        out.push_sql(
-            ", '') from (select from inserted where state = 'ready' limit 1) as one
-    )
-    select id, (select count(*) > 0 from wake) as woke from inserted order by id",
+        returning id",
         );
         Ok(())
     }
@@ -151,7 +138,7 @@ impl QueryId for Insert<'_> {
 }
 
 impl Query for Insert<'_> {
-    type SqlType = (BigInt, Bool);
+    type SqlType = BigInt;
 }
 
 impl RunQueryDsl<PgConnection> for Insert<'_> {}
@@ -166,8 +153,9 @@ fn insert(conn: &mut PgConnection, jobs: &[&NewJob]) -> Result<Vec<JobId>, Error
         unique_keys: jobs.iter().map(|job| job.unique_key.as_deref()).collect(),
         max_attempts: jobs.iter().map(|job| job.max_attempts).collect(),
     };
-    let rows: Vec<(i64, bool)> = insert.load(conn)?;
-    Ok(rows.into_iter().map(|(id, _)| JobId(id)).collect())
+    let mut due = Due::default();
+    due.add(jobs.iter().filter(|job| job.delay.is_zero()).map(|job| job.queue.as_str()));
+    announcing(conn, due, |conn| Ok(insert.load::<i64>(conn)?.into_iter().map(JobId).collect()))
 }
 
 #[derive(QueryableByName)]

@@ -3,7 +3,9 @@
 //! It knows nothing of what the jobs do. Its promises, each with the name of its test, are in `docs/queue.md`; its
 //! tables in `migrations/2026-11-22-000001_queue`. Start reading at [`enqueue()`] and [`Runner`].
 
+pub mod age;
 mod backoff;
+mod bell;
 pub mod claim;
 mod enqueue;
 mod error;
@@ -24,11 +26,12 @@ pub mod settle;
 mod sql;
 
 pub use backoff::Backoff;
+pub use bell::Bell;
 pub use enqueue::{Enqueued, enqueue, enqueue_many, run_now};
 pub use error::Error;
 pub use job::{ClaimedJob, JobId, NewJob};
 pub use lease::Lease;
 pub use outcome::{JobError, Outcome};
 pub use registry::Registry;
-pub use runner::{Runner, RunnerConfig};
+pub use runner::{Runner, RunnerConfig, step_aside};
 pub use schedule::{Schedule, declare_schedules};

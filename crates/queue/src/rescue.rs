@@ -5,7 +5,8 @@ use std::time::Duration;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer, Text};
 
-use crate::settle::{Ruling, Verdict, settle};
+use crate::bell::Due;
+use crate::settle::{Ruling, Verdict, settle_into};
 use crate::{Backoff, Error, JobError, JobId, Lease};
 
 /// So many attempts of a job may end with its worker before the next one waits.
@@ -18,6 +19,16 @@ const AT_ONCE: i32 = 3;
 /// # Errors
 /// [`Error::Database`] from a statement.
 pub fn rescue(conn: &mut PgConnection, backoff: &Backoff, limit: usize) -> Result<usize, Error> {
+    rescue_into(conn, backoff, limit, &mut Due::default())
+}
+
+/// The same, noting the queues in which something has become ready.
+pub(crate) fn rescue_into(
+    conn: &mut PgConnection,
+    backoff: &Backoff,
+    limit: usize,
+    ready: &mut Due,
+) -> Result<usize, Error> {
     conn.transaction(|conn| {
         let expired: Vec<Expired> = diesel::sql_query(format!(
             "select id, claim, attempt, max_attempts, claimed_by from jobs
@@ -27,7 +38,7 @@ pub fn rescue(conn: &mut PgConnection, backoff: &Backoff, limit: usize) -> Resul
         ))
         .load(conn)?;
         let verdicts: Vec<Verdict> = expired.into_iter().map(|row| row.verdict(backoff)).collect();
-        Ok(settle(conn, &verdicts)?.len())
+        Ok(settle_into(conn, &verdicts, ready)?.len())
     })
 }
 

@@ -8,7 +8,7 @@ use diesel::sql_types::{BigInt, Double, Text, Timestamptz};
 
 use crate::Error;
 use crate::schedule::{database_now, next_after};
-use crate::sql::{CHANNEL, seconds};
+use crate::sql::seconds;
 
 /// Makes due what was put off while the clock was ahead, shortens the leases that were given then to `lease` from now, and
 /// gives the schedules that fired then the next time from now. Registrations of workers of then end like the leases: a
@@ -26,13 +26,9 @@ pub fn recover(conn: &mut PgConnection, lease: Duration) -> Result<usize, Error>
             "with late as materialized (
                  select id from jobs where state = 'scheduled' and put_off_at > clock_timestamp()
                  for no key update skip locked
-             ),
-             due as (
-                 update jobs set state = 'ready', run_at = clock_timestamp() from late where jobs.id = late.id returning jobs.id
              )
-             select pg_notify($1, '')::text from due",
+             update jobs set state = 'ready', run_at = clock_timestamp() from late where jobs.id = late.id",
         )
-        .bind::<Text, _>(CHANNEL)
         .execute(conn)?;
         let leases = diesel::sql_query(
             "with far as materialized (

@@ -1,4 +1,5 @@
-//! Writing down what became of claimed jobs: one statement for any number of them, conditional on their leases.
+//! Writing down what became of claimed jobs: one statement for any number of them (and one more for those that are done,
+//! which most are), conditional on their leases.
 //! The runner, the rescue and the hand-back at shutdown all end here.
 
 use std::time::Duration;
@@ -6,7 +7,8 @@ use std::time::Duration;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Double, Integer, Nullable, Text};
 
-use crate::sql::{CHANNEL, seconds, storable};
+use crate::bell::Due;
+use crate::sql::{seconds, storable};
 use crate::{Backoff, ClaimedJob, Error, JobError, JobId, Lease, Outcome};
 
 /// What is to become of one claimed job.
@@ -86,11 +88,45 @@ impl Ruling {
 /// # Errors
 /// [`Error::Database`] from the statement; then no verdict was carried out.
 pub fn settle(conn: &mut PgConnection, verdicts: &[Verdict]) -> Result<Vec<JobId>, Error> {
-    if verdicts.is_empty() {
-        return Ok(Vec::new());
+    settle_into(conn, verdicts, &mut Due::default())
+}
+
+/// The same, noting the queues in which something has become ready again.
+pub(crate) fn settle_into(
+    conn: &mut PgConnection,
+    verdicts: &[Verdict],
+    ready: &mut Due,
+) -> Result<Vec<JobId>, Error> {
+    let (done, others): (Vec<&Verdict>, Vec<&Verdict>) =
+        verdicts.iter().partition(|verdict| verdict.ruling == Ruling::Done);
+    match (done.is_empty(), others.is_empty()) {
+        (true, true) => Ok(Vec::new()),
+        (false, true) => settle_done(conn, &done),
+        (true, false) => settle_others(conn, &others, ready),
+        (false, false) => conn.transaction(|conn| {
+            let mut settled = settle_done(conn, &done)?;
+            settled.extend(settle_others(conn, &others, ready)?);
+            Ok(settled)
+        }),
     }
+}
+
+/// What most jobs come to, in a statement that does nothing else.
+fn settle_done(conn: &mut PgConnection, verdicts: &[&Verdict]) -> Result<Vec<JobId>, Error> {
+    let rows: Vec<Done> = diesel::sql_query(DONE)
+        .bind::<Array<BigInt>, _>(verdicts.iter().map(|verdict| verdict.lease.job.0).collect::<Vec<_>>())
+        .bind::<Array<Integer>, _>(verdicts.iter().map(|verdict| verdict.lease.claim).collect::<Vec<_>>())
+        .load(conn)?;
+    Ok(rows.into_iter().map(|row| JobId(row.id)).collect())
+}
+
+fn settle_others(
+    conn: &mut PgConnection,
+    verdicts: &[&Verdict],
+    ready: &mut Due,
+) -> Result<Vec<JobId>, Error> {
     let each = || verdicts.iter();
-    let rows: Vec<Settled> = diesel::sql_query(STATEMENT)
+    let rows: Vec<Settled> = diesel::sql_query(OTHERS)
         .bind::<Array<BigInt>, _>(each().map(|verdict| verdict.lease.job.0).collect::<Vec<_>>())
         .bind::<Array<Integer>, _>(each().map(|verdict| verdict.lease.claim).collect::<Vec<_>>())
         .bind::<Array<Text>, _>(each().map(|verdict| verdict.ruling.word()).collect::<Vec<_>>())
@@ -98,8 +134,8 @@ pub fn settle(conn: &mut PgConnection, verdicts: &[Verdict]) -> Result<Vec<JobId
             each().map(|verdict| verdict.ruling.message().map(storable)).collect::<Vec<_>>(),
         )
         .bind::<Array<Double>, _>(each().map(|verdict| seconds(verdict.ruling.wait())).collect::<Vec<_>>())
-        .bind::<Text, _>(CHANNEL)
         .load(conn)?;
+    ready.add(rows.iter().filter_map(|row| row.ready.as_deref()));
     Ok(rows.into_iter().map(|row| JobId(row.id)).collect())
 }
 
@@ -118,10 +154,32 @@ pub fn finish(
     if settled.is_empty() { Err(Error::LeaseLost) } else { Ok(()) }
 }
 
+/// The statement that finishes jobs that are done; `$1` ids, `$2` claims.
+#[must_use]
+pub fn statement() -> &'static str {
+    DONE
+}
+
+/// The rows are found by id: in a subquery, the arrays tell the planner no length that would make it read the whole table,
+/// and `state || ''` is answered by no index, in particular not by that of all running jobs, with its dead entries.
+const DONE: &str = "
+    with removed as (
+        delete from jobs using unnest((select $1), (select $2)) as given (id, claim)
+        where jobs.id = given.id and jobs.claim = given.claim and jobs.state || '' = 'running'
+        returning jobs.*
+    )
+    insert into finished_jobs (id, queue, kind, arguments, priority, outcome, unique_key, attempt, max_attempts,
+                               run_at, enqueued_at, claimed_by, claimed_at, finished_at, last_error)
+    select id, queue, kind, arguments, priority, 'done', unique_key, attempt, max_attempts,
+           run_at, enqueued_at, claimed_by, claimed_at, clock_timestamp(), last_error
+    from removed
+    returning id";
+
 /// `held` is the fence: only rows still running under the very claim take part in anything below it.
-const STATEMENT: &str = "
+const OTHERS: &str = "
     with verdict as materialized (
-        select * from unnest($1, $2, $3, $4, $5) as given (id, claim, outcome, message, wait)
+        select * from unnest((select $1), (select $2), (select $3), (select $4), (select $5))
+            as given (id, claim, outcome, message, wait)
     ),
     held as materialized (
         select jobs.*, outcome, message, case when is_woken then 0 else wait end as wait,
@@ -129,7 +187,7 @@ const STATEMENT: &str = "
                outcome in ('done', 'discarded', 'failed') as is_over,
                outcome in ('snoozed', 'handed back') as is_free
         from jobs join verdict using (id, claim)
-        where state = 'running'
+        where state || '' = 'running'
         for no key update of jobs
     ),
     attempted as (
@@ -157,17 +215,23 @@ const STATEMENT: &str = "
             last_error = coalesce(held.message, jobs.last_error),
             claimed_by = null, claimed_at = null, lease_expires_at = null, is_woken = false
         from held where jobs.id = held.id and not held.is_over
-        returning jobs.state
-    ),
-    wake as materialized (
-        select pg_notify($6, '') from (select from kept where state = 'ready' limit 1) as one
+        returning jobs.id, case when jobs.state = 'ready' then jobs.queue end as ready
     )
-    select id, (select count(*) from wake) as woken from held";
+    select held.id, kept.ready from held left join kept on kept.id = held.id";
+
+#[derive(QueryableByName)]
+struct Done {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+}
 
 #[derive(QueryableByName)]
 struct Settled {
     #[diesel(sql_type = BigInt)]
     id: i64,
+    /// Its queue, if it can be claimed again at once.
+    #[diesel(sql_type = Nullable<Text>)]
+    ready: Option<String>,
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use backup_core::store::{lost, migrations};
 use backup_core::{Error, Manager};
 use backup_daemon::config::{ConfigError, Mistake};
 use backup_daemon::exit::{Failure, run_main};
-use backup_daemon::{logging, shutdown, systemd, tls};
+use backup_daemon::{limits, logging, shutdown, systemd, tls};
 use backup_worker::{GroupSettings, declare, runner, sweep_until};
 use clap::Parser;
 use tokio::task::JoinSet;
@@ -55,6 +55,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let settings = backup_config::load(&arguments.config)?;
     logging::init(&settings.log, LOG_ENV);
     tls::install_provider();
+    limits::raise_open_files();
     let groups = chosen_groups(&arguments, &settings)?;
     let unserved = settings.unserved_queues();
     if !unserved.is_empty() {

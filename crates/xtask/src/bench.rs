@@ -15,7 +15,19 @@ use crate::run::cargo;
 pub fn main(arguments: &[String]) -> anyhow::Result<()> {
     prepare_for_benchmarks()?;
     cargo(
-        &["build", "--quiet", "--release", "-p", "backup-api", "-p", "backup-agent", "-p", "backup-bench"],
+        &[
+            "build",
+            "--quiet",
+            "--release",
+            "-p",
+            "backup-api",
+            "-p",
+            "backup-worker",
+            "-p",
+            "backup-agent",
+            "-p",
+            "backup-bench",
+        ],
         &[],
     )?;
     // Not `cargo run`: for one package alone it would choose other features and compile everything once more.

@@ -48,7 +48,10 @@ enum Command {
     ///
     /// `cargo xtask bench api` loads the HTTP API in front of a million backups, beside a handler that answers a constant and
     /// beside the bare SQL; takes about ten minutes after the build. `cargo xtask bench agent` backs up and restores 4 GiB of
-    /// PostgreSQL and of files beside shell pipelines and restic, three times, on 25 GiB of disk. `cargo xtask bench api --help` shows its options,
+    /// PostgreSQL and of files beside shell pipelines and restic, three times, on 25 GiB of disk. `cargo xtask bench queue` gives the
+    /// job queue and six other Postgres queues, which it installs by itself, the same work; takes 25 minutes. `cargo xtask bench
+    /// fleet` runs the real daemons with 1,000 and with 10,000 simulated instances, in a quarter of an hour. `--help` behind a name
+    /// shows its options,
     /// `--write` renews docs/benchmarks. Needs 3 GiB of disk, and a machine with nothing else to do.
     Bench {
         /// The benchmark and its options, for example: api --instances 1000 --backups 100000 --seconds 5

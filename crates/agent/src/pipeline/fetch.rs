@@ -13,7 +13,7 @@ use super::filters::Chain;
 use super::pieces::{self, PieceReader, Receiver};
 use super::progress::Progress;
 use super::stages::Stages;
-use super::verify::Stored;
+use super::verify::{Fingerprint, Stored};
 
 /// A backup whose stored bytes were checked and whose key fits.
 pub(crate) struct Checked {
@@ -22,6 +22,7 @@ pub(crate) struct Checked {
     progress: Arc<Progress>,
     metadata: Metadata,
     chain: Chain,
+    fingerprint: Fingerprint,
 }
 
 impl Checked {
@@ -42,8 +43,8 @@ impl Checked {
         // All bytes are read twice: once to check, once to undo.
         progress.set_estimate(metadata.size.saturating_mul(2));
         stored.key(&metadata, &chain).await?;
-        stored.bytes(&metadata).await?;
-        Ok(Self { store, folder, progress, metadata, chain })
+        let fingerprint = stored.bytes(&metadata).await?;
+        Ok(Self { store, folder, progress, metadata, chain, fingerprint })
     }
 
     /// Describes parts that have no metadata: hashes them, and undoes everything to see that the key fits and to learn the
@@ -59,8 +60,9 @@ impl Checked {
         progress: Arc<Progress>,
     ) -> Result<Metadata, Failure> {
         let chain = chain(&draft, key)?;
-        let mut described = Self { store, folder, progress, metadata: draft, chain };
-        let (parts, checksum) = described.stored().hashed().await?;
+        let stored = Stored { store: &store, folder: &folder, progress: &progress };
+        let (parts, checksum, fingerprint) = stored.hashed().await?;
+        let mut described = Self { store, folder, progress, metadata: draft, chain, fingerprint };
         let metadata = &mut described.metadata;
         metadata.size = parts.iter().map(|part| part.size).sum();
         (metadata.parts, metadata.checksum) = (parts, checksum);
@@ -93,7 +95,7 @@ impl Checked {
         let (stages, plain) = Stages::undo(&self.chain, stored);
         let writing = tokio::task::spawn_blocking(move || write(plain, output));
         let feeding = async {
-            let fed = self.stored().feed(&self.metadata, &sender).await;
+            let fed = self.stored().feed(&self.metadata, &self.fingerprint, &sender).await;
             // Closes the queue: without an end mark the other side knows that the stream is broken.
             drop(sender);
             fed

@@ -20,15 +20,16 @@ use crate::scratch::ScratchRoot;
 /// [`Failure`] when the backup could not be restored, or a check says that something is wrong with what was.
 pub(crate) async fn run(run: Run, order: RestoreOrder, root: Arc<ScratchRoot>) -> Result<Metadata, Failure> {
     let begin = Instant::now();
-    let (metadata, chain) = verified(&run, &order, root.free_bytes()).await?;
+    let verified = verified(&run, &order, root.free_bytes()).await?;
+    let metadata = &verified.metadata;
     if metadata.driver.name != run.driver.name() {
         let message = format!("a backup of {} cannot be rehearsed", metadata.driver.name);
         return Err(Failure::new("not_supported", message));
     }
     let plain_size = metadata.plain_size;
     let work = move |run: &Run, plain| rehearse(run, (&order.restore_id, plain_size), &root, plain, begin);
-    stream(Arc::new(run), &metadata, &chain, work).await?;
-    Ok(metadata)
+    stream(Arc::new(run), &verified, work).await?;
+    Ok(verified.metadata)
 }
 
 /// The blocking half, on one thread from the scratch data service's start to its end. What is made here is gone on

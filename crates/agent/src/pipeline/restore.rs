@@ -12,6 +12,7 @@ use super::failure::Failure;
 use super::filters::Chain;
 use super::pieces;
 use super::stages::Stages;
+use super::verify::Fingerprint;
 use crate::archive::StoredLog;
 use crate::drivers::Moment;
 use crate::session::Stop;
@@ -31,12 +32,20 @@ pub(crate) struct RestoreOrder {
     pub(crate) moment: Option<(DateTime<Utc>, Option<String>)>,
 }
 
+/// A backup that may be loaded.
+pub(super) struct Verified {
+    pub(super) metadata: Metadata,
+    chain: Chain,
+    fingerprint: Fingerprint,
+}
+
 /// Restores the backup; returns its metadata.
 ///
 /// # Errors
 /// [`Failure`] when the data service has not been changed.
 pub(crate) async fn run(run: Run, order: RestoreOrder) -> Result<Metadata, Failure> {
-    let (metadata, chain) = verified(&run, &order, None).await?;
+    let verified = verified(&run, &order, None).await?;
+    let metadata = &verified.metadata;
     let driver = run.driver_of(&metadata.driver.name).unwrap_or_else(|| Arc::clone(&run.driver));
     let run = Run { driver, ..run };
     let moment = match &order.moment {
@@ -45,8 +54,8 @@ pub(crate) async fn run(run: Run, order: RestoreOrder) -> Result<Metadata, Failu
     };
     let plain_size = metadata.plain_size;
     let work = move |run: &Run, plain| decode(run, &order.restore_id, plain_size, moment, plain);
-    stream(Arc::new(run), &metadata, &chain, work).await?;
-    Ok(metadata)
+    stream(Arc::new(run), &verified, work).await?;
+    Ok(verified.metadata)
 }
 
 /// Checks everything that can be checked before anything is loaded; also whether `room` bytes are enough for it.
@@ -54,7 +63,7 @@ pub(super) async fn verified(
     run: &Run,
     order: &RestoreOrder,
     room: Option<u64>,
-) -> Result<(Metadata, Chain), Failure> {
+) -> Result<Verified, Failure> {
     let session = run.session.clone();
     let checked = tokio::select! {
         checked = check(run, order, room) => checked,
@@ -66,7 +75,7 @@ pub(super) async fn verified(
     }
 }
 
-async fn check(run: &Run, order: &RestoreOrder, room: Option<u64>) -> Result<(Metadata, Chain), Failure> {
+async fn check(run: &Run, order: &RestoreOrder, room: Option<u64>) -> Result<Verified, Failure> {
     let stored = run.stored();
     let metadata = stored.metadata(&order.backup_id).await?;
     if !metadata.checksum.eq_ignore_ascii_case(&order.checksum) {
@@ -86,8 +95,8 @@ async fn check(run: &Run, order: &RestoreOrder, room: Option<u64>) -> Result<(Me
         return Err(Failure::new("disk_full", message));
     }
     stored.key(&metadata, &chain).await?;
-    stored.bytes(&metadata).await?;
-    Ok((metadata, chain))
+    let fingerprint = stored.bytes(&metadata).await?;
+    Ok(Verified { metadata, chain, fingerprint })
 }
 
 async fn open_log(
@@ -103,19 +112,18 @@ async fn open_log(
 /// Reads all stored bytes and gives the plain ones to `work`, which has a thread of its own.
 pub(super) async fn stream(
     run: Arc<Run>,
-    metadata: &Metadata,
-    chain: &Chain,
+    verified: &Verified,
     work: impl FnOnce(&Run, pieces::Receiver) -> Result<(), Failure> + Send + 'static,
 ) -> Result<(), Failure> {
     let (sender, stored) = pieces::queue_from_store();
-    let (stages, plain) = Stages::undo(chain, stored);
+    let (stages, plain) = Stages::undo(&verified.chain, stored);
     let decoding = {
         let run = Arc::clone(&run);
         tokio::task::spawn_blocking(move || work(&run, plain))
     };
     let feeding = async {
         let fed = tokio::select! {
-            fed = async { run.stored().feed(metadata, &sender).await } => fed,
+            fed = async { run.stored().feed(&verified.metadata, &verified.fingerprint, &sender).await } => fed,
             () = run.session.wait_until_stopped() => Ok(()),
         };
         // Closes the queue: without an end mark the other side knows that the stream is broken.

@@ -55,8 +55,8 @@ impl Stored<'_> {
         opened
     }
 
-    /// Reads all parts once and compares the hashes.
-    pub(super) async fn bytes(&self, metadata: &Metadata) -> Result<(), Failure> {
+    /// Reads all parts once and compares the hashes; returns what [`Self::feed`] compares with.
+    pub(super) async fn bytes(&self, metadata: &Metadata) -> Result<Fingerprint, Failure> {
         let mut hashes = Hashes::default();
         for part in &metadata.parts {
             self.part(part, &mut hashes).await?;
@@ -65,37 +65,45 @@ impl Stored<'_> {
     }
 
     /// Hashes the parts that are there, numbered without a gap; for a backup that has no metadata yet.
-    pub(super) async fn hashed(&self) -> Result<(Vec<Part>, String), Failure> {
+    pub(super) async fn hashed(&self) -> Result<(Vec<Part>, String, Fingerprint), Failure> {
         let (mut parts, mut hashes) = (Vec::new(), Hashes::default());
         for name in (1..).map(BackupFolder::part_name) {
             let Some(size) = self.store.size(&self.folder.part(&name)?).await? else { break };
             let mut stream = self.open(&name).await?;
             while let Some(bytes) = stream.next().await? {
-                hashes.update(&bytes);
+                hashes.update_checked(&bytes);
                 self.progress.add_read(bytes.len());
             }
             parts.push(Part { name, size, sha256: hashes.end_of_part() });
         }
         match parts.is_empty() {
             true => Err(Failure::new("store_error", "part data.00001 is missing")),
-            false => Ok((parts, hashes.finish())),
+            false => {
+                let fingerprint = hashes.fingerprint();
+                Ok((parts, hashes.finish(), fingerprint))
+            }
         }
     }
 
     async fn part(&self, part: &Part, hashes: &mut Hashes) -> Result<(), Failure> {
         let mut stream = self.open(&part.name).await?;
         while let Some(bytes) = stream.next().await? {
-            hashes.update(&bytes);
+            hashes.update_checked(&bytes);
             self.progress.add_read(bytes.len());
         }
         hashes.compare_part(part)
     }
 
-    /// Sends all parts into a queue, and then that they were all. That is said only when these bytes, too, were those that
-    /// the metadata promises: they are read anew, and who can write to the store may have changed them since they were
-    /// checked. Nothing is put in place before the end.
-    pub(super) async fn feed(&self, metadata: &Metadata, queue: &Sender) -> Result<(), Failure> {
-        let mut hashes = Hashes::default();
+    /// Sends all parts into a queue, and then that they were all. That is said only when these bytes are those that were
+    /// checked: they are read anew, and who can write to the store may have changed them since. Nothing is put in place
+    /// before the end.
+    pub(super) async fn feed(
+        &self,
+        metadata: &Metadata,
+        checked: &Fingerprint,
+        queue: &Sender,
+    ) -> Result<(), Failure> {
+        let mut found = blake3::Hasher::new();
         for part in &metadata.parts {
             let mut stream = self.open(&part.name).await?;
             if stream.size() != part.size {
@@ -105,15 +113,16 @@ impl Stored<'_> {
             }
             while let Some(bytes) = stream.next().await? {
                 self.progress.add_read(bytes.len());
-                hashes.update(&bytes);
+                found.update(&bytes);
                 // The other side has stopped reading and says why.
                 if queue.send(Piece::Data(bytes)).await.is_err() {
                     return Ok(());
                 }
             }
-            hashes.compare_part(part)?;
         }
-        hashes.compare_all(metadata)?;
+        if found.finalize() != checked.0 {
+            return Err(Failure::mismatch("the stored bytes have changed since they were checked"));
+        }
         let _ = queue.send(Piece::End).await;
         Ok(())
     }
@@ -123,16 +132,22 @@ impl Stored<'_> {
     }
 }
 
+/// Tells whether bytes are those that were checked. It lives as long as one restore, so it need not be the hash of the
+/// stored form, and can be one that costs next to nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fingerprint(blake3::Hash);
+
 /// SHA-256 of each part and of all together. Most backups have one part: then both are the same, and computed once.
 pub(super) struct Hashes {
     all: Context,
     /// None in the first part.
     part: Option<Context>,
+    fingerprint: blake3::Hasher,
 }
 
 impl Default for Hashes {
     fn default() -> Self {
-        Self { all: Context::new(&SHA256), part: None }
+        Self { all: Context::new(&SHA256), part: None, fingerprint: blake3::Hasher::new() }
     }
 }
 
@@ -143,6 +158,17 @@ impl Hashes {
         if let Some(part) = &mut self.part {
             part.update(bytes);
         }
+    }
+
+    /// Adds bytes of the current part, and to the fingerprint.
+    fn update_checked(&mut self, bytes: &[u8]) {
+        self.update(bytes);
+        self.fingerprint.update(bytes);
+    }
+
+    /// Of everything that went through [`Self::update_checked`].
+    fn fingerprint(&self) -> Fingerprint {
+        Fingerprint(self.fingerprint.finalize())
     }
 
     /// The hash of the current part; what follows belongs to the next.
@@ -158,9 +184,10 @@ impl Hashes {
         }
     }
 
-    fn compare_all(self, metadata: &Metadata) -> Result<(), Failure> {
+    fn compare_all(self, metadata: &Metadata) -> Result<Fingerprint, Failure> {
+        let fingerprint = self.fingerprint();
         match self.finish().eq_ignore_ascii_case(&metadata.checksum) {
-            true => Ok(()),
+            true => Ok(fingerprint),
             false => Err(Failure::mismatch("the checksum over all stored bytes differs")),
         }
     }
@@ -181,16 +208,19 @@ mod tests {
     use super::*;
     use crate::pipeline::pieces;
 
-    /// What reaches the other side, and whether it is told that this was all.
-    async fn fed(parts: [&'static str; 2], metadata: &Metadata) -> (Result<(), Failure>, Vec<u8>, bool) {
-        let (store, progress) = (Store::over("main", Arc::new(InMemory::new())), Progress::default());
+    /// What reaches the other side when the parts are others than those that were checked, and whether it is told that
+    /// this was all.
+    async fn fed(
+        checked: [&'static str; 2],
+        parts: [&'static str; 2],
+    ) -> (Result<(), Failure>, Vec<u8>, bool) {
+        let (metadata, progress) = (metadata(checked), Progress::default());
         let folder = BackupFolder::parse("p", "b").unwrap();
-        for (part, content) in metadata.parts.iter().zip(parts) {
-            store.put_bytes(&folder.part(&part.name).unwrap(), content.into()).await.unwrap();
-        }
-        let stored = Stored { store: &store, folder: &folder, progress: &progress };
+        let (before, after) = (store(&metadata, checked).await, store(&metadata, parts).await);
+        let stored = |store| Stored { store, folder: &folder, progress: &progress };
+        let fingerprint = stored(&before).bytes(&metadata).await.unwrap();
         let (sender, mut receiver) = pieces::queue();
-        let fed = stored.feed(metadata, &sender).await;
+        let fed = stored(&after).feed(&metadata, &fingerprint, &sender).await;
         drop(sender);
         let (mut bytes, mut is_all) = (Vec::new(), false);
         while let Some(piece) = receiver.recv().await {
@@ -200,6 +230,15 @@ mod tests {
             }
         }
         (fed, bytes, is_all)
+    }
+
+    async fn store(metadata: &Metadata, parts: [&'static str; 2]) -> Store {
+        let store = Store::over("main", Arc::new(InMemory::new()));
+        let folder = BackupFolder::parse("p", "b").unwrap();
+        for (part, content) in metadata.parts.iter().zip(parts) {
+            store.put_bytes(&folder.part(&part.name).unwrap(), content.into()).await.unwrap();
+        }
+        store
     }
 
     fn metadata(parts: [&str; 2]) -> Metadata {
@@ -224,20 +263,34 @@ mod tests {
 
     #[tokio::test]
     async fn bytes_that_changed_after_they_were_checked_never_come_to_an_end() {
-        let promised = metadata(["good", "fine"]);
-        assert_eq!(fed(["good", "fine"], &promised).await, (Ok(()), b"goodfine".to_vec(), true));
+        let checked = ["good", "fine"];
+        assert_eq!(fed(checked, checked).await, (Ok(()), b"goodfine".to_vec(), true));
         for (parts, words) in [
-            (["good", "evil"], "part data.00002 have changed"),
-            (["evil", "fine"], "part data.00001 have changed"),
+            (["good", "evil"], "have changed"),
+            (["evil", "fine"], "have changed"),
             (["good", "fine, and more"], "part data.00002 has 14 bytes"),
         ] {
-            let (fed, _, is_all) = fed(parts, &promised).await;
+            let (fed, _, is_all) = fed(checked, parts).await;
             assert!(!is_all, "{parts:?}");
             let Err(Failure::Error(error)) = fed else { panic!("{fed:?}") };
             assert!(error.code == "checksum_mismatch" && error.message.contains(words), "{error:?}");
         }
-        let other = Metadata { checksum: "0".repeat(64), ..promised };
-        let (fed, _, is_all) = fed(["good", "fine"], &other).await;
-        assert!(fed.is_err() && !is_all);
+    }
+
+    #[tokio::test]
+    async fn bytes_that_are_not_those_of_the_metadata_have_no_fingerprint() {
+        let (promised, progress) = (metadata(["good", "fine"]), Progress::default());
+        let folder = BackupFolder::parse("p", "b").unwrap();
+        let other = Metadata { checksum: "0".repeat(64), ..promised.clone() };
+        for (metadata, parts, words) in [
+            (&promised, ["good", "evil"], "part data.00002 have changed"),
+            (&promised, ["evil", "fine"], "part data.00001 have changed"),
+            (&other, ["good", "fine"], "checksum over all"),
+        ] {
+            let store = store(metadata, parts).await;
+            let stored = Stored { store: &store, folder: &folder, progress: &progress };
+            let Err(Failure::Error(error)) = stored.bytes(metadata).await else { panic!("{parts:?}") };
+            assert!(error.code == "checksum_mismatch" && error.message.contains(words), "{error:?}");
+        }
     }
 }

@@ -3,12 +3,14 @@
 
 use std::ffi::OsStr;
 use std::io::{ErrorKind, Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
@@ -26,6 +28,9 @@ const SETPRIV: [&str; 2] = ["/usr/bin/setpriv", "/bin/setpriv"];
 const LARGEST_ANSWER: u64 = 64 * 1024 * 1024;
 
 const PIECE: usize = 128 * 1024;
+
+/// Most bytes that wait between the agent and a program: what every user may have.
+const PIPE: i32 = 1024 * 1024;
 
 /// Finds `setpriv`.
 ///
@@ -161,6 +166,12 @@ impl Program {
         let mut child = self.command.spawn().map_err(failed)?;
         let group = i32::try_from(child.id()).unwrap_or(i32::MAX);
         session.register(group);
+        if let Some(pipe) = &child.stdin {
+            widen(pipe);
+        }
+        if let Some(pipe) = &child.stdout {
+            widen(pipe);
+        }
         let stderr = child.stderr.take();
         let secrets = self.secrets;
         let complaints = Background::start(Complaints::new(secrets), move |complaints| {
@@ -200,6 +211,12 @@ impl Program {
         };
         String::from_utf8(answer.end().map_err(|e| unreadable(&e))?).map_err(|e| unreadable(&e))
     }
+}
+
+/// Makes room for more than the 64 KiB of a new pipe, so that neither side waits for every turn of the other. Where a user
+/// may have no more, it stays as it is.
+fn widen(pipe: &impl AsFd) {
+    let _ = fcntl(pipe, FcntlArg::F_SETPIPE_SZ(PIPE));
 }
 
 /// A started program. Dropping it without [`RunningProgram::finish`] kills it.

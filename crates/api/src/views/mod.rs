@@ -3,6 +3,7 @@
 pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod catalogue;
+pub(crate) mod explanation;
 pub(crate) mod health;
 pub(crate) mod hold;
 pub(crate) mod instance;

@@ -5,6 +5,8 @@ use backup_core::domain::audit::AuditAction;
 use backup_core::domain::backup::BackupStatus;
 use backup_core::domain::catalogue::{FindingOutcome, RebuildStatus};
 use backup_core::domain::deletion::RetentionAction;
+use backup_core::domain::explanation::Reason;
+use backup_core::domain::places::KeptFor;
 use backup_core::domain::reconciliation::Class;
 use backup_core::domain::restore::RestoreStatus;
 use backup_core::jobs::QUEUES;
@@ -101,6 +103,19 @@ pub(crate) fn run_status() -> Schema {
 /// What sort of thing a reconciliation says.
 pub(crate) fn finding_class() -> Schema {
     words(&Class::ALL.map(Class::as_str))
+}
+
+/// Why a backup has not started.
+pub(crate) fn explanation_reason() -> Schema {
+    words(&Reason::ALL.map(Reason::as_str))
+}
+
+/// For whom the last places under a limit are kept, or null.
+pub(crate) fn kept_for() -> Schema {
+    let words = KeptFor::ALL.map(|kept_for| Some(kept_for.as_str())).into_iter().chain([None]);
+    let kind: SchemaType = [Type::String, Type::Null].into_iter().collect();
+    let object = ObjectBuilder::new().schema_type(kind).enum_values(Some(words.collect::<Vec<_>>()));
+    Schema::Object(object.build())
 }
 
 /// The one word of a healthy part.

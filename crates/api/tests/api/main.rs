@@ -19,6 +19,7 @@ mod clients;
 mod database;
 mod download;
 mod errors;
+mod explain;
 mod failed_logins;
 mod holds;
 mod instance_config;

@@ -1,5 +1,7 @@
 //! A directory: the agent's driver for files, `tar | zstd | age`, and restic.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::agent_process::Agent;
@@ -34,7 +36,7 @@ pub(super) fn measure(options: &Options) -> anyhow::Result<Subjects> {
         let (cost, backup) = agent.back_up("backup")?;
         ours.backup.push(cost);
         bytes = Agent::plain_bytes(&backup);
-        shell::settle();
+        wait_for_inodes();
         ours.restore.push(agent.restore("restore", &backup)?);
         drop(agent);
         shell::remove(&root.join("agent"))?;
@@ -44,19 +46,24 @@ pub(super) fn measure(options: &Options) -> anyhow::Result<Subjects> {
         let backup =
             format!("tar -C data -cf - . | zstd -3 -q | age -r {recipient} > by-hand && sync by-hand");
         by_hand.backup.push(script(&backup, root, &[])?);
-        shell::settle();
-        let restore = "mkdir restored && age -d -i identity.txt by-hand | zstd -d -q | tar -C restored -xpf - && sync -f restored";
-        by_hand.restore.push(script(restore, root, &[])?);
-        shell::remove(&root.join("restored"))?;
+        wait_for_inodes();
+        let restore = format!(
+            "mkdir restored && age -d -i identity.txt by-hand | zstd -d -q | tar -C restored -xpf - && sync -f restored; {}",
+            replace("restored")
+        );
+        by_hand.restore.push(script(&restore, root, &[])?);
         shell::remove(&root.join("by-hand"))?;
 
         tell(&format!("round {round}: restic"));
         script("restic init -q", root, &restic)?;
         shell::settle();
         by_restic.backup.push(script("restic backup -q data && sync -f restic", root, &restic)?);
-        shell::settle();
-        let restore = "restic restore -q latest --target restored && sync -f restored";
-        by_restic.restore.push(script(restore, root, &restic)?);
+        wait_for_inodes();
+        let restore = format!(
+            "restic restore -q latest --target restored && sync -f restored; {}",
+            replace("restored/data")
+        );
+        by_restic.restore.push(script(&restore, root, &restic)?);
         for name in ["restored", "restic", "restic-cache"] {
             shell::remove(&root.join(name))?;
         }
@@ -75,6 +82,18 @@ pub(super) fn measure(options: &Options) -> anyhow::Result<Subjects> {
         ],
         small,
     })
+}
+
+/// Puts what was restored in the place of what is there, durably, as the agent does.
+fn replace(restored: &str) -> String {
+    format!("mv data old; mv {restored} data; sync data/..; rm -r old")
+}
+
+/// ext4 does not use an inode again within a minute after it was freed, and passes over all of these one by one whenever a
+/// file is created. Nobody restores in the minute after such a removal.
+fn wait_for_inodes() {
+    shell::settle();
+    std::thread::sleep(Duration::from_secs(61));
 }
 
 /// The agent's peaks of memory for little data.

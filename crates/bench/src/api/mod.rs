@@ -16,7 +16,8 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use crate::{machine, pgbench};
+use crate::machine;
+use crate::pgbench::{self, Extent};
 use report::{Figures, Row};
 use requests::{Fleet, GET_ONE, POST, Request};
 use stage::Stage;
@@ -167,8 +168,8 @@ fn measure(
             stage.client().ask("GET", &fleet.example(&GET_ONE))?;
             one.row.api.0.push(stage.load(fleet, &one.request, options)?);
             if let Some(script) = &one.script {
-                let (server, seconds) = (&stage.server, options.seconds);
-                let sample = pgbench::run(server, stage::DATABASE, script, options.connections, seconds)?;
+                let (server, extent) = (&stage.server, Extent::Seconds(options.seconds));
+                let sample = pgbench::run(server, stage::DATABASE, script, options.connections, extent)?;
                 one.row.sql.0.push(sample);
             }
         }

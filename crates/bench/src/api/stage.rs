@@ -9,22 +9,12 @@ use private_postgres::{Options as ServerOptions, Server};
 use super::Options;
 use super::requests::{Fleet, Request};
 use crate::http::Client;
+use crate::postgres::SETTINGS;
 use crate::samples::Sample;
 use crate::wrk;
 
 /// The manager's database.
 pub(super) const DATABASE: &str = "backup_manager";
-
-/// What an operator of such a fleet would set; the rest are PostgreSQL's defaults, fsync and synchronous commits among them.
-const SETTINGS: [(&str, &str); 7] = [
-    ("shared_buffers", "2GB"),
-    ("effective_cache_size", "8GB"),
-    ("work_mem", "16MB"),
-    ("maintenance_work_mem", "512MB"),
-    ("max_wal_size", "8GB"),
-    ("checkpoint_timeout", "15min"),
-    ("random_page_cost", "1.1"),
-];
 
 /// Everything that runs; stopped and removed when dropped.
 pub(super) struct Stage {

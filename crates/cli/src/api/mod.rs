@@ -5,6 +5,7 @@ mod objects;
 
 pub use client::ApiClient;
 pub use objects::{
-    AuditEvent, Backup, Finding, Hold, Instance, InstanceConfig, Job, PitrWindow, Progress, Queue, Rebuild,
-    Reconciliation, ReconciliationFinding, Rehearsal, Restore, RetentionRow, Store, StoreCheck, Verification,
+    AuditEvent, Backup, Explanation, Finding, Hold, Instance, InstanceConfig, Job, PitrWindow, Progress,
+    Queue, Rebuild, Reconciliation, ReconciliationFinding, Rehearsal, Restore, RetentionRow, Store,
+    StoreCheck, Verification,
 };

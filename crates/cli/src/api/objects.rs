@@ -435,3 +435,67 @@ pub struct StoreStep {
     /// What to do about it.
     pub advice: Option<String>,
 }
+
+/// Why the next backup of an instance has not started.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Explanation {
+    /// Why, for programs.
+    pub reason: String,
+    /// Why, for people.
+    pub summary: String,
+    /// What to do next.
+    pub advice: Option<String>,
+    /// Since when.
+    pub since: Option<String>,
+    /// When something happens.
+    pub next_at: Option<String>,
+    /// The limit it waits for.
+    pub limit: Option<ExplanationLimit>,
+    /// The operation it waits behind.
+    pub behind: Option<ExplanationBehind>,
+    /// The attempts to start it.
+    pub attempts: Option<ExplanationAttempts>,
+    /// When the schedule asks for the next one.
+    pub next_scheduled_at: Option<String>,
+}
+
+/// A limit that binds.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct ExplanationLimit {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: i64,
+    /// What runs under it.
+    pub running: i64,
+    /// Those of the same owner that come earlier.
+    pub ahead: i64,
+}
+
+/// An operation in front.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct ExplanationBehind {
+    /// `backup` or `restore`.
+    pub kind: String,
+    /// Number.
+    pub id: i64,
+    /// It runs; else it waits.
+    pub is_running: bool,
+    /// Since when.
+    pub since: String,
+}
+
+/// Attempts to start a backup.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct ExplanationAttempts {
+    /// How many were made.
+    pub made: i64,
+    /// Of how many.
+    pub of: i64,
+    /// What was wrong with the last one.
+    pub last_error: Option<String>,
+}

@@ -83,6 +83,11 @@ pub enum Command {
     /// Service instances and their backup configuration
     #[command(subcommand)]
     Instances(InstancesCommand),
+    /// Says why the next backup of an instance has not started
+    Explain {
+        /// GUID of the service instance
+        instance: String,
+    },
     /// Backups of a service instance
     #[command(subcommand)]
     Backups(BackupsCommand),
@@ -165,6 +170,8 @@ mod tests {
             "backupctl instances show g",
             "backupctl instances config get g",
             "backupctl instances config set g --min-backup-count 3 --exclude-from-auto-backup true",
+            "backupctl explain g",
+            "backupctl explain g --output json",
             "backupctl backups list g",
             "backupctl backups create g --wait --wait-timeout 2h",
             "backupctl backups show g 1 --output json",

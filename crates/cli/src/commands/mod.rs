@@ -4,6 +4,7 @@ mod audit;
 mod backups;
 mod catalogue;
 mod download;
+mod explain;
 mod hash_password;
 mod holds;
 mod instances;
@@ -32,6 +33,7 @@ pub async fn run(cli: Cli, screen: &mut Screen) -> Result<(), Error> {
             operator::health(&ApiClient::new(Settings::anonymous(&cli.connection)?)?, screen).await
         }
         Command::Instances(command) => instances::run(&client()?, screen, command).await,
+        Command::Explain { instance } => explain::run(&client()?, screen, instance).await,
         Command::Backups(command) => backups::run(&client()?, screen, command).await,
         Command::Hold(args) => holds::hold(&client()?, screen, args).await,
         Command::Release(args) => holds::release(&client()?, screen, args).await,

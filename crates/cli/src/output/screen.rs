@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Write};
 
 use clap::ValueEnum;
-use console::Term;
+use console::{Term, measure_text_width};
 use serde_json::Value;
 
 use super::Table;
@@ -92,15 +92,51 @@ impl Screen {
         ignore_broken_pipe(writeln!(self.out, "{text}"))
     }
 
+    /// Prints a sentence, broken between words where the terminal ends.
+    pub fn sentence(&mut self, text: &str) -> Result<(), Error> {
+        for line in broken(text, self.width.map_or(usize::MAX, usize::from)) {
+            self.line(&line)?;
+        }
+        Ok(())
+    }
+
     /// Prints a remark for the person, beside the answer.
     pub fn remark(&mut self, text: &str) -> Result<(), Error> {
         ignore_broken_pipe(writeln!(self.remarks, "{text}"))
     }
 }
 
+/// The text in lines of this width; a word that is longer has a line of its own.
+fn broken(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if measure_text_width(line).saturating_add(measure_text_width(word)) < width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 fn ignore_broken_pipe(result: std::io::Result<()>) -> Result<(), Error> {
     match result {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::broken;
+
+    #[test]
+    fn a_sentence_is_broken_between_words_and_never_lost() {
+        assert_eq!(broken("one two three", usize::MAX), ["one two three"]);
+        assert_eq!(broken("one two three", 7), ["one two", "three"]);
+        assert_eq!(broken("a-word-that-is-longer than", 5), ["a-word-that-is-longer", "than"]);
+        assert!(broken("", 5).is_empty());
     }
 }

@@ -4,6 +4,7 @@
 mod audit;
 mod download;
 mod errors;
+mod explain;
 mod fake;
 mod holds;
 mod reading;

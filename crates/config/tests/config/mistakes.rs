@@ -49,6 +49,20 @@ const CASES: &[(&str, &str)] = &[
     ("jobs: {watcher: {interval: 0s}}", "jobs.watcher.interval: found 0s; allowed: 50ms to 1h"),
     ("jobs: {watcher: {intervall: 1s}}", "jobs.watcher.intervall: found an unknown key; allowed: `interval`"),
     ("limits: {running_backups: 0}", "limits.running_backups: found 0; allowed: 1 to"),
+    (
+        "limits: {running_backups_per_broker: -1}",
+        "limits.running_backups_per_broker: found -1; allowed: 1 to 1000000 or null for no limit",
+    ),
+    ("limits: {running_backups_per_store: 0}", "limits.running_backups_per_store: found 0; allowed: 1 to"),
+    (
+        "limits: {brokers: {nobody: 3}}",
+        "limits.brokers.nobody: found \"nobody\"; allowed: a name from service_brokers: ",
+    ),
+    (
+        "limits: {stores: {nowhere: 3}}",
+        "limits.stores.nowhere: found \"nowhere\"; allowed: a name from stores: ",
+    ),
+    ("limits: {kept_for_others: 51}", "limits.kept_for_others: found 51; allowed: 0 to 50 percent"),
     ("backup_manager_encryption_keys: []", "backup_manager_encryption_keys: found an empty list"),
     (
         "backup_manager_encryption_keys: [{id: a, key: short}]",

@@ -13,12 +13,29 @@ fn the_documented_defaults_apply_to_what_a_file_leaves_out() {
     assert_eq!(policy.operation_timeout.as_secs(), 24 * 3600);
     assert_eq!(policy.watch_interval.as_secs(), 10);
     assert!(policy.allow_backup_download);
-    assert_eq!(policy.running_backups, None);
+    assert!(!policy.limits.are_any());
+    assert_eq!(policy.limits.kept_for_others, 25);
     assert_eq!(settings.listen.http.unwrap().to_string(), "0.0.0.0:3000");
     assert_eq!(settings.full_backup_repeat, "30 1 * * *");
     assert_eq!(settings.delete_backup_repeat, "0 1 * * *");
     assert_eq!(settings.update_instance_state_repeat, "*/5 * * * *");
     assert_eq!(settings.auth.users[0].role, Role::Operator);
+}
+
+#[test]
+fn limits_are_of_the_fleet_of_each_broker_and_store_and_of_single_ones() {
+    let text = format!(
+        "{LEAST}limits: {{running_backups: 100, running_backups_per_broker: 10, running_backups_per_store: 20,
+         brokers: {{BROKER: 30}}, stores: {{STORE: null}}, kept_for_others: 0}}\n"
+    );
+    let settings = read(LEAST).unwrap();
+    let broker = settings.service_brokers[0].name.clone();
+    let store = settings.service_brokers[0].store.clone();
+    let limits = read(&text.replace("BROKER", &broker).replace("STORE", &store)).unwrap().policy().limits;
+    assert_eq!((limits.fleet, limits.per_broker, limits.per_store), (Some(100), Some(10), Some(20)));
+    assert_eq!(limits.brokers[&broker], Some(30));
+    assert_eq!(limits.stores[&store], None);
+    assert_eq!(limits.kept_for_others, 0);
 }
 
 #[test]

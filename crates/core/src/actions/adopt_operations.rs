@@ -3,16 +3,29 @@
 
 use std::time::Duration;
 
+use backup_queue::age::age;
+use diesel::PgConnection;
+
+use super::places::give_places;
 use crate::manager::Manager;
-use crate::store::{catalogue_rebuilds, operations, reconciliations};
+use crate::store::{catalogue_rebuilds, operations, places, reconciliations};
 use crate::{Result, jobs};
 
 /// Rows per sweep; the next sweep takes the rest.
 const LIMIT: i64 = 1000;
 
+/// Scheduled starts that a sweep lets go in front: a share, not all that wait.
+const MOST_AGED: usize = 100;
+
 /// Enqueues what is missing; returns how many jobs. Unique keys make it harmless to run on every worker.
 pub async fn adopt_operations(manager: &Manager) -> Result<usize> {
     let settings = manager.settings();
+    manager.database.transaction(tidy_places(manager.policy().limits.are_any())).await?;
+    let given = give_places(manager, None).await?.len();
+    if given > 0 {
+        tracing::info!(given, "places under the limits of running backups were free, and somebody waited");
+    }
+    manager.database.transaction(|conn| Ok(age(conn, jobs::AGEING, MOST_AGED)?)).await?;
     let adopted = manager
         .database
         .transaction(move |conn| {
@@ -42,4 +55,15 @@ pub async fn adopt_operations(manager: &Manager) -> Result<usize> {
         tracing::warn!(adopted, "unfinished operations had no job and were given one");
     }
     Ok(adopted)
+}
+
+/// Counts what began before there were limits, so that they hold from now on.
+fn tidy_places(are_limited: bool) -> impl FnOnce(&mut PgConnection) -> Result<()> + Send + 'static {
+    move |conn| {
+        if are_limited {
+            places::adopt_running(conn)?;
+        }
+        places::delete_empty_lines(conn)?;
+        Ok(())
+    }
 }

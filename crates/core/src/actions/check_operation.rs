@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use backup_objects::{BackupFolder, Metadata};
 use backup_protocol::{CheckOutcome, OperationStatus, RehearsalReport, StopOrder};
-use backup_queue::{ClaimedJob, Lease, Outcome};
+use backup_queue::{ClaimedJob, Lease, Outcome, step_aside};
 use chrono::{DateTime, Utc};
 use tracing::Instrument;
 
 use super::agent_endpoint::{Agent, agent_of};
 use super::finish;
+use super::places::pass_on;
+use crate::clients::PATIENCE;
 use crate::clients::agent::AgentError;
 use crate::domain::backup::Backup;
 use crate::domain::completion;
@@ -24,7 +26,7 @@ use crate::error::chain;
 use crate::manager::Manager;
 use crate::store::backups::Completion;
 use crate::store::{self, backups, operations, rehearsals, restores, service_instances};
-use crate::{Error, Result};
+use crate::{Error, Result, Turn};
 
 /// Metadata of a backup is small; more than this is not metadata.
 const LARGEST_METADATA: u64 = 16 << 20;
@@ -46,8 +48,12 @@ pub async fn check_operation(
 }
 
 async fn act(manager: &Manager, job: &ClaimedJob, watched: Watched) -> Result<Outcome> {
-    let Watched { operation, agent, around } = watched;
-    let heard = ask(&operation, &agent).await;
+    let Watched { operation, agent, broker, around } = watched;
+    let heard = match turn(manager, &broker, &agent) {
+        Ok(_held) => ask(&operation, &agent).await,
+        // Not asking leaves the interval, the deadline and the wait for a cancellation as they are.
+        Err(note) => Heard { answer: Answer::None(note), newest_epoch: None },
+    };
     let verdict = judge(&operation, heard.answer.clone(), around);
     if let Some(newest) = heard.newest_epoch {
         catch_up(manager, &job.lease, &operation, newest).await?;
@@ -72,6 +78,13 @@ async fn act(manager: &Manager, job: &ClaimedJob, watched: Watched) -> Result<Ou
             fail(manager, &job.lease, operation, failure, report).await
         }
     }
+}
+
+/// The right to ask, unless too many others wait for agents of the broker that do not answer.
+fn turn(manager: &Manager, broker: &str, agent: &Result<Agent>) -> std::result::Result<Option<Turn>, String> {
+    let Ok(agent) = agent else { return Ok(None) };
+    let turn = manager.shares().enter(broker, agent.endpoint.url());
+    turn.map(Some).map_err(|_| format!("the agents of {broker} do not answer; this one was not asked"))
 }
 
 fn progress(answer: &Answer) -> Option<OperationStatus> {
@@ -123,6 +136,7 @@ struct Watched {
     operation: Operation,
     /// An error when its address or its broker's configuration is gone.
     agent: Result<Agent>,
+    broker: String,
     around: Circumstances,
 }
 
@@ -146,7 +160,8 @@ async fn look(manager: &Manager, lease: &Lease, kind: OperationKind, id: i64) ->
             let instance = service_instances::get_by_id(conn, operation.instance)?;
             let is_instance_deleted = instance.deleted_at.is_some();
             let around = Circumstances { now, cancel_wait, is_instance_deleted };
-            Ok(Some(Watched { operation, agent: agent_of(&settings, &instance), around }))
+            let agent = agent_of(&settings, &instance);
+            Ok(Some(Watched { operation, agent, broker: instance.service_broker, around }))
         })
         .await
 }
@@ -225,7 +240,7 @@ async fn fail(
     failure: Failure,
     report: Option<Box<RehearsalReport>>,
 ) -> Result<Outcome> {
-    let lease = lease.clone();
+    let (lease, kind) = (lease.clone(), operation.kind);
     manager
         .database
         .transaction(move |conn| {
@@ -239,6 +254,7 @@ async fn fail(
             Ok(())
         })
         .await?;
+    pass_on(manager, kind).await;
     Ok(Outcome::Done)
 }
 
@@ -255,7 +271,7 @@ async fn complete(
         OperationKind::Backup => {
             let id = BackupId(operation.row);
             let backup = manager.database.transaction(move |conn| backups::get(conn, id)).await?;
-            match verify(manager, &backup, &status).await {
+            match step_aside(PATIENCE, verify(manager, &backup, &status)).await {
                 Ok(completion) => Some(completion),
                 Err(Unverified::Wrong(msg)) => {
                     let failure = Failure::new(ReasonCode::ArtifactIncomplete, msg);
@@ -274,7 +290,7 @@ async fn complete(
             }
         }
     };
-    let lease = lease.clone();
+    let (lease, kind) = (lease.clone(), operation.kind);
     manager
         .database
         .transaction(move |conn| {
@@ -297,6 +313,7 @@ async fn complete(
             finish::wake_next(conn, operation.instance)
         })
         .await?;
+    pass_on(manager, kind).await;
     Ok(Outcome::Done)
 }
 

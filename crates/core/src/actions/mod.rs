@@ -5,6 +5,8 @@ mod agent_endpoint;
 mod deletion;
 mod finish;
 mod lease;
+mod places;
+mod start_request;
 
 pub mod adopt_backup;
 pub mod adopt_operations;
@@ -16,6 +18,7 @@ pub mod configure_instance;
 pub mod delete_backup;
 pub mod delete_backups;
 pub mod download_backup;
+pub mod explain;
 pub mod hold_backup;
 pub mod inspect;
 pub mod list_audit_events;

@@ -5,34 +5,35 @@
 
 use std::time::Duration;
 
-use backup_protocol::{Encryption, InstanceRef, OperationStatus, StartBackup, StartRehearsal, StartRestore};
+use backup_protocol::{OperationStatus, StartBackup};
 use backup_queue::{ClaimedJob, Outcome};
 use diesel::{Connection, PgConnection};
-use secrecy::ExposeSecret;
 use tracing::Instrument;
 
 use super::agent_endpoint::{Agent, agent_of};
 use super::finish;
+use super::places::{has_turn, pass_on};
+use super::start_request::{Request, request};
 use crate::clients::agent::AgentError;
-use crate::domain::backup::Backup;
 use crate::domain::dispatch::{self, Conclusion, Facts, Next, Room, StartAnswer, Step};
-use crate::domain::identifiers::{BackupId, RehearsalId, RestoreId};
-use crate::domain::instance::ServiceInstance;
-use crate::domain::key_envelope::KeyEnvelope;
+use crate::domain::identifiers::BackupId;
 use crate::domain::operation::{Failure, Operation, OperationKind};
 use crate::domain::reason::ReasonCode;
-use crate::domain::stored_form::{StoredForm, encryption_of};
 use crate::error::chain;
 use crate::manager::{Manager, Settings};
-use crate::store::{
-    self, backups, encryption_keys, operations, pitr, rehearsals, restores, service_instances,
-};
-use crate::{Error, Result, jobs};
+use crate::store::places::{self, Place};
+use crate::store::{self, operations, service_instances};
+use crate::{Error, Result, Shares, Turn, jobs};
 
-/// How long an operation waits that another one of its instance holds up; the end of the other wakes it earlier.
+/// How long an operation waits whose agent may have it, while another one of its instance runs.
 const TURN_WAIT: Duration = Duration::from_secs(5);
-/// How long an operation waits at least that the fleet's limit holds up.
-const LIMIT_WAIT: Duration = Duration::from_secs(15);
+/// How long an operation waits that another one of its instance holds up. The end of the other wakes it; this is for what
+/// nobody has foreseen, and must not be noticed when thousands wait.
+const LONGEST_TURN_WAIT: Duration = Duration::from_secs(300);
+/// The same for a backup without a place. Whoever gives it one wakes it.
+const LONGEST_PLACE_WAIT: Duration = Duration::from_secs(1800);
+/// Those that wait do not look again in step.
+const SPREAD: u64 = 300;
 /// The first look at a new operation comes soon, so that short ones end soon.
 const FIRST_CHECK: Duration = Duration::from_secs(1);
 
@@ -43,26 +44,43 @@ pub async fn start_operation(
     kind: OperationKind,
     id: i64,
 ) -> Result<Outcome> {
-    let (settings, claimed) = (manager.settings(), job.clone());
-    let prepared = manager
-        .database
-        .transaction(move |conn| {
-            claimed.lease.confirm(conn)?;
-            prepare(conn, &settings, &claimed, kind, id)
-        })
-        .await?;
+    let mut prepared = look(manager, job, kind, id).await?;
+    // In line, it may be its turn at once.
+    if let Prepared::InLine(_) = prepared
+        && has_turn(manager, BackupId(id)).await
+    {
+        prepared = look(manager, job, kind, id).await?;
+    }
     let dispatch = match prepared {
-        Prepared::Settled => return Ok(Outcome::Done),
-        Prepared::WaitFor(delay) => return Ok(Outcome::Snooze(delay)),
+        Prepared::Settled => {
+            pass_on(manager, kind).await;
+            return Ok(Outcome::Done);
+        }
+        Prepared::WaitFor(delay) | Prepared::InLine(delay) => return Ok(Outcome::Snooze(delay)),
+        Prepared::Blocked(delay) => {
+            pass_on(manager, kind).await;
+            return Ok(Outcome::Snooze(delay));
+        }
         Prepared::Send(dispatch) => *dispatch,
     };
     let span = finish::span(&dispatch.operation);
     send(manager, job, dispatch).instrument(span).await
 }
 
+async fn look(manager: &Manager, job: &ClaimedJob, kind: OperationKind, id: i64) -> Result<Prepared> {
+    let (settings, shares, claimed) = (manager.settings(), manager.shares().clone(), job.clone());
+    manager
+        .database
+        .transaction(move |conn| {
+            claimed.lease.confirm(conn)?;
+            prepare(conn, &settings, &shares, &claimed, kind, id)
+        })
+        .await
+}
+
 /// Sends the request and records what came of it.
 async fn send(manager: &Manager, job: &ClaimedJob, dispatch: Dispatch) -> Result<Outcome> {
-    let Dispatch { operation, agent, request } = &dispatch;
+    let Dispatch { operation, agent, request, turn: _held } = &dispatch;
     let answer = match request {
         Request::Backup(body) => match check_ability(agent, body).await {
             Ok(()) => agent.client.start_backup(&agent.endpoint, &operation.name, body).await,
@@ -87,6 +105,9 @@ async fn send(manager: &Manager, job: &ClaimedJob, dispatch: Dispatch) -> Result
     }
     if is_accepted {
         tracing::info!("the agent accepted the operation");
+    } else {
+        // It may be over, or certain that no agent has it.
+        pass_on(manager, operation.kind).await;
     }
     match (next, answer) {
         (Next::Snooze(delay), _) => Ok(Outcome::Snooze(delay)),
@@ -130,8 +151,12 @@ fn meaning(answer: &std::result::Result<OperationStatus, AgentError>) -> StartAn
 enum Prepared {
     /// Nothing: it runs, it has ended, or it was removed.
     Settled,
-    /// It is not this operation's turn.
+    /// Not now.
     WaitFor(Duration),
+    /// Another operation of the instance is in front, which wakes it; a place it had has been given back.
+    Blocked(Duration),
+    /// It stands in line for a place; whoever gives it one wakes it.
+    InLine(Duration),
     /// Send it.
     Send(Box<Dispatch>),
 }
@@ -141,17 +166,14 @@ struct Dispatch {
     operation: Operation,
     agent: Agent,
     request: Request,
-}
-
-enum Request {
-    Backup(StartBackup),
-    Restore(StartRestore),
-    Rehearsal(StartRehearsal),
+    /// Held until the agent has answered.
+    turn: Turn,
 }
 
 fn prepare(
     conn: &mut PgConnection,
     settings: &Settings,
+    shares: &Shares,
     job: &ClaimedJob,
     kind: OperationKind,
     id: i64,
@@ -183,17 +205,16 @@ fn prepare(
         }
         Err(error) => return Err(error),
     };
+    let turn = match shares.enter(&instance.service_broker, agent.endpoint.url()) {
+        Ok(turn) => turn,
+        Err(delay) => return Ok(Prepared::WaitFor(delay)),
+    };
     let deadline = facts.now + settings.policy.operation_timeout;
-    let (epoch, deadline) = operations::update_dispatch(conn, kind, id, deadline)?;
-    match &mut request {
-        Request::Backup(body) => (body.epoch, body.deadline) = (epoch, deadline),
-        Request::Restore(body) => (body.epoch, body.deadline) = (epoch, deadline),
-        Request::Rehearsal(body) => (body.epoch, body.deadline) = (epoch, deadline),
-    }
-    Ok(Prepared::Send(Box::new(Dispatch { operation, agent, request })))
+    request.fix(operations::update_dispatch(conn, kind, id, deadline)?);
+    Ok(Prepared::Send(Box::new(Dispatch { operation, agent, request, turn })))
 }
 
-/// Asked for queued operations only; the fleet is counted only where its limit could matter.
+/// Asked for queued operations only; places are looked at only where there are limits.
 fn room(conn: &mut PgConnection, settings: &Settings, operation: &Operation) -> Result<Room> {
     if operation.status != "queued" {
         return Ok(Room::Free);
@@ -201,27 +222,36 @@ fn room(conn: &mut PgConnection, settings: &Settings, operation: &Operation) -> 
     if operations::is_blocked(conn, operation)? {
         return Ok(Room::InstanceBusy);
     }
-    match (operation.kind, settings.policy.running_backups) {
-        (OperationKind::Backup, Some(limit))
-            if !operation.may_be_at_agent && operations::count_running_backups(conn)? >= limit =>
-        {
-            Ok(Room::FleetFull)
-        }
-        _ => Ok(Room::Free),
+    let is_limited = operation.kind == OperationKind::Backup
+        && !operation.may_be_at_agent
+        && settings.policy.limits.are_any();
+    match is_limited && !matches!(places::find(conn, BackupId(operation.row))?, Place::Held(_)) {
+        true => Ok(Room::NoPlace),
+        false => Ok(Room::Free),
     }
 }
 
 fn wait(conn: &mut PgConnection, operation: &Operation, hindrance: Room) -> Result<Prepared> {
-    let (note, delay) = match hindrance {
-        // Spread, so that a fleet that waits does not ask in step.
-        Room::FleetFull => (
-            "waits for the limit of running backups",
-            LIMIT_WAIT + Duration::from_millis(operation.row.unsigned_abs() % 15_000),
-        ),
-        Room::InstanceBusy | Room::Free => ("waits for another operation of the instance", TURN_WAIT),
+    let spread = Duration::from_secs(operation.row.unsigned_abs() % SPREAD);
+    let (note, prepared) = match hindrance {
+        Room::NoPlace => {
+            places::ask(conn, BackupId(operation.row))?;
+            let note = "waits for a place under the limits of running backups";
+            (note, Prepared::InLine(LONGEST_PLACE_WAIT.saturating_add(spread)))
+        }
+        Room::InstanceBusy | Room::Free => {
+            if operation.kind == OperationKind::Backup && !operation.may_be_at_agent {
+                places::give_back(conn, BackupId(operation.row))?;
+            }
+            let delay = match operation.may_be_at_agent {
+                true => TURN_WAIT,
+                false => LONGEST_TURN_WAIT.saturating_add(spread),
+            };
+            ("waits for another operation of the instance", Prepared::Blocked(delay))
+        }
     };
     operations::update_progress(conn, operation.kind, operation.row, None, Some(note))?;
-    Ok(Prepared::WaitFor(delay))
+    Ok(prepared)
 }
 
 /// Writes down a step after which nothing is sent.
@@ -290,98 +320,4 @@ fn watch(conn: &mut PgConnection, operation: &Operation, note: Option<&str>) -> 
     }
     backup_queue::enqueue(conn, &jobs::check_operation(operation.kind, operation.row, FIRST_CHECK))?;
     Ok(true)
-}
-
-/// The body of the request; epoch and deadline are filled in when they are fixed.
-fn request(
-    conn: &mut PgConnection,
-    settings: &Settings,
-    operation: &Operation,
-    target: &ServiceInstance,
-    form: StoredForm,
-) -> Result<Request> {
-    let row = match operation.kind {
-        OperationKind::Backup => BackupId(operation.row),
-        OperationKind::Restore => restores::get(conn, RestoreId(operation.row))?.backup,
-        OperationKind::Rehearsal => rehearsals::get(conn, RehearsalId(operation.row))?.backup,
-    };
-    let backup = backups::get(conn, row)?;
-    if !settings.stores.contains_key(&backup.store) {
-        return Err(Error::NotConfigured { what: "store", name: backup.store });
-    }
-    let owner = service_instances::get_by_id(conn, backup.instance)?;
-    let key = encryption_keys::get(conn, &settings.key_ring, backup.encryption_key, &owner.guid)?;
-    let encryption = Encryption {
-        scheme: match operation.kind {
-            OperationKind::Backup => form.encryption(),
-            OperationKind::Restore | OperationKind::Rehearsal => encryption_of(&backup.filter_plugins),
-        },
-        key: key.expose_secret().to_owned(),
-        key_id: backup.encryption_key.to_string(),
-        key_envelope: None,
-    };
-    let no_checksum = || Error::Internal("a done backup has no checksum".into());
-    let moment = match operation.kind {
-        OperationKind::Backup | OperationKind::Rehearsal => None,
-        OperationKind::Restore => pitr::find_target(conn, RestoreId(operation.row))?,
-    };
-    Ok(match operation.kind {
-        OperationKind::Backup => Request::Backup(StartBackup {
-            encryption: Encryption {
-                key_envelope: Some(envelope(conn, settings, &backup, &owner, &encryption.key)?),
-                ..encryption
-            },
-            epoch: operation.epoch,
-            store: backup.store,
-            object_prefix: backup.object_prefix,
-            instance: InstanceRef {
-                guid: target.guid.to_string(),
-                data_service: target.data_service.clone(),
-                plan_guid: target.plan_guid.clone(),
-            },
-            compression: form.compression(settings.policy.compression_level),
-            rate_limit_bytes_per_second: None,
-            deadline: operation.triggered_at,
-            part_size_limit: settings.policy.part_size_limit,
-            backup_type: target.backup_type.clone(),
-        }),
-        OperationKind::Restore => Request::Restore(StartRestore {
-            epoch: operation.epoch,
-            backup_id: backup.backup_id,
-            store: backup.store,
-            object_prefix: backup.object_prefix,
-            checksum: backup.checksum.ok_or_else(no_checksum)?,
-            encryption,
-            deadline: operation.triggered_at,
-            recovery_target_time: moment.as_ref().map(|(moment, _)| *moment),
-            recovery_last_segment: moment.map(|(_, last_segment)| last_segment),
-        }),
-        OperationKind::Rehearsal => Request::Rehearsal(StartRehearsal {
-            epoch: operation.epoch,
-            backup_id: backup.backup_id,
-            store: backup.store,
-            object_prefix: backup.object_prefix,
-            checksum: backup.checksum.ok_or_else(no_checksum)?,
-            encryption,
-            deadline: operation.triggered_at,
-        }),
-    })
-}
-
-/// What a manager that lost its database will need, sealed; the agent writes it beside the backup.
-fn envelope(
-    conn: &mut PgConnection,
-    settings: &Settings,
-    backup: &Backup,
-    owner: &ServiceInstance,
-    key: &str,
-) -> Result<String> {
-    let envelope = KeyEnvelope {
-        key: key.into(),
-        is_own_key: encryption_keys::is_own(conn, backup.encryption_key)?,
-        is_scheduled: backup.is_scheduled,
-        triggered_at: backup.triggered_at,
-        instance: owner.into(),
-    };
-    Ok(envelope.seal(&settings.key_ring, &owner.guid, &backup.backup_id)?)
 }

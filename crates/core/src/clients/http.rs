@@ -56,8 +56,23 @@ pub enum HttpSetupError {
     Http(#[from] reqwest::Error),
 }
 
+/// What becomes of a connection after its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Connections {
+    /// It waits for the next request: there are few hosts, and many requests in a row.
+    Kept,
+    /// It is closed: there are thousands of hosts with a request now and then, and a connection that waits costs 30 KiB.
+    Closed,
+}
+
 /// Builds the HTTP client of one broker configuration.
-pub(super) fn build(tls: &TlsOptions, limits: &HttpLimits) -> Result<Client, HttpSetupError> {
+pub(super) fn build(
+    tls: &TlsOptions,
+    limits: &HttpLimits,
+    connections: Connections,
+) -> Result<Client, HttpSetupError> {
+    let bounded =
+        |limits| bounded(limits).pool_max_idle_per_host(usize::from(connections == Connections::Kept));
     if tls.server_name.is_some() && tls.ca_pem.is_none() {
         return Err(HttpSetupError::ServerNameWithoutCa);
     }
@@ -91,7 +106,6 @@ fn bounded(limits: &HttpLimits) -> ClientBuilder {
         .referer(false)
         .connect_timeout(limits.connect)
         .timeout(limits.total)
-        .pool_max_idle_per_host(2)
         .pool_idle_timeout(Duration::from_secs(30))
 }
 
@@ -139,6 +153,9 @@ mod tests {
     fn a_server_name_without_a_ca_bundle_is_refused() {
         let tls = TlsOptions { server_name: Some("agent".into()), ..TlsOptions::default() };
         let limits = HttpLimits { connect: Duration::ZERO, total: Duration::ZERO, max_answer_bytes: 0 };
-        assert!(matches!(build(&tls, &limits), Err(HttpSetupError::ServerNameWithoutCa)));
+        assert!(matches!(
+            build(&tls, &limits, Connections::Closed),
+            Err(HttpSetupError::ServerNameWithoutCa)
+        ));
     }
 }

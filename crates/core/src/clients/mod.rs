@@ -1,10 +1,15 @@
 //! The two parties the manager asks over HTTP: the backup agent and the service broker.
 //! Both are treated as hostile or broken. Nothing here touches the database; actions decide what an answer means.
 
+use std::time::Duration;
+
 pub mod agent;
 pub mod broker;
 mod http;
 mod server_name;
+
+/// Who has not answered by then is waited for without holding up other jobs of the worker.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
 
 pub use agent::{AgentClient, AgentCredential, AgentEndpoint, AgentError, OperationKind};
 pub use broker::{BrokerClient, BrokerEndpoint, BrokerError, BrokerInstance};

@@ -23,8 +23,8 @@ pub enum Room {
     Free,
     /// Another operation of the instance runs or goes first.
     InstanceBusy,
-    /// As many backups run as the fleet may.
-    FleetFull,
+    /// It is a backup that needs a place under the limits, and has none.
+    NoPlace,
 }
 
 /// What the database knows besides the operation's row.
@@ -77,8 +77,8 @@ pub fn before(operation: &Operation, facts: &Facts) -> Step {
         (Some(failure), _) => withdraw(operation, failure),
         (None, room @ Room::InstanceBusy) => Step::Wait(room),
         // What may be at the agent counts as running already.
-        (None, room @ Room::FleetFull) if !operation.may_be_at_agent => Step::Wait(room),
-        (None, Room::Free | Room::FleetFull) => Step::Send,
+        (None, room @ Room::NoPlace) if !operation.may_be_at_agent => Step::Wait(room),
+        (None, Room::Free | Room::NoPlace) => Step::Send,
     }
 }
 
@@ -237,20 +237,20 @@ mod tests {
 
     #[test]
     fn every_situation_before_a_dispatch_has_its_step() {
-        use Room::{FleetFull, Free, InstanceBusy};
+        use Room::{Free, InstanceBusy, NoPlace};
         // Status, may be at the agent, deadline, wish to cancel, now, instance deleted, room; step.
         let cases = [
             ("queued", false, None, None, 0, false, Free, "send"),
             ("queued", true, Some(100), None, 100, false, Free, "send"),
             ("queued", false, None, None, 0, false, InstanceBusy, "wait"),
             ("queued", true, Some(100), None, 0, false, InstanceBusy, "wait"),
-            ("queued", false, None, None, 0, false, FleetFull, "wait"),
-            ("queued", true, Some(100), None, 0, false, FleetFull, "send"),
+            ("queued", false, None, None, 0, false, NoPlace, "wait"),
+            ("queued", true, Some(100), None, 0, false, NoPlace, "send"),
             ("queued", false, None, Some(1), 2, false, InstanceBusy, "cancelled"),
             ("queued", true, Some(100), Some(1), 2, false, Free, "leave to watcher"),
             ("queued", false, None, None, 2, true, Free, "instance_deleted"),
-            ("queued", true, Some(100), None, 2, true, FleetFull, "leave to watcher"),
-            ("queued", false, Some(100), None, 101, false, FleetFull, "timed_out"),
+            ("queued", true, Some(100), None, 2, true, NoPlace, "leave to watcher"),
+            ("queued", false, Some(100), None, 101, false, NoPlace, "timed_out"),
             ("queued", true, Some(100), None, 101, false, InstanceBusy, "leave to watcher"),
             ("queued", false, Some(100), Some(1), 101, true, Free, "cancelled"),
             ("running", true, Some(100), Some(1), 101, true, InstanceBusy, "ensure watcher"),
@@ -351,7 +351,7 @@ mod tests {
     }
 
     fn any_room() -> impl Strategy<Value = Room> {
-        prop::sample::select(vec![Room::Free, Room::InstanceBusy, Room::FleetFull])
+        prop::sample::select(vec![Room::Free, Room::InstanceBusy, Room::NoPlace])
     }
 
     proptest! {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use backup_queue::Bell;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::r2d2::{ConnectionManager, CustomizeConnection, NopErrorHandler, Pool};
@@ -45,6 +46,8 @@ pub struct Database {
     waiters: Arc<Semaphore>,
     /// Absent when the caller has built the pool.
     url: Option<SecretString>,
+    /// Rung on its connections after the commit of what enqueues jobs. Absent when the caller has built the pool.
+    bell: Option<Bell>,
     checks: Arc<OnceLock<Database>>,
 }
 
@@ -55,17 +58,19 @@ impl Database {
     }
 
     fn with(url: &str, size: u32, patience: Duration, idle_timeout: Option<Duration>) -> Self {
+        let url = connection_string(url);
+        let bell = Bell::new(url.as_str());
         let pool = Pool::builder()
             .max_size(size)
             .min_idle(Some(0))
             .idle_timeout(idle_timeout)
             .max_lifetime(None)
             .connection_timeout(patience)
-            .connection_customizer(Box::new(SessionSettings))
+            .connection_customizer(Box::new(Session { bell: bell.clone() }))
             // r2d2 logs every failed connect as an error of its own; whoever asked for a connection tells it once.
             .error_handler(Box::new(NopErrorHandler))
-            .build_unchecked(ConnectionManager::new(connection_string(url)));
-        Self { url: Some(SecretString::from(url)), patience, ..Self::from_pool(pool) }
+            .build_unchecked(ConnectionManager::new(url.as_str()));
+        Self { url: Some(SecretString::from(url)), bell: Some(bell), patience, ..Self::from_pool(pool) }
     }
 
     /// Wraps a pool the caller has built.
@@ -78,6 +83,7 @@ impl Database {
             ended: Arc::default(),
             waiters: Arc::new(Semaphore::new(size.saturating_mul(WAITERS_PER_CONNECTION))),
             url: None,
+            bell: None,
             checks: Arc::default(),
         }
     }
@@ -85,6 +91,11 @@ impl Database {
     /// The pool, for the queue's runner.
     pub fn pool(&self) -> &ConnectionPool {
         &self.pool
+    }
+
+    /// What wakes idle runners when jobs were enqueued, for the queue's runner. None when the caller has built the pool.
+    pub fn bell(&self) -> Option<&Bell> {
+        self.bell.as_ref()
     }
 
     /// The same database over one connection that is kept for health checks, so that they wait for nobody else's work.
@@ -195,16 +206,20 @@ impl Drop for Turn {
     }
 }
 
-/// See [`SessionSettings`].
+/// See [`Session`].
 pub(super) const SESSION_SETTINGS: &str = "SET statement_timeout = '30s'; SET lock_timeout = '10s'; \
      SET idle_in_transaction_session_timeout = '60s'; SET TIME ZONE 'UTC'";
 
-/// Bounds for every statement of ours, so that a stuck one gives its connection back.
+/// What every connection of ours is given: bounds for its statements, so that a stuck one gives the connection back, and the
+/// queue's bell, so that no transaction that enqueues a job can forget to ring it.
 #[derive(Debug)]
-struct SessionSettings;
+struct Session {
+    bell: Bell,
+}
 
-impl CustomizeConnection<PgConnection, diesel::r2d2::Error> for SessionSettings {
+impl CustomizeConnection<PgConnection, diesel::r2d2::Error> for Session {
     fn on_acquire(&self, conn: &mut PgConnection) -> std::result::Result<(), diesel::r2d2::Error> {
+        self.bell.attach(conn);
         conn.batch_execute(SESSION_SETTINGS).map_err(diesel::r2d2::Error::QueryError)
     }
 }

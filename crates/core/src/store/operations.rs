@@ -6,8 +6,6 @@ use diesel::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text, Timestamptz};
 
-use super::schema::{backups, running_operations};
-use super::statuses::BackupOnItsWay;
 use crate::domain::identifiers::ServiceInstanceId;
 use crate::domain::operation::{Failure, Operation, OperationKind};
 use crate::{Error, Result};
@@ -269,13 +267,6 @@ pub fn list_next_queued(
         .load(conn)?,
     )?;
     Ok(rows.into_iter().map(|reference| (reference.kind, reference.id)).collect())
-}
-
-/// How many backups run, fleet-wide, those on their way to an agent included.
-pub fn count_running_backups(conn: &mut PgConnection) -> Result<i64> {
-    let running = running_operations::table.filter(running_operations::kind.eq("backup")).count();
-    let on_the_way = backups::table.filter(BackupOnItsWay).count();
-    Ok(running.get_result::<i64>(conn)? + on_the_way.get_result::<i64>(conn)?)
 }
 
 /// How many backups, restores and rehearsals are not over.

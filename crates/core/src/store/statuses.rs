@@ -51,11 +51,6 @@ condition!(
     "verifications.verdict = 'failed'"
 );
 condition!(
-    /// The backup is queued, and its agent may have heard of it.
-    BackupOnItsWay,
-    "(backups.status = 'queued' AND backups.may_be_at_agent)"
-);
-condition!(
     /// The hold's time is not over.
     HoldInForce,
     "(holds.held_until IS NULL OR holds.held_until > now())"

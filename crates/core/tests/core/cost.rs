@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::thread::sleep;
 use std::time::Duration;
 
-use backup_core::actions::{inspect, request_backup::request_backup};
+use backup_core::actions::{explain::explain, inspect, request_backup::request_backup};
 use backup_core::domain::actor::Actor;
 use backup_core::domain::cipher::KeyRing;
 use backup_core::domain::identifiers::{BackupId, ServiceInstanceGuid, ServiceInstanceId};
-use backup_core::store::{Database as CoreDatabase, deletions, operations};
+use backup_core::store::{Database as CoreDatabase, deletions, places};
 use backup_core::{Manager, Policy, Settings};
 use backup_testkit::Database;
 use secrecy::SecretString;
@@ -144,11 +144,79 @@ async fn what_the_workers_look_for_again_and_again_costs_nothing_while_there_is_
     let database = fleet(80);
     let cost = cost(&database, |manager| async move {
         let look = |conn: &mut diesel::PgConnection| {
-            assert_eq!(operations::count_running_backups(conn)?, 0);
+            assert!(!places::is_anybody_waiting(conn)?);
             deletions::list_instances_to_clean(conn, ServiceInstanceId(0), 100, &Policy::default())
         };
         assert!(manager.database.transaction(look).await.unwrap().is_empty());
     })
     .await;
     assert_eq!(cost["backups"], (0, 0), "{cost:?}");
+}
+
+/// Lines of 500 owners; in each, as many backups wait for a place.
+fn waiting_fleet(waiting_each: i64) -> Database {
+    let database = fleet(4);
+    database
+        .execute(&format!(
+            "INSERT INTO backups (service_instance_id, backup_id, status, is_scheduled, encryption_key_id, store, object_prefix)
+             SELECT i, i || '-queued-' || g, 'queued', true, i, 'local', 'backups'
+             FROM generate_series(1, {waiting_each}) AS g, generate_series(1, {INSTANCES}) AS i;
+             INSERT INTO place_lines (service_broker_id, store, owner)
+             SELECT 1, 'local', 'owner-' || i FROM generate_series(1, {INSTANCES}) AS i;
+             INSERT INTO places (backup_row_id, line_id, is_scheduled)
+             SELECT id, service_instance_id, true FROM backups WHERE status = 'queued';
+             VACUUM ANALYZE"
+        ))
+        .unwrap();
+    database
+}
+
+/// Gives some places, as whoever ends a backup does.
+async fn giving(manager: Manager) {
+    for _ in 0..20 {
+        let give = |conn: &mut diesel::PgConnection| {
+            assert!(places::is_anybody_waiting(conn)?);
+            let in_a_row = places::lock_turns(conn)?;
+            places::standing(conn, 1)?;
+            assert!(places::heads(conn, false)?.is_empty());
+            let lines = places::heads(conn, true)?;
+            let backup = places::find_first(conn, &lines[0])?.unwrap();
+            assert!(places::give(conn, backup)?);
+            places::update_turns(conn, in_a_row)
+        };
+        manager.database.transaction(give).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn giving_a_place_reads_no_more_rows_with_thousands_waiting() {
+    let (few, many) = (waiting_fleet(1), waiting_fleet(20));
+    let (few, many) = (cost(&few, giving).await, cost(&many, giving).await);
+    for table in ["places", "place_lines"] {
+        let (scans, rows) = many[table];
+        assert_eq!(scans, 0, "{table} was read from end to end: {many:?}");
+        // Of the lines: those that hold a place, one to look whether anybody waits, the pair, the head, and two for the counts.
+        assert!(rows <= 20 * 30, "{rows} rows of {table} were read: {many:?}");
+        assert!(rows <= few[table].1 + 40, "{table}: {few:?}, {many:?}");
+    }
+    assert!(many["places"].1 > 0, "nothing was counted: {many:?}");
+}
+
+#[tokio::test]
+async fn an_explanation_reads_a_handful_of_rows() {
+    let database = waiting_fleet(20);
+    let cost = cost(&database, |manager| async move {
+        for number in 1..=20 {
+            explain(&manager, &guid(number)).await.unwrap();
+        }
+    })
+    .await;
+    // Its place in the line, the line itself and those ahead; the backups of the instance that wait.
+    for (table, most) in
+        [("places", 20 * 25), ("place_lines", 20 * 5), ("backups", 20 * 45), ("restores", 20)]
+    {
+        let (scans, rows) = cost[table];
+        assert_eq!(scans, 0, "{table} was read from end to end: {cost:?}");
+        assert!(rows <= most, "{rows} rows of {table} were read: {cost:?}");
+    }
 }

@@ -11,7 +11,7 @@ pub struct RunnerConfig {
     pub name: String,
     /// The queues it serves; none is before another.
     pub queues: Vec<String>,
-    /// How many jobs it runs at a time.
+    /// How many jobs it runs at a time, those that stand aside ([`crate::step_aside`]) not counted.
     pub concurrency: usize,
     /// How long it holds a job without a heartbeat; a heartbeat is sent three times in this time.
     pub lease: Duration,

@@ -1,19 +1,23 @@
-//! What the tasks of a runner share: its way to the database, its handlers, and the list of the jobs it runs.
+//! What the tasks of a runner share: its way to the database, its handlers, and the desk with the jobs in its hands.
 
-use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use diesel::PgConnection;
 use diesel::r2d2::{ConnectionManager, Pool};
-use tokio::task::{AbortHandle, spawn_blocking};
+use tokio::sync::Notify;
+use tokio::task::spawn_blocking;
 
 use super::RunnerConfig;
+use super::aside::Aside;
+use super::desk::Desk;
 use super::health::Health;
-use crate::claim::{Claimer, claim};
-use crate::settle::{Verdict, settle};
-use crate::{ClaimedJob, Error, JobId, Lease, Registry};
+use crate::bell::Due;
+use crate::claim::{Claimed, Claimer, Places};
+use crate::settle::{Verdict, settle_into};
+use crate::{Bell, Error, JobId, Registry, prune};
 
 /// How long to wait for a connection; bounds how long a shutdown is held up by an outage.
 const CONNECTION_WAIT: Duration = Duration::from_secs(5);
@@ -24,13 +28,17 @@ pub(super) struct Engine {
     pub(super) config: RunnerConfig,
     pub(super) health: Health,
     pub(super) keep_finished: Duration,
-    running: Mutex<HashMap<JobId, Running>>,
-}
-
-/// A job from its claim until its verdict is written.
-pub(super) struct Running {
-    pub(super) lease: Lease,
-    pub(super) task: AbortHandle,
+    pub(super) bell: Bell,
+    pub(super) aside: Aside,
+    /// Time to look for jobs.
+    pub(super) wake: Arc<Notify>,
+    /// Something has left the desk.
+    pub(super) turn: Notify,
+    /// Something has ended and is to be written down.
+    pub(super) to_settle: Notify,
+    is_stopping: AtomicBool,
+    desk: Mutex<Desk>,
+    places: Mutex<Places>,
 }
 
 impl Engine {
@@ -38,14 +46,29 @@ impl Engine {
         pool: Pool<ConnectionManager<PgConnection>>,
         registry: Registry,
         config: RunnerConfig,
-        keep_finished: Duration,
+        bell: Bell,
     ) -> Self {
-        let registry = Arc::new(registry);
-        Self { pool, registry, config, health: Health::default(), keep_finished, running: Mutex::default() }
+        Self {
+            pool,
+            registry: Arc::new(registry),
+            config,
+            health: Health::default(),
+            keep_finished: prune::KEEP_FINISHED,
+            bell,
+            aside: Aside::default(),
+            wake: Arc::default(),
+            turn: Notify::new(),
+            to_settle: Notify::new(),
+            is_stopping: AtomicBool::new(false),
+            desk: Mutex::default(),
+            places: Mutex::default(),
+        }
     }
 
-    pub(super) fn keeping(&self, keep_finished: Duration) -> Self {
-        Self::new(self.pool.clone(), (*self.registry).clone(), self.config.clone(), keep_finished)
+    /// The same engine before its start, with other settings.
+    pub(super) fn with(&self, keep_finished: Duration, bell: Bell) -> Self {
+        let registry = (*self.registry).clone();
+        Self { keep_finished, ..Self::new(self.pool.clone(), registry, self.config.clone(), bell) }
     }
 
     /// Does something short with a connection, off the async threads.
@@ -57,30 +80,66 @@ impl Engine {
         spawn_blocking(move || work(&mut *pool.get_timeout(CONNECTION_WAIT)?)).await?
     }
 
-    pub(super) async fn claim(&self, limit: usize) -> Result<Vec<ClaimedJob>, Error> {
-        if limit == 0 {
-            return Ok(Vec::new());
-        }
-        let config = self.config.clone();
+    /// Claims jobs.
+    pub(super) async fn claim(self: &Arc<Self>, limit: usize, look: Look) -> Result<Claimed, Error> {
+        let engine = Arc::clone(self);
         self.database(move |conn| {
+            let config = &engine.config;
             let claimer = Claimer { worker: &config.name, queues: &config.queues, lease: config.lease };
-            claim(conn, &claimer, limit)
+            let mut places = engine.places.lock().unwrap_or_else(PoisonError::into_inner);
+            match look {
+                Look::WhereWeWere => places.claim(conn, &claimer, limit),
+                Look::FromTheStart => places.claim_from_the_start(conn, &claimer, limit),
+            }
         })
         .await
     }
 
-    pub(super) async fn settle(&self, verdicts: Vec<Verdict>) -> Result<Vec<JobId>, Error> {
-        self.database(move |conn| settle(conn, &verdicts)).await
+    /// How long until the next look from the start.
+    pub(super) fn look_due_in(&self) -> Duration {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner).due_in()
     }
 
-    /// Aborts the handlers of all running jobs.
-    pub(super) fn abort_all(&self) {
-        self.running().values().for_each(|running| running.task.abort());
+    pub(super) async fn settle(&self, verdicts: Arc<[Verdict]>) -> Result<Vec<JobId>, Error> {
+        let (bell, wake) = (self.bell.clone(), Arc::clone(&self.wake));
+        self.database(move |conn| {
+            let mut ready = Due::default();
+            let settled = settle_into(conn, &verdicts, &mut ready)?;
+            if !ready.is_none() {
+                wake.notify_one();
+            }
+            bell.ring_for(ready);
+            Ok(settled)
+        })
+        .await
     }
 
-    pub(super) fn running(&self) -> MutexGuard<'_, HashMap<JobId, Running>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    /// How many jobs may be at work now.
+    pub(super) fn slots(&self) -> usize {
+        self.aside.places(self.config.concurrency)
     }
+
+    /// From now on nothing is started.
+    pub(super) fn stop(&self) {
+        self.is_stopping.store(true, Ordering::SeqCst);
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where to look for jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Look {
+    /// Behind the last jobs taken, and from the start when it is time for it.
+    WhereWeWere,
+    /// From the start.
+    FromTheStart,
 }
 
 impl fmt::Debug for Engine {

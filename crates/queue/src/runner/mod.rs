@@ -3,31 +3,33 @@
 //! `engine.rs` holds what its tasks share, `work.rs` runs one job, `settler.rs` writes verdicts, `upkeep.rs` has the two
 //! timers, `health.rs` and `contact.rs` remember outages.
 
+mod aside;
 mod clock;
 mod config;
 mod contact;
+mod desk;
 mod engine;
 mod health;
+mod pace;
 mod settler;
 mod upkeep;
 mod work;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::PgConnection;
 use diesel::r2d2::{ConnectionManager, Pool};
-use tokio::sync::Notify;
-use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::{Error, Registry, heartbeat, listen, prune};
+use crate::{Bell, Error, Registry, heartbeat, listen};
 
+pub use aside::step_aside;
 pub use config::RunnerConfig;
-use engine::Engine;
-use settler::Settler;
+use desk::Desk;
+use engine::{Engine, Look};
 
 /// How long aborted jobs may take to be handed back before the runner leaves them to the rescue.
 const HAND_BACK: Duration = Duration::from_secs(10);
@@ -50,7 +52,7 @@ impl std::fmt::Debug for Runner {
 
 impl Runner {
     /// Makes a runner. The pool serves its short statements (two connections are enough, whatever the concurrency); the
-    /// URL is for one connection more, on which it listens.
+    /// URL is for two connections more, on which it listens, and wakes others.
     #[must_use]
     pub fn new(
         pool: Pool<ConnectionManager<PgConnection>>,
@@ -58,13 +60,20 @@ impl Runner {
         registry: Registry,
         config: RunnerConfig,
     ) -> Self {
-        Self { engine: Arc::new(Engine::new(pool, registry, config, prune::KEEP_FINISHED)), database_url }
+        let bell = Bell::new(database_url.as_str());
+        Self { engine: Arc::new(Engine::new(pool, registry, config, bell)), database_url }
+    }
+
+    /// Makes a runner like this one that rings a bell the program has already, which saves a connection.
+    #[must_use]
+    pub fn bell(self, bell: Bell) -> Self {
+        Self { engine: Arc::new(self.engine.with(self.engine.keep_finished, bell)), ..self }
     }
 
     /// Makes a runner like this one that keeps finished jobs for this long instead of 14 days.
     #[must_use]
     pub fn keep_finished(self, keep: Duration) -> Self {
-        Self { engine: Arc::new(self.engine.keeping(keep)), ..self }
+        Self { engine: Arc::new(self.engine.with(keep, self.engine.bell.clone())), ..self }
     }
 
     /// Runs jobs until `shutdown`; then claims no more, lets the running ones end within the shutdown timeout, aborts
@@ -73,19 +82,18 @@ impl Runner {
     /// # Errors
     /// None at present: an outage of Postgres is logged and waited out.
     pub async fn run(&self, shutdown: CancellationToken) -> Result<(), Error> {
-        let wake = Arc::new(Notify::new());
+        let engine = &self.engine;
         let stop = CancellationToken::new();
         let _stop_when_dropped = stop.clone().drop_guard();
-        listen::start(self.database_url.clone(), Arc::clone(&wake), stop.clone());
-        let heartbeat =
-            AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self.engine).beat_until(stop.clone())));
-        let upkeep = AbortOnDropHandle::new(tokio::spawn(
-            Arc::clone(&self.engine).keep_up_until(stop.clone(), Arc::clone(&wake)),
-        ));
+        let queues = engine.config.queues.clone();
+        let _listening = listen::start(self.database_url.clone(), queues, Arc::clone(&engine.wake));
+        let heartbeat = AbortOnDropHandle::new(tokio::spawn(Arc::clone(engine).beat_until(stop.clone())));
+        let upkeep = AbortOnDropHandle::new(tokio::spawn(Arc::clone(engine).keep_up_until(stop.clone())));
+        let _abort_when_dropped = AbortAll(Arc::clone(engine));
+        let _settler = AbortOnDropHandle::new(tokio::spawn(Arc::clone(engine).settle_all()));
 
-        let mut jobs = JoinSet::new();
-        self.claim_until(&shutdown, &wake, &mut jobs).await;
-        self.drain(&mut jobs).await;
+        self.claim_until(&shutdown).await;
+        self.drain().await;
 
         stop.cancel();
         let _ended = tokio::join!(heartbeat, upkeep);
@@ -107,62 +115,98 @@ impl Runner {
         self.engine.prune().await?;
         let stop = CancellationToken::new();
         let _heartbeat = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self.engine).beat_until(stop)));
-        let mut tasks = JoinSet::new();
-        for job in self.engine.claim(self.engine.config.concurrency).await? {
-            tasks.spawn(Arc::clone(&self.engine).work_once(job));
+        let claimed = self.engine.claim(self.engine.config.concurrency, Look::FromTheStart).await?;
+        let count = claimed.jobs.len();
+        self.engine.desk().admit(claimed.jobs);
+        self.engine.desk().fill(&self.engine);
+        self.until(Desk::is_idle).await;
+        let runs = self.engine.desk().take_to_settle(count);
+        self.engine.desk().settled(&runs);
+        let settled = self.engine.settle(runs.iter().map(|run| run.verdict.clone()).collect()).await?;
+        for run in &runs {
+            run.log(settled.contains(&run.verdict.lease.job));
         }
-        let mut run = 0;
-        while let Some(ended) = tasks.join_next().await {
-            ended??;
-            run += 1;
-        }
-        Ok(run)
+        Ok(runs.len())
     }
 
-    /// Claims and starts jobs until told to stop; looks again when a slot falls free, when woken, and by the clock.
-    async fn claim_until(&self, shutdown: &CancellationToken, wake: &Notify, jobs: &mut JoinSet<()>) {
+    /// Claims and starts jobs until told to stop; looks again when there is room, when woken, and by the clock.
+    async fn claim_until(&self, shutdown: &CancellationToken) {
         let engine = &self.engine;
-        let settler = Settler::start(Arc::clone(engine));
         let mut pause = FIRST_PAUSE;
+        // As far as we know there is nothing to be claimed until then.
+        let mut next_look: Option<Instant> = None;
         while !shutdown.is_cancelled() {
-            let free = engine.config.concurrency.saturating_sub(jobs.len());
-            match engine.claim(free).await {
-                Ok(claimed) => {
-                    engine.health.worked("claim");
-                    pause = FIRST_PAUSE;
-                    for job in claimed {
-                        jobs.spawn(Arc::clone(engine).work(job, settler.clone()));
+            engine.desk().hand_back_stalled();
+            let room = engine.desk().room(engine.slots());
+            if room > 0 && next_look.is_none_or(|at| at <= Instant::now()) {
+                // By the clock means that nothing in particular is waited for.
+                let look = if next_look.is_some() { Look::FromTheStart } else { Look::WhereWeWere };
+                match engine.claim(room, look).await {
+                    Ok(claimed) => {
+                        engine.health.worked("claim");
+                        pause = FIRST_PAUSE;
+                        let rest = if claimed.is_all { engine.config.poll_interval } else { engine.look_due_in() };
+                        next_look = (claimed.jobs.len() < room).then(|| Instant::now() + rest);
+                        let mut desk = engine.desk();
+                        desk.admit(claimed.jobs);
+                        desk.fill(engine);
+                    }
+                    Err(error) => {
+                        engine.health.failed("claim", &error);
+                        tokio::select! { () = shutdown.cancelled() => {}, () = sleep(pause) => {} }
+                        pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
+                        continue;
                     }
                 }
-                Err(error) => {
-                    engine.health.failed("claim", &error);
-                    tokio::select! { () = shutdown.cancelled() => {}, () = sleep(pause) => {} }
-                    pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
-                    continue;
-                }
             }
-            let has_room = jobs.len() < engine.config.concurrency;
+            let (has_room, stall) = {
+                let desk = engine.desk();
+                (desk.room(engine.slots()) > 0, desk.stalls_in())
+            };
+            if has_room && next_look.is_none() {
+                continue;
+            }
+            let rest = next_look.map_or(Duration::ZERO, |at| at.saturating_duration_since(Instant::now()));
             tokio::select! {
                 () = shutdown.cancelled() => {}
-                Some(_) = jobs.join_next() => {}
-                () = wake.notified(), if has_room => {}
-                () = sleep(engine.config.poll_interval), if has_room => {}
+                () = engine.turn.notified() => {}
+                () = engine.aside.changed() => engine.desk().fill(engine),
+                () = engine.wake.notified() => next_look = None,
+                () = sleep(rest), if has_room => {}
+                () = sleep(stall.unwrap_or_default()), if stall.is_some() => {}
             }
-            // Jobs that ended together make room for one claim together.
-            while jobs.try_join_next().is_some() {}
         }
     }
 
-    /// Lets the running jobs end, or aborts them, which hands them back.
-    async fn drain(&self, jobs: &mut JoinSet<()>) {
-        let mut all_ended = async || while jobs.join_next().await.is_some() {};
-        if timeout(self.engine.config.shutdown_timeout, all_ended()).await.is_ok() {
+    /// Lets the running jobs end, or aborts them, which hands them back. Those that wait for a slot go back at once.
+    async fn drain(&self) {
+        let engine = &self.engine;
+        engine.stop();
+        engine.desk().hand_back_waiting();
+        engine.to_settle.notify_one();
+        if timeout(engine.config.shutdown_timeout, self.until(Desk::is_clear)).await.is_ok() {
             return;
         }
         tracing::warn!("handing back the jobs that did not end before the shutdown timeout");
-        self.engine.abort_all();
-        if timeout(HAND_BACK, all_ended()).await.is_err() {
+        engine.desk().abort_all();
+        if timeout(HAND_BACK, self.until(Desk::is_clear)).await.is_err() {
             tracing::warn!("some jobs could not be handed back; they are rescued when their leases expire");
         }
+    }
+
+    async fn until(&self, is_so: impl Fn(&Desk) -> bool) {
+        while !is_so(&self.engine.desk()) {
+            self.engine.turn.notified().await;
+        }
+    }
+}
+
+/// A runner that is dropped while it runs leaves no handler behind.
+struct AbortAll(Arc<Engine>);
+
+impl Drop for AbortAll {
+    fn drop(&mut self) {
+        self.0.stop();
+        self.0.desk().abort_all();
     }
 }

@@ -5,18 +5,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use diesel::PgConnection;
-use tokio::sync::Notify;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
 use super::contact::Contact;
 use super::engine::Engine;
-use crate::promote::promote;
+use crate::bell::Due;
+use crate::promote::promote_into;
 use crate::prune::prune;
-use crate::rescue::rescue;
+use crate::rescue::rescue_into;
 use crate::schedule::fire_due;
-use crate::{Error, Lease, heartbeat, set_back};
+use crate::{Error, heartbeat, set_back};
 
 /// Rows moved by one statement of the upkeep, and statements per turn.
 const BATCH: usize = 1000;
@@ -50,7 +50,7 @@ impl Engine {
 
     /// Renews the registration and all leases, and aborts the jobs whose lease is lost.
     pub(super) async fn beat(&self) -> Result<(), Error> {
-        let leases: Vec<Lease> = self.running().values().map(|running| running.lease.clone()).collect();
+        let leases = self.desk().leases();
         let config = self.config.clone();
         let lost = self
             .database(move |conn| {
@@ -58,21 +58,18 @@ impl Engine {
                 heartbeat::extend(conn, &leases, config.lease)
             })
             .await?;
-        let mut running = self.running();
+        let mut desk = self.desk();
         for lease in lost {
-            // One whose handler has ended meanwhile is not lost but settled, or will find out when it settles.
-            if running.get(&lease.job).is_some_and(|run| run.lease == lease && !run.task.is_finished())
-                && let Some(run) = running.remove(&lease.job)
-            {
+            // One that has ended meanwhile is not lost but settled, or will find out when it settles.
+            if desk.lose(&lease) {
                 tracing::warn!(job.id = lease.job.0, "aborting a job whose lease was lost");
-                run.task.abort();
             }
         }
         Ok(())
     }
 
     /// Does the upkeep at every poll interval until told to stop.
-    pub(super) async fn keep_up_until(self: Arc<Self>, stop: CancellationToken, wake: Arc<Notify>) {
+    pub(super) async fn keep_up_until(self: Arc<Self>, stop: CancellationToken) {
         let config = &self.config;
         let patience = config.lease + REPORTING;
         let contact =
@@ -96,7 +93,7 @@ impl Engine {
                 Ok(moved) => {
                     self.health.worked("upkeep");
                     if moved > 0 {
-                        wake.notify_one();
+                        self.wake.notify_one();
                     }
                 }
                 Err(error) => {
@@ -109,13 +106,17 @@ impl Engine {
 
     /// Promotes what is due, rescues what was lost, fires schedules; returns how many jobs that moved.
     pub(super) async fn keep_up(&self, may_rescue: MayRescue) -> Result<usize, Error> {
-        let backoff = self.config.backoff;
+        let (backoff, bell) = (self.config.backoff, self.bell.clone());
         self.database(move |conn| {
+            let mut ready = Due::default();
             // One that fails does not keep the others from their turn.
-            let promoted = in_batches(conn, |conn| promote(conn, BATCH));
-            let rescued =
-                if may_rescue() { in_batches(conn, |conn| rescue(conn, &backoff, BATCH)) } else { Ok(0) };
+            let promoted = in_batches(conn, |conn| promote_into(conn, BATCH, &mut ready));
+            let rescued = match may_rescue() {
+                true => in_batches(conn, |conn| rescue_into(conn, &backoff, BATCH, &mut ready)),
+                false => Ok(0),
+            };
             let fired = fire_due(conn);
+            bell.ring_for(ready);
             Ok(promoted? + rescued? + fired?)
         })
         .await
@@ -134,6 +135,7 @@ impl Engine {
             })
             .await?;
         if recovered > 0 {
+            self.bell.ring_for(Due::any());
             tracing::warn!(
                 recovered,
                 "the database's clock was ahead and has gone back; what waited for it is due"

@@ -11,11 +11,14 @@
     missing_docs
 )]
 
+mod age;
+mod bell;
 mod claim;
 mod enqueue;
 mod lease;
 mod outage;
 mod overview;
+mod places;
 mod plan;
 mod prose;
 mod prune;

@@ -44,6 +44,10 @@ impl Database {
         database
     }
 
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     pub fn connection(&self) -> PgConnection {
         PgConnection::establish(&self.url).unwrap()
     }
@@ -74,6 +78,8 @@ pub trait Look {
     fn number(&mut self, sql: &str) -> i64;
     /// The single text a query answers with, as column `value`.
     fn text(&mut self, sql: &str) -> Option<String>;
+    /// The lines of a plan.
+    fn lines(&mut self, explain: &str) -> Vec<String>;
     /// Lets time pass, by shifting all timestamps into the past.
     fn advance(&mut self, by: Duration);
 }
@@ -99,6 +105,16 @@ impl Look for PgConnection {
             value: Option<String>,
         }
         diesel::sql_query(sql).get_result::<Word>(self).unwrap().value
+    }
+
+    fn lines(&mut self, explain: &str) -> Vec<String> {
+        #[derive(QueryableByName)]
+        struct Line {
+            #[diesel(sql_type = Text, column_name = "QUERY PLAN")]
+            line: String,
+        }
+        let lines: Vec<Line> = diesel::sql_query(explain).load(self).unwrap();
+        lines.into_iter().map(|line| line.line).collect()
     }
 
     fn advance(&mut self, by: Duration) {

@@ -9,6 +9,7 @@ mod backup_all_job;
 mod backup_deleter_job;
 mod backup_watcher_job;
 mod deletion_gate;
+mod limits;
 mod pitr;
 mod rebuild_catalogue;
 mod reconcile;

@@ -49,19 +49,7 @@ impl World {
         let store = TempDir::new().unwrap();
         let agent = FakeAgent::start(store.path()).unwrap();
         let brokers: Vec<_> = (0..brokers).map(|_| FakeBroker::start().unwrap()).collect();
-        let opened =
-            Store::open("local", &StoreConfig::Local { directory: store.path().to_owned() }).unwrap();
-        let settings = Settings {
-            policy,
-            brokers: brokers
-                .iter()
-                .enumerate()
-                .map(|(number, broker)| configured(number, broker, &agent, form))
-                .collect(),
-            stores: HashMap::from([("local".to_owned(), opened)]),
-            key_ring: KeyRing::new(vec![("k1".into(), "an operator's key of good length".to_owned().into())])
-                .unwrap(),
-        };
+        let settings = settings(policy, &brokers, &agent, &store, form);
         let manager = Manager::new(CoreDatabase::from_pool(database.pool().unwrap()), settings);
         let config = RunnerConfig {
             concurrency: 4,
@@ -71,6 +59,11 @@ impl World {
         let runner =
             Runner::new(database.pool().unwrap(), database.url(), backup_worker::registry(&manager), config);
         Self { database, agent, brokers, store, manager, runner }
+    }
+
+    /// The settings of the manager, with other rules.
+    pub(crate) fn settings(&self, policy: Policy) -> Settings {
+        settings(policy, &self.brokers, &self.agent, &self.store, StoredForm::Default)
     }
 
     /// Lists an instance at the first broker and lets the manager learn it.
@@ -147,6 +140,24 @@ impl World {
 
     pub(crate) fn value(&self, sql: &str) -> String {
         self.database.value(sql).unwrap().unwrap_or_default()
+    }
+}
+
+fn settings(
+    policy: Policy,
+    brokers: &[FakeBroker],
+    agent: &FakeAgent,
+    store: &TempDir,
+    form: StoredForm,
+) -> Settings {
+    let opened = Store::open("local", &StoreConfig::Local { directory: store.path().to_owned() }).unwrap();
+    let brokers = brokers.iter().enumerate();
+    Settings {
+        policy,
+        brokers: brokers.map(|(number, broker)| configured(number, broker, agent, form)).collect(),
+        stores: HashMap::from([("local".to_owned(), opened)]),
+        key_ring: KeyRing::new(vec![("k1".into(), "an operator's key of good length".to_owned().into())])
+            .unwrap(),
     }
 }
 

@@ -19,6 +19,9 @@ use crate::session::{Program, RunningProgram, Session};
 /// The table of contents is first looked for after so many bytes, then after twice as many, and so on.
 const FIRST_LOOK: u64 = 64 * 1024;
 
+/// Indexes and constraints that are made at a time; the clients of the server want processors, too.
+const JOBS: u32 = 2;
+
 /// What to do about rights an owner lacks.
 const WITHOUT_SUPERUSER: &str = "objects are restored with no more rights than their owners; if the owners of all databases \
                                  can be trusted with the whole server, set trust_owners";
@@ -132,12 +135,12 @@ impl Loading {
             return Ok(());
         }
         let after = std::mem::take(&mut self.plan.after);
-        self.steps(conditions, &after)?;
+        self.steps(conditions, &after, JOBS)?;
         self.sql(conditions, stand_ins::hand_over(&self.logins, &self.plan.owners))?;
-        self.restore(conditions, None, &self.plan.closing)?;
+        self.restore(conditions, None, &self.plan.closing, 1)?;
         self.refresh(conditions)?;
         self.sql(conditions, stand_ins::drop_all(&state.stand_ins))?;
-        self.restore(conditions, None, &self.plan.last)?;
+        self.restore(conditions, None, &self.plan.last, 1)?;
         state.stand_ins.clear();
         conditions.restore_sql(names::CONTROL, state.record()).map(drop)
     }
@@ -151,7 +154,7 @@ impl Loading {
         self.logins = Login::all(&self.plan.owners);
         self.make_stand_ins(conditions, state)?;
         let before = std::mem::take(&mut self.plan.before);
-        self.steps(conditions, &before)?;
+        self.steps(conditions, &before, 1)?;
         let mut readers = Vec::new();
         for step in &self.plan.data {
             let list = self.list(conditions, &step.entries)?;
@@ -192,13 +195,13 @@ impl Loading {
         answer.map(drop).map_err(|error| error.within(hint))
     }
 
-    fn steps(&mut self, conditions: &Conditions<'_>, steps: &[Step]) -> Result<(), DriverError> {
+    fn steps(&mut self, conditions: &Conditions<'_>, steps: &[Step], jobs: u32) -> Result<(), DriverError> {
         for step in steps {
             let (give, take) = stand_ins::rights(step, &self.logins, &self.plan.owners);
             if self.needs_rights(step) {
                 self.sql(conditions, give)?;
             }
-            self.restore(conditions, self.login(step.by), &step.entries)?;
+            self.restore(conditions, self.login(step.by), &step.entries, jobs)?;
             self.sql(conditions, take)?;
             if step.by == By::Agent {
                 self.sql(conditions, stand_ins::open_schemas(&self.logins))?;
@@ -225,7 +228,7 @@ impl Loading {
         let (before, after) = stand_ins::refreshing(&self.plan, &self.logins, &self.database);
         self.sql(conditions, before)?;
         let steps = std::mem::take(&mut self.plan.refresh);
-        self.steps(conditions, &steps)?;
+        self.steps(conditions, &steps, 1)?;
         self.sql(conditions, after)
     }
 
@@ -236,18 +239,22 @@ impl Loading {
         }
     }
 
-    /// Restores some entries that need nothing of the data.
+    /// Restores some entries that need nothing of the data, so many at a time as their order allows.
     fn restore(
         &self,
         conditions: &Conditions<'_>,
         login: Option<&Login>,
         entries: &[u32],
+        jobs: u32,
     ) -> Result<(), DriverError> {
         if entries.is_empty() {
             return Ok(());
         }
         let list = self.list(conditions, entries)?;
-        let program = self.pg_restore(conditions, login, Some(&list))?;
+        let mut program = self.pg_restore(conditions, login, Some(&list))?;
+        if jobs > 1 && entries.len() > 1 {
+            program = program.arg(format!("--jobs={jobs}"));
+        }
         let restored = program.arg(self.head.path()).start(conditions.session)?.finish();
         restored.map_err(|error| if login.is_some() { error.or_grant(WITHOUT_SUPERUSER) } else { error })
     }

@@ -2,6 +2,7 @@
 
 pub(crate) mod backups;
 pub(crate) mod config;
+pub(crate) mod explain;
 pub(crate) mod rehearsals;
 pub(crate) mod restores;
 mod stream;

@@ -7,6 +7,7 @@ use crate::handlers::instances::{LARGEST_PAGE, LARGEST_PER_PAGE};
 use crate::openapi::body::{Fields, boolean, integer, name, secret};
 use crate::openapi::description::{Answer, Description, Tag};
 use crate::openapi::{headers, parameters};
+use crate::views::explanation::ExplanationView;
 use crate::views::instance::InstanceView;
 use crate::views::instance_config::InstanceConfigView;
 use crate::views::message::Message;
@@ -58,4 +59,10 @@ pub(crate) fn config() -> Description {
     let text = "The values in force: the owner's, or the operator's where the owner has none.";
     Description::new("showInstanceConfig", TAG, "Show the configuration of an instance", text)
         .answers(StatusCode::OK, Answer::one::<InstanceConfigView>("The configuration."))
+}
+
+pub(crate) fn explain() -> Description {
+    let text = "Whether it waits for a limit, behind another operation, for its next attempt, for a worker or for the schedule.";
+    Description::new("explainInstance", TAG, "Say why the next backup of an instance has not started", text)
+        .answers(StatusCode::OK, Answer::one::<ExplanationView>("Why."))
 }

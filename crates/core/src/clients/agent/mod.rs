@@ -11,6 +11,7 @@ use backup_protocol::{
     AgentInfo, ListedOperation, OperationStatus, PitrReport, StartBackup, StartRehearsal, StartRestore,
     StopOrder,
 };
+use backup_queue::step_aside;
 use reqwest::{Client, Method, StatusCode};
 use serde::Serialize;
 use url::Url;
@@ -20,7 +21,8 @@ pub use error::AgentError;
 
 pub use crate::domain::operation::OperationKind;
 
-use super::http::{self, BodyError, HttpLimits, HttpSetupError, TlsOptions};
+use super::PATIENCE;
+use super::http::{self, BodyError, Connections, HttpLimits, HttpSetupError, TlsOptions};
 
 /// Of agents that can rehearse a backup.
 const REHEARSE: &str = "rehearse";
@@ -50,7 +52,7 @@ impl AgentClient {
 
     /// As [`AgentClient::new`], with bounds of the caller's.
     pub fn with_limits(tls: &TlsOptions, limits: HttpLimits) -> Result<Self, HttpSetupError> {
-        Ok(Self { http: http::build(tls, &limits)?, limits })
+        Ok(Self { http: http::build(tls, &limits, Connections::Closed)?, limits })
     }
 
     /// Asks who the agent is and what it can do.
@@ -190,9 +192,20 @@ impl AgentClient {
         }
     }
 
+    /// Exchanges one request for an answer; one that does not come soon holds up no other job of the worker.
+    async fn exchange(
+        &self,
+        agent: &AgentEndpoint,
+        method: Method,
+        url: Url,
+        body: Option<&impl Serialize>,
+    ) -> Result<(StatusCode, Vec<u8>), AgentError> {
+        step_aside(PATIENCE, self.send(agent, method, url, body)).await
+    }
+
     /// Sends one request and returns the status and the bounded body; a 429 becomes [`AgentError::Busy`] here,
     /// where its header is at hand.
-    async fn exchange(
+    async fn send(
         &self,
         agent: &AgentEndpoint,
         method: Method,

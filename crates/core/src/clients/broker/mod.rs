@@ -10,6 +10,7 @@ mod page;
 
 use std::time::Duration;
 
+use backup_queue::step_aside;
 use reqwest::Client;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
@@ -19,7 +20,8 @@ pub use error::BrokerError;
 pub use instance::BrokerInstance;
 pub use inventory::{InventoryError, parse_inventory};
 
-use super::http::{self, BodyError, HttpLimits, HttpSetupError, TlsOptions, tame};
+use super::PATIENCE;
+use super::http::{self, BodyError, Connections, HttpLimits, HttpSetupError, TlsOptions, tame};
 use listing::Listing;
 use page::Page;
 
@@ -64,7 +66,7 @@ impl BrokerClient {
         tls: &TlsOptions,
         limits: HttpLimits,
     ) -> Result<Self, HttpSetupError> {
-        Ok(Self { http: http::build(tls, &limits)?, endpoint, limits })
+        Ok(Self { http: http::build(tls, &limits, Connections::Kept)?, endpoint, limits })
     }
 
     /// Fetches every instance the broker knows, deleted ones included, or nothing at all.
@@ -83,9 +85,9 @@ impl BrokerClient {
     }
 
     async fn list_once(&self) -> Result<Vec<BrokerInstance>, BrokerError> {
-        let mut listing = Listing::begin(self.page(1).await?)?;
+        let mut listing = Listing::begin(step_aside(PATIENCE, self.page(1)).await?)?;
         while let Some(number) = listing.next_page() {
-            listing.add(self.page(number).await?)?;
+            listing.add(step_aside(PATIENCE, self.page(number)).await?)?;
         }
         listing.finish()
     }

@@ -1,5 +1,7 @@
 //! Taking the next due jobs of a worker's queues: one short statement, whatever stands in line.
-//! Why it has this shape, and what it costs, is told in `docs/queue.md`.
+//! Why it has this shape, and what it costs, is told in `docs/queue.md`; `places.rs` spares it what was passed already.
+
+mod places;
 
 use std::time::Duration;
 
@@ -8,6 +10,9 @@ use diesel::sql_types::{Array, BigInt, Double, Integer, Jsonb, SmallInt, Text, T
 
 use crate::sql::seconds;
 use crate::{ClaimedJob, Error, JobId, Lease};
+
+pub use places::{Claimed, Places};
+use places::{Line, Place};
 
 /// Candidates read per queue beyond the number wanted, so that those another worker is taking at this very moment
 /// can be passed over.
@@ -31,17 +36,47 @@ pub struct Claimer<'a> {
 /// # Errors
 /// [`Error::Database`] from the statement.
 pub fn claim(conn: &mut PgConnection, claimer: &Claimer<'_>, limit: usize) -> Result<Vec<ClaimedJob>, Error> {
+    Ok(from_the_start(conn, claimer, limit)?.into_iter().map(Row::into_job).collect())
+}
+
+fn from_the_start(conn: &mut PgConnection, claimer: &Claimer<'_>, limit: usize) -> Result<Vec<Row>, Error> {
     if limit == 0 || claimer.queues.is_empty() {
         return Ok(Vec::new());
     }
-    let mut rows: Vec<Row> = diesel::sql_query(statement(limit))
+    let rows = diesel::sql_query(statement(limit))
         .bind::<Array<Text>, _>(claimer.queues)
         .bind::<Text, _>(claimer.worker)
         .bind::<Double, _>(seconds(claimer.lease))
         .load(conn)?;
-    // RETURNING promises no order.
+    Ok(in_order(rows))
+}
+
+/// Looks only behind places that were remembered; one per queue and priority.
+fn from_places(
+    conn: &mut PgConnection,
+    claimer: &Claimer<'_>,
+    limit: usize,
+    places: &[(Line, Place)],
+) -> Result<Vec<Row>, Error> {
+    if limit == 0 || places.is_empty() {
+        return Ok(Vec::new());
+    }
+    let each = || places.iter();
+    let rows = diesel::sql_query(statement_behind_places(limit))
+        .bind::<Array<Text>, _>(each().map(|(line, _)| line.queue.as_str()).collect::<Vec<_>>())
+        .bind::<Text, _>(claimer.worker)
+        .bind::<Double, _>(seconds(claimer.lease))
+        .bind::<Array<SmallInt>, _>(each().map(|(line, _)| line.priority).collect::<Vec<_>>())
+        .bind::<Array<Timestamptz>, _>(each().map(|(_, place)| place.run_at).collect::<Vec<_>>())
+        .bind::<Array<BigInt>, _>(each().map(|(_, place)| place.id).collect::<Vec<_>>())
+        .load(conn)?;
+    Ok(in_order(rows))
+}
+
+/// RETURNING promises no order.
+fn in_order(mut rows: Vec<Row>) -> Vec<Row> {
     rows.sort_by_key(|row| (row.priority, row.run_at, row.id));
-    Ok(rows.into_iter().map(Row::into_job).collect())
+    rows
 }
 
 /// The claim statement for `limit` jobs; `$1` queues, `$2` worker, `$3` lease in seconds.
@@ -53,16 +88,31 @@ pub fn claim(conn: &mut PgConnection, claimer: &Claimer<'_>, limit: usize) -> Re
 /// walk the index of all ready rows.
 #[must_use]
 pub fn statement(limit: usize) -> String {
+    claiming(limit, "unnest($1) as served (queue)", "jobs.queue = served.queue")
+}
+
+/// The same behind remembered places; in addition `$4` priorities, `$5` times and `$6` ids, one per queue in `$1`.
+#[must_use]
+pub fn statement_behind_places(limit: usize) -> String {
+    claiming(
+        limit,
+        "unnest($1, $4, $5, $6) as served (queue, priority, run_at, id)",
+        "jobs.queue = served.queue and jobs.priority = served.priority
+                     and (jobs.run_at, jobs.id) > (served.run_at, served.id)",
+    )
+}
+
+fn claiming(limit: usize, served: &str, is_served: &str) -> String {
     let read = limit.saturating_add(SPARE);
     format!(
         "with best as materialized (
              select id from jobs
              where state || '' = 'ready' and id = any (array(
                  select candidate.id
-                 from unnest($1) as served (queue)
+                 from {served}
                  cross join lateral (
                      select id from jobs
-                     where jobs.queue = served.queue and state = 'ready'
+                     where {is_served} and state = 'ready'
                      order by priority, run_at, id
                      limit {read}
                  ) as candidate
