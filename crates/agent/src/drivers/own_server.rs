@@ -4,6 +4,7 @@
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use nix::unistd::{Uid, User};
@@ -13,6 +14,32 @@ use crate::session::{LimitedSession, RunningProgram, Session};
 
 /// Of the kernel, without the final zero.
 const LONGEST_SOCKET: usize = 107;
+
+/// What the check of a rehearsal compares with: noted by the load, taken once.
+#[derive(Debug)]
+pub(super) struct Noted<T>(Mutex<Option<T>>);
+
+impl<T> Default for Noted<T> {
+    fn default() -> Self {
+        Self(Mutex::new(None))
+    }
+}
+
+impl<T> Noted<T> {
+    pub(super) fn note(&self, loaded: T) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(loaded);
+    }
+
+    pub(super) fn take(&self) -> Result<T, DriverError> {
+        let loaded = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        loaded.ok_or_else(nothing_loaded)
+    }
+}
+
+/// A rehearsal that is checked before anything was loaded.
+pub(super) fn nothing_loaded() -> DriverError {
+    DriverError::data_service("nothing was loaded")
+}
 
 /// The path of a socket in the directory.
 pub(super) fn socket(directory: &Path, name: &str) -> Result<PathBuf, DriverError> {

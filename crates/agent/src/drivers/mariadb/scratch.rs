@@ -4,7 +4,7 @@
 use std::fs::{DirBuilder, Permissions, set_permissions};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use backup_protocol::Check;
@@ -14,7 +14,8 @@ use super::client::Client;
 use super::load::Backup;
 use super::server_programs::ServerPrograms;
 use super::{Inner, Mariadb, MariadbSettings};
-use crate::drivers::{Driver, DriverError, Scratch, own_server};
+use crate::drivers::own_server::{self, Noted};
+use crate::drivers::{Driver, DriverError, Scratch};
 use crate::session::{Program, RunningProgram, Session};
 
 const START_LIMIT: Duration = Duration::from_secs(120);
@@ -46,14 +47,13 @@ const OPTIONS: [&str; 14] = [
 pub(super) struct OwnServer {
     pub(super) running: RunningProgram,
     /// What a restore must bring.
-    loaded: Mutex<Option<Expected>>,
+    loaded: Noted<Expected>,
 }
 
 impl OwnServer {
     /// Remembers what was loaded.
     pub(super) fn note(&self, inner: &Inner, session: &Session, backup: Backup) -> Result<(), DriverError> {
-        let expected = Expected { users: check::loaded_users(&inner.client, session)?, backup };
-        *self.loaded.lock().unwrap_or_else(PoisonError::into_inner) = Some(expected);
+        self.loaded.note(Expected { users: check::loaded_users(&inner.client, session)?, backup });
         Ok(())
     }
 }
@@ -102,7 +102,7 @@ impl ScratchMariadb {
             "CREATE USER {AGENT}@localhost;\nGRANT ALL PRIVILEGES ON *.* TO {AGENT}@localhost WITH GRANT OPTION;\n"
         );
         client("root")?.sql(session, grant)?;
-        let server = OwnServer { running: server, loaded: Mutex::default() };
+        let server = OwnServer { running: server, loaded: Noted::default() };
         let inner = Arc::new(Inner::new(client(AGENT)?, &own, Some(server)));
         Ok(Self { driver: Mariadb { inner } })
     }
@@ -115,9 +115,7 @@ impl Scratch for ScratchMariadb {
 
     fn check(&self, session: &Session) -> Result<Vec<Check>, DriverError> {
         let inner = &self.driver.inner;
-        let own = inner.own.as_ref();
-        let loaded = own.and_then(|own| own.loaded.lock().unwrap_or_else(PoisonError::into_inner).take());
-        let loaded = loaded.ok_or_else(|| DriverError::data_service("nothing was loaded"))?;
+        let loaded = inner.own.as_ref().ok_or_else(own_server::nothing_loaded)?.loaded.take()?;
         check::check(&inner.client, session, &loaded)
     }
 }

@@ -4,7 +4,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use backup_protocol::Check;
@@ -16,7 +16,8 @@ use super::temporary::{find, read_log, write};
 use super::{Inner, RECORD, Redis, RedisSettings};
 use crate::drivers::alone::Alone;
 use crate::drivers::record::Record;
-use crate::drivers::{Driver, DriverError, Scratch, own_server};
+use crate::drivers::own_server::{self, Noted};
+use crate::drivers::{Driver, DriverError, Scratch};
 use crate::session::{Program, RunningProgram, Session};
 
 /// Databases when nobody knows how many the running server has.
@@ -28,7 +29,7 @@ pub(super) struct OwnServer {
     /// The server a restore would be for.
     restored: Option<Target>,
     /// What the temporary server has found in the snapshot.
-    loaded: Mutex<Option<Contents>>,
+    loaded: Noted<Contents>,
 }
 
 impl OwnServer {
@@ -37,7 +38,7 @@ impl OwnServer {
         if let Some(target) = &self.restored {
             target.fits(temporary)?;
         }
-        *self.loaded.lock().unwrap_or_else(PoisonError::into_inner) = Some(Contents::of(temporary));
+        self.loaded.note(Contents::of(temporary));
         Ok(())
     }
 }
@@ -68,7 +69,7 @@ impl ScratchRedis {
         let server = OwnServer {
             running: server.arg(&file).start(session)?,
             restored,
-            loaded: Mutex::default(),
+            loaded: Noted::default(),
         };
         let settings = RedisSettings {
             socket: Some(socket),
@@ -112,9 +113,7 @@ impl Scratch for ScratchRedis {
 
     fn check(&self, session: &Session) -> Result<Vec<Check>, DriverError> {
         let inner = &self.driver.inner;
-        let own = inner.own.as_ref();
-        let loaded = own.and_then(|own| own.loaded.lock().unwrap_or_else(PoisonError::into_inner).take());
-        let loaded = loaded.ok_or_else(|| DriverError::data_service("nothing was loaded"))?;
+        let loaded = inner.own.as_ref().ok_or_else(own_server::nothing_loaded)?.loaded.take()?;
         check::check(&mut inner.connect(session)?, session, &loaded)
     }
 }
