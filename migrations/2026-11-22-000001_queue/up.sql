@@ -9,8 +9,8 @@ create table jobs (
     arguments        jsonb not null default '{}',
     -- Lower goes first.
     priority         smallint not null default 100,
-    -- ready: can be claimed now. scheduled: becomes ready at run_at. running: somebody holds it until lease_expires_at.
-    state            text not null default 'ready' check (state in ('ready', 'scheduled', 'running')),
+    -- In line; false: becomes so at run_at.
+    is_due           boolean not null default true,
     -- At most one unfinished job has a given key.
     unique_key       text,
     -- Attempts that count, the current one included.
@@ -28,14 +28,18 @@ create table jobs (
     last_error       text,
     -- While it runs, somebody wanted it to run at once: it will, as soon as this run has ended without ending the job.
     is_woken         boolean not null default false,
+    -- running: somebody holds it until lease_expires_at. ready: can be claimed now. scheduled: its time has not come.
+    state            text not null generated always as (
+        case when claimed_by is not null then 'running' when is_due then 'ready' else 'scheduled' end
+    ) stored,
     constraint jobs_running_is_held check (
-        (state = 'running') = (claimed_by is not null and claimed_at is not null and lease_expires_at is not null)
-        and (state = 'running' or (claimed_by is null and claimed_at is null and lease_expires_at is null))
+        num_nulls(claimed_by, claimed_at, lease_expires_at) in (0, 3) and (is_due or claimed_by is null)
     )
 ) with (
-    -- Every job is updated a few times and then leaves: room for in-place updates (heartbeats), and early vacuum and
-    -- analyse, since dead rows and stale statistics are what makes a claim slow.
-    fillfactor = 70,
+    -- A claim and a heartbeat change no column that an index has, so they are written beside the old row and touch no index,
+    -- if its page has room: for one more of each row. Early vacuum and analyse, since dead rows and stale statistics are
+    -- what makes a claim slow.
+    fillfactor = 45,
     autovacuum_vacuum_scale_factor = 0.0,
     autovacuum_vacuum_threshold = 1000,
     autovacuum_vacuum_insert_scale_factor = 0.0,
@@ -45,17 +49,37 @@ create table jobs (
     autovacuum_vacuum_cost_delay = 0
 );
 
--- The claim: one short range of this index per queue.
-create index jobs_ready on jobs (queue, priority, run_at, id) where state = 'ready';
+-- The claim: one short range of this index per queue. It passes over those that run, which stand in line until they leave.
+create index jobs_in_line on jobs (queue, priority, run_at, id) where is_due;
 -- The promotion of what has become due.
-create index jobs_scheduled on jobs (run_at) where state = 'scheduled';
--- Rescue and overview. Not on lease_expires_at, so that a heartbeat changes no indexed column.
-create index jobs_running on jobs (id) where state = 'running';
+create index jobs_scheduled on jobs (run_at) where not is_due;
 create unique index jobs_unique_key on jobs (unique_key) where unique_key is not null;
+
+-- One row per claim: which jobs to look after, and when. All that run are named here, so that they can be found without an
+-- index that each claim would have to write. Not who holds what, which only jobs tells.
+create table job_claims (
+    id      bigint generated always as identity primary key,
+    job_ids bigint[] not null,
+    -- When the leases given then end, or later those that were left.
+    look_at timestamptz not null
+) with (
+    -- A thousand ids fit into a page, and are not worth the time to compress them.
+    toast_tuple_target = 8160,
+    autovacuum_vacuum_scale_factor = 0.0,
+    autovacuum_vacuum_threshold = 1000,
+    autovacuum_vacuum_cost_delay = 0
+);
+
+create index job_claims_look_at on job_claims (look_at);
+
+-- As an array, the ids tell the planner no number that would make it read the whole table.
+create view running_jobs as
+    select * from jobs
+    where claimed_by is not null and id = any (array(select unnest(job_ids) from job_claims));
 
 -- What is over, each with its last attempt, kept for a while; pruned by age.
 create table finished_jobs (
-    id           bigint primary key,
+    id           bigint not null,
     queue        text not null,
     kind         text not null,
     arguments    jsonb not null,
@@ -71,10 +95,11 @@ create table finished_jobs (
     claimed_at   timestamptz not null,
     finished_at  timestamptz not null,
     -- The error of a failed job, the reason of a discarded one, the last error before success of a done one.
-    last_error   text
+    last_error   text,
+    -- In the order in which they are listed and let go: one index, written at its end, does for both.
+    primary key (finished_at, id)
 );
 
-create index finished_jobs_finished_at on finished_jobs (finished_at);
 create index finished_jobs_failed on finished_jobs (finished_at) where outcome = 'failed';
 
 -- One row per attempt that counted and did not end with the job done, which finished_jobs tells; a snoozed or handed back

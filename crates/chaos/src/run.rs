@@ -195,7 +195,7 @@ fn settle(session: &mut Session, patience: Duration) -> anyhow::Result<()> {
         }
         // A deletion that failed while its agent was away waits for minutes, and that is right; a run has not the time.
         session.ask_patiently(
-            "UPDATE jobs SET run_at = now() WHERE kind = 'delete_backups' AND state = 'scheduled'
+            "UPDATE jobs SET run_at = now() WHERE kind = 'delete_backups' AND NOT is_due
              AND run_at < now() + interval '11 minutes'",
         )?;
         std::thread::sleep(Duration::from_millis(500));

@@ -32,7 +32,7 @@ pub fn age(conn: &mut PgConnection, ageing: Ageing<'_>, limit: usize) -> Result<
         "update jobs set priority = $3
          where id = any (array(
              select id from jobs
-             where queue = $1 and state = 'ready' and priority = $2
+             where queue = $1 and is_due and claimed_by is null and priority = $2
                and run_at < clock_timestamp() - make_interval(secs => $4)
              order by run_at, id
              limit {limit}

@@ -74,9 +74,7 @@ pub fn run_now(conn: &mut PgConnection, unique_key: &str) -> Result<bool, Error>
     let moved = announcing(conn, Due::any(), |conn| {
         Ok(diesel::sql_query(
             "update jobs
-             set state = case when state = 'running' then state else 'ready' end,
-                 run_at = least(run_at, now()),
-                 is_woken = state = 'running'
+             set is_due = true, run_at = least(run_at, now()), is_woken = claimed_by is not null
              where unique_key = $1",
         )
         .bind::<Text, _>(unique_key)
@@ -102,8 +100,8 @@ impl QueryFragment<Pg> for Insert<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql(
             "
-        insert into jobs (queue, kind, arguments, priority, state, run_at, unique_key, max_attempts)
-        select queue, kind, arguments, priority, case when delay > 0 then 'scheduled' else 'ready' end,
+        insert into jobs (queue, kind, arguments, priority, is_due, run_at, unique_key, max_attempts)
+        select queue, kind, arguments, priority, delay <= 0,
                now() + make_interval(secs => delay), unique_key, max_attempts
         from unnest(",
         );

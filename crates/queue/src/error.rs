@@ -12,6 +12,9 @@ pub enum Error {
     /// No connection came from the pool in time. Retrying helps.
     #[error("the queue got no database connection")]
     Pool(#[from] diesel::r2d2::PoolError),
+    /// The database could not be reached. Retrying helps.
+    #[error("the queue could not connect to its database")]
+    Connection(#[from] diesel::ConnectionError),
     /// A schedule's cron expression or time zone cannot be read. Retrying cannot help.
     #[error("schedule `{name}` cannot be read: {reason}")]
     Schedule {

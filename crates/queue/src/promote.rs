@@ -1,4 +1,4 @@
-//! Moving scheduled jobs whose time has come to `ready`, so that the claim never has to read past future ones.
+//! Putting scheduled jobs whose time has come in line, so that the claim never has to read past future ones.
 
 use diesel::prelude::*;
 use diesel::sql_types::Text;
@@ -19,11 +19,11 @@ pub fn promote(conn: &mut PgConnection, limit: usize) -> Result<usize, Error> {
 pub(crate) fn promote_into(conn: &mut PgConnection, limit: usize, ready: &mut Due) -> Result<usize, Error> {
     let promoted: Vec<Promoted> = diesel::sql_query(format!(
         "with due as materialized (
-             select id from jobs where state = 'scheduled' and run_at <= now()
+             select id from jobs where not is_due and run_at <= now()
              order by run_at limit {limit}
              for no key update skip locked
          )
-         update jobs set state = 'ready' from due where jobs.id = due.id returning queue"
+         update jobs set is_due = true from due where jobs.id = due.id returning queue"
     ))
     .load(conn)?;
     ready.add(promoted.iter().map(|job| job.queue.as_str()));

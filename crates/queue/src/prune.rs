@@ -18,9 +18,9 @@ pub const KEEP_FINISHED: Duration = Duration::from_secs(14 * 86_400);
 /// [`Error::Database`] from a statement.
 pub fn prune(conn: &mut PgConnection, keep: Duration, limit: usize) -> Result<usize, Error> {
     let finished = diesel::sql_query(format!(
-        "delete from finished_jobs where id = any (array(
-             select id from finished_jobs where finished_at < now() - make_interval(secs => $1)
-             order by finished_at limit {limit}))"
+        "delete from finished_jobs where ctid = any (array(
+             select ctid from finished_jobs where finished_at < now() - make_interval(secs => $1)
+             order by finished_at limit {limit} for update skip locked))"
     ))
     .bind::<Double, _>(seconds(keep))
     .execute(conn)?;

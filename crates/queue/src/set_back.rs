@@ -10,9 +10,9 @@ use crate::Error;
 use crate::schedule::{database_now, next_after};
 use crate::sql::seconds;
 
-/// Makes due what was put off while the clock was ahead, shortens the leases that were given then to `lease` from now, and
-/// gives the schedules that fired then the next time from now. Registrations of workers of then end like the leases: a
-/// worker that is alive renews its own. Returns how many jobs and schedules that were.
+/// Makes due what was put off while the clock was ahead, has the claims of then looked after, which cuts their leases
+/// ([`crate::rescue`]), and gives the schedules that fired then the next time from now. Registrations of workers of then
+/// end after `lease`: a worker that is alive renews its own. Returns how many jobs, claims and schedules that were.
 ///
 /// A job that runs too early does no harm: it acts on what the database says now. A holder that is alive renews its lease
 /// as always. A schedule may fire once more for a time for which it fired while the clock was ahead.
@@ -24,20 +24,16 @@ pub fn recover(conn: &mut PgConnection, lease: Duration) -> Result<usize, Error>
     conn.transaction(|conn| {
         let jobs = diesel::sql_query(
             "with late as materialized (
-                 select id from jobs where state = 'scheduled' and put_off_at > clock_timestamp()
+                 select id from jobs where not is_due and put_off_at > clock_timestamp()
                  for no key update skip locked
              )
-             update jobs set state = 'ready', run_at = clock_timestamp() from late where jobs.id = late.id",
+             update jobs set is_due = true, run_at = clock_timestamp() from late where jobs.id = late.id",
         )
         .execute(conn)?;
-        let leases = diesel::sql_query(
-            "with far as materialized (
-                 select id from jobs
-                 where state = 'running' and lease_expires_at > clock_timestamp() + 2 * make_interval(secs => $1)
-                 for no key update skip locked
-             )
-             update jobs set lease_expires_at = clock_timestamp() + make_interval(secs => $1)
-             from far where jobs.id = far.id",
+        // Those leases are cut when their claims are looked after, which is now.
+        let claims = diesel::sql_query(
+            "update job_claims set look_at = clock_timestamp()
+             where look_at > clock_timestamp() + 2 * make_interval(secs => $1)",
         )
         .bind::<Double, _>(seconds(lease))
         .execute(conn)?;
@@ -51,7 +47,7 @@ pub fn recover(conn: &mut PgConnection, lease: Duration) -> Result<usize, Error>
         )
         .bind::<Double, _>(seconds(lease))
         .execute(conn)?;
-        Ok(jobs + leases + reschedule(conn)?)
+        Ok(jobs + claims + reschedule(conn)?)
     })
 }
 

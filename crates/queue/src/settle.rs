@@ -160,13 +160,13 @@ pub fn statement() -> &'static str {
     DONE
 }
 
-/// The rows are found by id: in a subquery, the arrays tell the planner no length that would make it read the whole table,
-/// and `state || ''` is answered by no index, in particular not by that of all running jobs, with its dead entries.
+/// The rows are found by id: in a subquery, the arrays tell the planner no length that would make it read the whole table.
 const DONE: &str = "
     with removed as (
         delete from jobs using unnest((select $1), (select $2)) as given (id, claim)
-        where jobs.id = given.id and jobs.claim = given.claim and jobs.state || '' = 'running'
-        returning jobs.*
+        where jobs.id = given.id and jobs.claim = given.claim and jobs.claimed_by is not null
+        returning jobs.id, queue, kind, arguments, priority, unique_key, attempt, max_attempts,
+                  run_at, enqueued_at, claimed_by, claimed_at, last_error
     )
     insert into finished_jobs (id, queue, kind, arguments, priority, outcome, unique_key, attempt, max_attempts,
                                run_at, enqueued_at, claimed_by, claimed_at, finished_at, last_error)
@@ -187,7 +187,7 @@ const OTHERS: &str = "
                outcome in ('done', 'discarded', 'failed') as is_over,
                outcome in ('snoozed', 'handed back') as is_free
         from jobs join verdict using (id, claim)
-        where state || '' = 'running'
+        where claimed_by is not null
         for no key update of jobs
     ),
     attempted as (
@@ -207,7 +207,7 @@ const OTHERS: &str = "
     ),
     kept as (
         update jobs
-        set state = case when held.wait > 0 then 'scheduled' else 'ready' end,
+        set is_due = held.wait <= 0,
             run_at = case when held.outcome = 'handed back' then jobs.run_at
                           else held.finished_at + make_interval(secs => held.wait) end,
             put_off_at = held.finished_at,
@@ -215,7 +215,7 @@ const OTHERS: &str = "
             last_error = coalesce(held.message, jobs.last_error),
             claimed_by = null, claimed_at = null, lease_expires_at = null, is_woken = false
         from held where jobs.id = held.id and not held.is_over
-        returning jobs.id, case when jobs.state = 'ready' then jobs.queue end as ready
+        returning jobs.id, case when jobs.is_due then jobs.queue end as ready
     )
     select held.id, kept.ready from held left join kept on kept.id = held.id";
 

@@ -92,7 +92,7 @@ async fn a_backup_that_waits_names_what_it_waits_for() {
 
     app.database.execute("DELETE FROM places").unwrap();
     app.database
-        .execute("UPDATE jobs SET state = 'scheduled', run_at = '2126-01-01', attempt = 2, last_error = 'no connection'")
+        .execute("UPDATE jobs SET is_due = false, run_at = '2126-01-01', attempt = 2, last_error = 'no connection'")
         .unwrap();
     let shown = explain(&app).await;
     assert_eq!(

@@ -55,12 +55,10 @@ async fn jobs_of_every_state_are_shown_when_none_is_asked_for_running_ones_first
     let nth = |number: u8| format!("(SELECT id FROM jobs ORDER BY id LIMIT 1 OFFSET {number})");
     let failed = nth(0);
     for statement in [
+        format!("UPDATE jobs SET is_due = false, run_at = now() + interval '1 hour' WHERE id = {}", nth(2)),
+        format!("INSERT INTO job_claims (job_ids, look_at) VALUES (ARRAY[{}], now())", nth(3)),
         format!(
-            "UPDATE jobs SET state = 'scheduled', run_at = now() + interval '1 hour' WHERE id = {}",
-            nth(2)
-        ),
-        format!(
-            "UPDATE jobs SET state = 'running', claimed_by = 'w', claimed_at = now(), lease_expires_at = now() WHERE id = {}",
+            "UPDATE jobs SET claimed_by = 'w', claimed_at = now(), lease_expires_at = now() WHERE id = {}",
             nth(3)
         ),
         format!(

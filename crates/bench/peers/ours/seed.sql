@@ -4,6 +4,6 @@ insert into finished_jobs (id, queue, kind, arguments, priority, outcome, attemp
 select -number, 'bench', 'empty', '{}', 100, 'done', 1, 10, at, at, 'bench/1', at, at
 from generate_series(1, {history}) as number,
      lateral (select now() - number * interval '50 ms' as at) as moment;
-insert into jobs (queue, kind, state, max_attempts, run_at)
-select 'bench', 'empty', 'scheduled', 10, now() + interval '1 day' + number * interval '50 ms'
+insert into jobs (queue, kind, is_due, max_attempts, run_at)
+select 'bench', 'empty', false, 10, now() + interval '1 day' + number * interval '50 ms'
 from generate_series(1, {history}) as number;

@@ -86,10 +86,12 @@ fn run(
 /// variables, and from there into the finish, as it goes through the worker.
 fn our_script(batch: u32) -> Script {
     let batch = usize::try_from(batch).unwrap_or(1);
-    let claim = filled(&claim::statement(batch), &["'{bench}'::text[]", "'floor'", "30"]);
+    let claim = filled(&claim::statement(batch), &["'floor'", "30", "'{bench}'"]);
     let finish = filled(settle::statement(), &[":ids::bigint[]", ":claims::integer[]"]);
+    // A change of rows has to stand at the top.
+    let claim = claim.replacen(")\n         update jobs", "),\n         claimed as (update jobs", 1);
     let text = format!(
-        "with claimed as ({claim})
+        "{claim})
          select coalesce(array_agg(id), '{{}}') as ids, coalesce(array_agg(claim), '{{}}') as claims
          from claimed \\gset\n{finish};\n"
     );

@@ -19,6 +19,8 @@ enum Word {
     None,
     /// Nobody has taken note yet.
     Wanted(Due),
+    /// To be notified of within the transaction.
+    Within(Due),
     /// The connection rings after the commit.
     AtCommit,
     /// There is no transaction: to be rung when the statement has ended.
@@ -26,7 +28,7 @@ enum Word {
 }
 
 /// Carries out a statement that makes something ready in these queues, and sees to it that runners are woken: by the bell of the
-/// connection, or else by a notification in the transaction.
+/// connection, or by a notification in the transaction if there is no bell, or it was silent of late.
 pub(crate) fn announcing<T>(
     conn: &mut PgConnection,
     due: Due,
@@ -40,7 +42,7 @@ pub(crate) fn announcing<T>(
     let word = WORD.replace(Word::None);
     let answer = answer?;
     match word {
-        Word::Wanted(due) => notify(conn, &due)?,
+        Word::Wanted(due) | Word::Within(due) => notify(conn, &due)?,
         Word::AtOnce(bell, due) => bell.ring_for(due),
         Word::AtCommit | Word::None => {}
     }
@@ -62,6 +64,7 @@ impl Attached {
 
     fn listen_for_word(&mut self) {
         WORD.with_borrow_mut(|word| match std::mem::replace(word, Word::None) {
+            Word::Wanted(due) if self.is_in_transaction && self.bell.is_quiet() => *word = Word::Within(due),
             Word::Wanted(due) if self.is_in_transaction => {
                 self.due.merge(due);
                 *word = Word::AtCommit;

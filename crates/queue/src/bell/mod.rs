@@ -2,7 +2,8 @@
 //! lets only one transaction at a time commit with one, flush to disk included, which serialises all requests.
 //! So whoever enqueues on a connection with a bell has it rung as soon as the transaction is committed: by a thread of
 //! its own (`ringer.rs`), noticed on the connection itself (`attached.rs`), so that no caller can forget it. On a connection
-//! without a bell the transaction notifies, as ever. A ring that gets lost is made up for by polling.
+//! without a bell the transaction notifies, as ever; so does one now and then on a connection with a bell, since with little to
+//! do nobody queues up, and its commit is heard sooner. A ring that gets lost is made up for by polling.
 
 mod attached;
 mod ringer;
@@ -10,6 +11,7 @@ mod ringer;
 use std::collections::BTreeSet;
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use diesel::Connection;
 use diesel::pg::PgConnection;
@@ -32,6 +34,8 @@ struct Shared {
     due: Arc<Mutex<Due>>,
     /// The way to the thread, from the first ring on.
     ringer: OnceLock<SyncSender<()>>,
+    /// When a transaction last notified by itself.
+    spoken: Mutex<Option<Instant>>,
 }
 
 impl std::fmt::Debug for Bell {
@@ -45,8 +49,12 @@ impl Bell {
     /// Makes a bell of the database with this URL. It connects when it is first rung.
     #[must_use]
     pub fn new(database_url: impl Into<String>) -> Self {
-        let shared =
-            Shared { database_url: database_url.into(), due: Arc::default(), ringer: OnceLock::new() };
+        let shared = Shared {
+            database_url: database_url.into(),
+            due: Arc::default(),
+            ringer: OnceLock::new(),
+            spoken: Mutex::default(),
+        };
         Self { shared: Arc::new(shared) }
     }
 
@@ -61,6 +69,16 @@ impl Bell {
         let mut due = Due::default();
         due.add(queues);
         self.ring_for(due);
+    }
+
+    /// Whether a transaction may notify by itself, which this one then does.
+    fn is_quiet(&self) -> bool {
+        let mut spoken = self.shared.spoken.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_quiet = spoken.is_none_or(|at| at.elapsed() >= BETWEEN_TRANSACTIONS);
+        if is_quiet {
+            *spoken = Some(Instant::now());
+        }
+        is_quiet
     }
 
     pub(crate) fn ring_for(&self, due: Due) {
@@ -90,6 +108,8 @@ pub(crate) struct Due {
     any: bool,
 }
 
+/// At most so often one of a process's transactions notifies by itself; its commit may hold up the others that do.
+const BETWEEN_TRANSACTIONS: Duration = Duration::from_millis(10);
 /// Postgres takes payloads below 8000 bytes.
 const LONGEST_PAYLOAD: usize = 4000;
 const BETWEEN: char = ',';

@@ -5,7 +5,11 @@ mod places;
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+use diesel::connection::SimpleConnection;
+use diesel::pg::Pg;
 use diesel::prelude::*;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{Array, BigInt, Double, Integer, Jsonb, SmallInt, Text, Timestamptz};
 
 use crate::sql::seconds;
@@ -43,12 +47,15 @@ fn from_the_start(conn: &mut PgConnection, claimer: &Claimer<'_>, limit: usize) 
     if limit == 0 || claimer.queues.is_empty() {
         return Ok(Vec::new());
     }
-    let rows = diesel::sql_query(statement(limit))
-        .bind::<Array<Text>, _>(claimer.queues)
-        .bind::<Text, _>(claimer.worker)
-        .bind::<Double, _>(seconds(claimer.lease))
-        .load(conn)?;
-    Ok(in_order(rows))
+    let queues = claimer.queues.iter().map(String::as_str).collect();
+    Claim {
+        sql: statement(limit),
+        worker: claimer.worker,
+        lease: seconds(claimer.lease),
+        queues,
+        places: None,
+    }
+    .load(conn)
 }
 
 /// Looks only behind places that were remembered; one per queue and priority.
@@ -62,41 +69,49 @@ fn from_places(
         return Ok(Vec::new());
     }
     let each = || places.iter();
-    let rows = diesel::sql_query(statement_behind_places(limit))
-        .bind::<Array<Text>, _>(each().map(|(line, _)| line.queue.as_str()).collect::<Vec<_>>())
-        .bind::<Text, _>(claimer.worker)
-        .bind::<Double, _>(seconds(claimer.lease))
-        .bind::<Array<SmallInt>, _>(each().map(|(line, _)| line.priority).collect::<Vec<_>>())
-        .bind::<Array<Timestamptz>, _>(each().map(|(_, place)| place.run_at).collect::<Vec<_>>())
-        .bind::<Array<BigInt>, _>(each().map(|(_, place)| place.id).collect::<Vec<_>>())
-        .load(conn)?;
-    Ok(in_order(rows))
+    let claim = Claim {
+        sql: statement_behind_places(limit),
+        worker: claimer.worker,
+        lease: seconds(claimer.lease),
+        queues: each().map(|(line, _)| line.queue.as_str()).collect(),
+        places: Some(Behind {
+            priorities: each().map(|(line, _)| line.priority).collect(),
+            times: each().map(|(_, place)| place.run_at).collect(),
+            ids: each().map(|(_, place)| place.id).collect(),
+        }),
+    };
+    claim.load(conn)
 }
 
-/// RETURNING promises no order.
-fn in_order(mut rows: Vec<Row>) -> Vec<Row> {
-    rows.sort_by_key(|row| (row.priority, row.run_at, row.id));
-    rows
-}
-
-/// The claim statement for `limit` jobs; `$1` queues, `$2` worker, `$3` lease in seconds.
+/// Makes a connection one for claims, and for nothing else: their statements are planned once, with limits that are unlike
+/// those the planner would assume, and always along the index, however empty the table was on that day.
 ///
-/// Reading comes first and locks nothing: one limited index scan per queue. Only then are the best `limit` of these few
-/// locked, passing over what others hold, and only these. The limits are literals, since a generic plan would assume
-/// a tenth of the table. Sent as an unnamed statement, it is planned with its values each time. `state || ''` looks at the
-/// few rows named by id in a form that no index answers: with statistics from an emptier day the planner would rather
-/// walk the index of all ready rows.
+/// # Errors
+/// [`Error::Database`] from the statement.
+pub fn prepare(conn: &mut PgConnection) -> Result<(), Error> {
+    Ok(conn.batch_execute(
+        "set enable_seqscan = off; set enable_bitmapscan = off; set plan_cache_mode = force_generic_plan",
+    )?)
+}
+
+/// The claim statement for `limit` jobs; `$1` worker, `$2` lease in seconds, `$3` queues.
+///
+/// Reading comes first and locks nothing: one limited index scan per queue, which passes over what runs. Only then are the
+/// best `limit` of these few locked, passing over what others hold, and only these. The limits are literals, since the
+/// planner would assume a tenth of the table. Rows are found again by their place in the table, which costs no index
+/// anything; one that has moved meanwhile is left for the next claim. `noted` names the jobs to whoever looks for expired
+/// leases.
 #[must_use]
 pub fn statement(limit: usize) -> String {
-    claiming(limit, "unnest($1) as served (queue)", "jobs.queue = served.queue")
+    claiming(limit, "unnest($3::text[]) as served (queue)", "jobs.queue = served.queue")
 }
 
-/// The same behind remembered places; in addition `$4` priorities, `$5` times and `$6` ids, one per queue in `$1`.
+/// The same behind remembered places; in addition `$4` priorities, `$5` times and `$6` ids, one per queue in `$3`.
 #[must_use]
 pub fn statement_behind_places(limit: usize) -> String {
     claiming(
         limit,
-        "unnest($1, $4, $5, $6) as served (queue, priority, run_at, id)",
+        "unnest($3::text[], $4::int2[], $5::timestamptz[], $6::bigint[]) as served (queue, priority, run_at, id)",
         "jobs.queue = served.queue and jobs.priority = served.priority
                      and (jobs.run_at, jobs.id) > (served.run_at, served.id)",
     )
@@ -105,14 +120,17 @@ pub fn statement_behind_places(limit: usize) -> String {
 fn claiming(limit: usize, served: &str, is_served: &str) -> String {
     let read = limit.saturating_add(SPARE);
     format!(
-        "with best as materialized (
-             select id from jobs
-             where state || '' = 'ready' and id = any (array(
-                 select candidate.id
+        "with given as (
+             select $1::text as worker, make_interval(secs => $2::float8) as lease
+         ),
+         best as materialized (
+             select ctid, id from jobs
+             where is_due and claimed_by is null and ctid = any (array(
+                 select candidate.ctid
                  from {served}
                  cross join lateral (
-                     select id from jobs
-                     where {is_served} and state = 'ready'
+                     select ctid from jobs
+                     where {is_served} and is_due and claimed_by is null
                      order by priority, run_at, id
                      limit {read}
                  ) as candidate
@@ -120,36 +138,95 @@ fn claiming(limit: usize, served: &str, is_served: &str) -> String {
              order by priority, run_at, id
              limit {limit}
              for no key update skip locked
+         ),
+         noted as (
+             insert into job_claims (job_ids, look_at)
+             select array_agg(id), clock_timestamp() + (select lease from given) from best having count(*) > 0
          )
          update jobs
-         set state = 'running', attempt = attempt + 1, claim = claim + 1, claimed_by = $2,
-             claimed_at = clock_timestamp(),
-             lease_expires_at = clock_timestamp() + make_interval(secs => $3)
+         set attempt = attempt + 1, claim = claim + 1, claimed_by = (select worker from given),
+             claimed_at = clock_timestamp(), lease_expires_at = clock_timestamp() + (select lease from given)
          from best
-         where jobs.id = best.id
+         where jobs.ctid = best.ctid
          returning jobs.id, queue, kind, arguments, priority, run_at, attempt, max_attempts, claim"
     )
 }
 
-#[derive(QueryableByName)]
+/// Not a `sql_query`, which is parsed and planned anew each time.
+#[derive(Debug)]
+struct Claim<'a> {
+    sql: String,
+    worker: &'a str,
+    lease: f64,
+    queues: Vec<&'a str>,
+    places: Option<Behind>,
+}
+
+/// Places in the lines of the queues, as arrays.
+#[derive(Debug)]
+struct Behind {
+    priorities: Vec<i16>,
+    times: Vec<DateTime<Utc>>,
+    ids: Vec<i64>,
+}
+
+impl Claim<'_> {
+    fn load(self, conn: &mut PgConnection) -> Result<Vec<Row>, Error> {
+        let mut rows: Vec<Row> = RunQueryDsl::load(self, conn)?;
+        // RETURNING promises no order.
+        rows.sort_by_key(|row| (row.priority, row.run_at, row.id));
+        Ok(rows)
+    }
+}
+
+impl QueryFragment<Pg> for Claim<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        // Parameters stand in the text once each, in order.
+        let mut pieces =
+            self.sql.split('$').map(|piece| piece.trim_start_matches(|c: char| c.is_ascii_digit()));
+        let mut next = || pieces.next().unwrap_or_default();
+        out.push_sql(next());
+        out.push_bind_param::<Text, _>(self.worker)?;
+        out.push_sql(next());
+        out.push_bind_param::<Double, _>(&self.lease)?;
+        out.push_sql(next());
+        out.push_bind_param::<Array<Text>, _>(&self.queues)?;
+        out.push_sql(next());
+        if let Some(places) = &self.places {
+            out.push_bind_param::<Array<SmallInt>, _>(&places.priorities)?;
+            out.push_sql(next());
+            out.push_bind_param::<Array<Timestamptz>, _>(&places.times)?;
+            out.push_sql(next());
+            out.push_bind_param::<Array<BigInt>, _>(&places.ids)?;
+            out.push_sql(next());
+        }
+        Ok(())
+    }
+}
+
+impl QueryId for Claim<'_> {
+    type QueryId = ();
+
+    // The text is the key.
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl Query for Claim<'_> {
+    type SqlType = (BigInt, Text, Text, Jsonb, SmallInt, Timestamptz, Integer, Integer, Integer);
+}
+
+impl RunQueryDsl<PgConnection> for Claim<'_> {}
+
+#[derive(Queryable)]
 struct Row {
-    #[diesel(sql_type = BigInt)]
     id: i64,
-    #[diesel(sql_type = Text)]
     queue: String,
-    #[diesel(sql_type = Text)]
     kind: String,
-    #[diesel(sql_type = Jsonb)]
     arguments: serde_json::Value,
-    #[diesel(sql_type = SmallInt)]
     priority: i16,
-    #[diesel(sql_type = Timestamptz)]
-    run_at: chrono::DateTime<chrono::Utc>,
-    #[diesel(sql_type = Integer)]
+    run_at: DateTime<Utc>,
     attempt: i32,
-    #[diesel(sql_type = Integer)]
     max_attempts: i32,
-    #[diesel(sql_type = Integer)]
     claim: i32,
 }
 

@@ -90,27 +90,31 @@ pub fn jobs(
     limit: i64,
 ) -> Result<Vec<JobOverview>, Error> {
     let statement = match state {
-        JobState::Failed => {
-            "select id, queue, kind, arguments, attempt, max_attempts, run_at, claimed_by,
+        JobState::Failed => "select id, queue, kind, arguments, attempt, max_attempts, run_at, claimed_by,
                     null::timestamptz as lease_expires_at, last_error, finished_at
              from finished_jobs
-             where outcome = $1 and ($2 is null or queue = $2)
-             order by finished_at desc limit $3"
-        }
-        JobState::Ready | JobState::Scheduled | JobState::Running => {
-            "select id, queue, kind, arguments, attempt, max_attempts, run_at, claimed_by,
-                    lease_expires_at, last_error, null::timestamptz as finished_at
-             from jobs
-             where state = $1 and ($2 is null or queue = $2)
-             order by run_at, id limit $3"
-        }
+             where outcome = 'failed' and ($1 is null or queue = $1)
+             order by finished_at desc limit $2"
+            .to_owned(),
+        JobState::Ready => unfinished("jobs where is_due and claimed_by is null"),
+        JobState::Scheduled => unfinished("jobs where not is_due"),
+        JobState::Running => unfinished("running_jobs where true"),
     };
     let rows: Vec<Row> = diesel::sql_query(statement)
-        .bind::<Text, _>(state.as_str())
         .bind::<Nullable<Text>, _>(queue)
         .bind::<BigInt, _>(limit.max(0))
         .load(conn)?;
     Ok(rows.into_iter().map(|row| row.into_overview(state)).collect())
+}
+
+/// These, longest due first.
+fn unfinished(these: &str) -> String {
+    format!(
+        "select id, queue, kind, arguments, attempt, max_attempts, run_at, claimed_by,
+                lease_expires_at, last_error, null::timestamptz as finished_at
+         from {these} and ($1 is null or queue = $1)
+         order by run_at, id limit $2"
+    )
 }
 
 #[derive(QueryableByName)]

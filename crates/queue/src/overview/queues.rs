@@ -43,9 +43,9 @@ pub struct QueueOverview {
 pub fn queues(conn: &mut PgConnection, known: &[&str]) -> Result<Vec<QueueOverview>, Error> {
     let statement = format!(
         "with waiting as materialized (
-             select queue, state from (select queue, state from jobs where state = 'scheduled' limit {COUNT_CAP}) as scheduled
+             select queue, 'scheduled' as state from (select queue from jobs where not is_due limit {COUNT_CAP}) as scheduled
              union all
-             select queue, state from (select queue, state from jobs where state = 'running' limit {COUNT_CAP}) as running
+             select queue, 'running' from (select queue from running_jobs limit {COUNT_CAP}) as running
              union all
              select queue, 'failed' from (
                  select queue from finished_jobs
@@ -65,7 +65,7 @@ pub fn queues(conn: &mut PgConnection, known: &[&str]) -> Result<Vec<QueueOvervi
          from unnest($1) with ordinality as known (queue, position)
          cross join lateral (
              select count(*) as ready, min(run_at) as oldest_ready_at
-             from (select run_at from jobs where jobs.queue = known.queue and state = 'ready'
+             from (select run_at from jobs where jobs.queue = known.queue and is_due and claimed_by is null
                    order by priority, run_at, id limit {COUNT_CAP}) as line
          ) as ready
          left join counted on counted.queue = known.queue

@@ -22,8 +22,8 @@ pub(super) struct DueUpkeep {
 /// Looks. Changes nothing.
 pub(super) fn look(conn: &mut PgConnection) -> Result<DueUpkeep, Error> {
     let due = diesel::sql_query(
-        "select exists (select from jobs where state = 'scheduled' and run_at <= now()) as promotion,
-                exists (select from jobs where state = 'running' and lease_expires_at < clock_timestamp()) as rescue,
+        "select exists (select from jobs where not is_due and run_at <= now()) as promotion,
+                exists (select from job_claims where look_at < clock_timestamp()) as rescue,
                 exists (select from schedules where next_run_at <= clock_timestamp()) as schedules",
     );
     Ok(due.get_result(conn)?)

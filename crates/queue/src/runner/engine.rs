@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use diesel::PgConnection;
 use diesel::r2d2::{ConnectionManager, Pool};
+use diesel::{Connection, PgConnection};
 use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
 
@@ -15,7 +15,7 @@ use super::aside::Aside;
 use super::desk::Desk;
 use super::health::Health;
 use crate::bell::Due;
-use crate::claim::{Claimed, Claimer, Places};
+use crate::claim::{self, Claimed, Claimer, Places};
 use crate::settle::{Verdict, settle_into};
 use crate::{Bell, Error, JobId, Registry, prune};
 
@@ -24,6 +24,7 @@ const CONNECTION_WAIT: Duration = Duration::from_secs(5);
 
 pub(super) struct Engine {
     pool: Pool<ConnectionManager<PgConnection>>,
+    pub(super) database_url: String,
     pub(super) registry: Arc<Registry>,
     pub(super) config: RunnerConfig,
     pub(super) health: Health,
@@ -38,18 +39,28 @@ pub(super) struct Engine {
     pub(super) to_settle: Notify,
     is_stopping: AtomicBool,
     desk: Mutex<Desk>,
-    places: Mutex<Places>,
+    claims: Mutex<Claims>,
+}
+
+/// What claims are made with, one at a time.
+#[derive(Default)]
+struct Claims {
+    /// A connection of their own, since it is set up for them; none before the first claim and after an error.
+    conn: Option<PgConnection>,
+    places: Places,
 }
 
 impl Engine {
     pub(super) fn new(
         pool: Pool<ConnectionManager<PgConnection>>,
+        database_url: String,
         registry: Registry,
         config: RunnerConfig,
         bell: Bell,
     ) -> Self {
         Self {
             pool,
+            database_url,
             registry: Arc::new(registry),
             config,
             health: Health::default(),
@@ -61,14 +72,17 @@ impl Engine {
             to_settle: Notify::new(),
             is_stopping: AtomicBool::new(false),
             desk: Mutex::default(),
-            places: Mutex::default(),
+            claims: Mutex::default(),
         }
     }
 
     /// The same engine before its start, with other settings.
     pub(super) fn with(&self, keep_finished: Duration, bell: Bell) -> Self {
         let registry = (*self.registry).clone();
-        Self { keep_finished, ..Self::new(self.pool.clone(), registry, self.config.clone(), bell) }
+        Self {
+            keep_finished,
+            ..Self::new(self.pool.clone(), self.database_url.clone(), registry, self.config.clone(), bell)
+        }
     }
 
     /// Does something short with a connection, off the async threads.
@@ -80,24 +94,40 @@ impl Engine {
         spawn_blocking(move || work(&mut *pool.get_timeout(CONNECTION_WAIT)?)).await?
     }
 
-    /// Claims jobs.
+    /// Claims jobs, off the async threads.
     pub(super) async fn claim(self: &Arc<Self>, limit: usize, look: Look) -> Result<Claimed, Error> {
         let engine = Arc::clone(self);
-        self.database(move |conn| {
-            let config = &engine.config;
-            let claimer = Claimer { worker: &config.name, queues: &config.queues, lease: config.lease };
-            let mut places = engine.places.lock().unwrap_or_else(PoisonError::into_inner);
-            match look {
-                Look::WhereWeWere => places.claim(conn, &claimer, limit),
-                Look::FromTheStart => places.claim_from_the_start(conn, &claimer, limit),
+        spawn_blocking(move || engine.claim_now(limit, look)).await?
+    }
+
+    /// Claims jobs. Blocks.
+    pub(super) fn claim_now(&self, limit: usize, look: Look) -> Result<Claimed, Error> {
+        let config = &self.config;
+        let claimer = Claimer { worker: &config.name, queues: &config.queues, lease: config.lease };
+        let mut claims = self.claims();
+        let mut conn = match claims.conn.take() {
+            Some(conn) => conn,
+            None => {
+                let mut conn = PgConnection::establish(&self.database_url)?;
+                claim::prepare(&mut conn)?;
+                conn
             }
-        })
-        .await
+        };
+        let claimed = match look {
+            Look::WhereWeWere => claims.places.claim(&mut conn, &claimer, limit),
+            Look::FromTheStart => claims.places.claim_from_the_start(&mut conn, &claimer, limit),
+        }?;
+        claims.conn = Some(conn);
+        Ok(claimed)
+    }
+
+    fn claims(&self) -> MutexGuard<'_, Claims> {
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How long until the next look from the start.
     pub(super) fn look_due_in(&self) -> Duration {
-        self.places.lock().unwrap_or_else(PoisonError::into_inner).due_in()
+        self.claims().places.due_in()
     }
 
     pub(super) async fn settle(&self, verdicts: Arc<[Verdict]>) -> Result<Vec<JobId>, Error> {

@@ -111,7 +111,7 @@ impl Engine {
 
     /// Promotes what is due, rescues what was lost, fires schedules; returns how many jobs that moved.
     pub(super) async fn keep_up(&self, may_rescue: MayRescue) -> Result<usize, Error> {
-        let (backoff, bell) = (self.config.backoff, self.bell.clone());
+        let (backoff, lease, bell) = (self.config.backoff, self.config.lease, self.bell.clone());
         self.database(move |conn| {
             let due = due::look(conn)?;
             let may_rescue = may_rescue();
@@ -121,13 +121,19 @@ impl Engine {
                 true => in_batches(conn, |conn| promote_into(conn, BATCH, &mut ready)),
                 false => Ok(0),
             };
-            let rescued = match due.rescue && may_rescue {
-                true => in_batches(conn, |conn| rescue_into(conn, &backoff, BATCH, &mut ready)),
+            let mut rescued = 0;
+            let looked = match due.rescue && may_rescue {
+                true => in_batches(conn, |conn| {
+                    let turn = rescue_into(conn, &backoff, lease, BATCH, &mut ready)?;
+                    rescued += turn.jobs;
+                    Ok(turn.claims)
+                }),
                 false => Ok(0),
             };
             let fired = if due.schedules { fire_due(conn) } else { Ok(0) };
             bell.ring_for(ready);
-            Ok(promoted? + rescued? + fired?)
+            looked?;
+            Ok(promoted? + rescued + fired?)
         })
         .await
     }

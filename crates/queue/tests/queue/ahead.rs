@@ -53,7 +53,8 @@ async fn jobs_claimed_ahead_go_back_when_long_ones_hold_them_up() {
     wait_for(conn, handed_back, 30).await;
     assert_eq!(take(conn, "other", &["letters"], 100).len(), 30);
     conn.batch_execute_all(
-        "update jobs set lease_expires_at = now() - interval '1 s' where claimed_by = 'other'",
+        "update jobs set lease_expires_at = now() - interval '1 s' where claimed_by = 'other';
+         update job_claims set look_at = now() - interval '1 s'",
     );
     gate.add_permits(2);
     wait_for(conn, "select count(*) as value from finished_jobs where outcome = 'done'", 232).await;

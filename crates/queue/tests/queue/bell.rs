@@ -63,7 +63,12 @@ fn a_bell_rings_after_the_commit_and_not_within_the_transaction() {
         Ok::<_, Refusal>(())
     })
     .unwrap();
-    assert_eq!(ear.next(), ["letters,parcels"]);
+    // The first transaction in a while speaks for itself, as far as it may.
+    let mut heard = ear.next();
+    while heard.len() < 2 {
+        heard.extend(ear.next());
+    }
+    assert_eq!(heard, ["letters", "parcels"]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use backup_queue::heartbeat::extend;
-use backup_queue::rescue::rescue;
+use backup_queue::rescue::{Rescued, rescue};
 use backup_queue::settle::{Ruling, Verdict, finish, settle};
 use backup_queue::{Backoff, Error, Outcome};
 use diesel::Connection;
@@ -19,7 +19,7 @@ fn only_the_holder_can_finish_a_job() {
     add(conn, &letter("a"));
     let lost = take_letter(conn);
     conn.advance(AFTER_LEASE);
-    rescue(conn, &no_wait(), 10).unwrap();
+    rescue(conn, &no_wait(), LEASE, 10).unwrap();
     let held = take_letter(conn);
     assert_eq!(held.id, lost.id);
     assert!(matches!(finish(conn, &lost, Ok(Outcome::Done), &no_wait()), Err(Error::LeaseLost)));
@@ -38,7 +38,7 @@ fn a_lost_lease_confirms_with_an_error() {
     job.lease.confirm(conn).unwrap();
     conn.advance(AFTER_LEASE);
     job.lease.confirm(conn).expect("expired, but nobody took it: still held");
-    rescue(conn, &no_wait(), 10).unwrap();
+    rescue(conn, &no_wait(), LEASE, 10).unwrap();
     assert!(matches!(job.lease.confirm(conn), Err(Error::LeaseLost)));
     let again = take_letter(conn);
     assert!(matches!(job.lease.confirm(conn), Err(Error::LeaseLost)));
@@ -57,7 +57,7 @@ fn a_confirmed_lease_cannot_be_rescued_until_the_transaction_ends() {
     holder
         .transaction::<(), Error, _>(|conn| {
             job.lease.confirm(conn)?;
-            assert_eq!(rescue(&mut rescuer, &no_wait(), 10)?, 0);
+            assert_eq!(rescue(&mut rescuer, &no_wait(), LEASE, 10)?.jobs, 0);
             assert!(
                 extend(&mut rescuer, std::slice::from_ref(&job.lease), LEASE)?.is_empty(),
                 "it neither waits nor is lost"
@@ -65,7 +65,7 @@ fn a_confirmed_lease_cannot_be_rescued_until_the_transaction_ends() {
             Ok(())
         })
         .unwrap();
-    assert_eq!(rescue(&mut rescuer, &no_wait(), 10).unwrap(), 1);
+    assert_eq!(rescue(&mut rescuer, &no_wait(), LEASE, 10).unwrap().jobs, 1);
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn a_heartbeat_extends_leases_and_tells_which_are_lost() {
     conn.advance(Duration::from_secs(30));
     assert!(extend(conn, &leases[..1], LEASE).unwrap().is_empty());
     conn.advance(Duration::from_secs(31));
-    assert_eq!(rescue(conn, &no_wait(), 10).unwrap(), 2, "the first was extended");
+    assert_eq!(rescue(conn, &no_wait(), LEASE, 10).unwrap().jobs, 2, "the first was extended");
     let again = take_letter(conn);
     finish(conn, &again, Ok(Outcome::Done), &no_wait()).unwrap();
     assert_eq!(extend(conn, &leases, LEASE).unwrap(), leases[1..]);
@@ -92,12 +92,39 @@ fn an_expired_lease_is_rescued_and_costs_an_attempt() {
     let conn = &mut database.connection();
     add(conn, &letter("a").max_attempts(2));
     take_letter(conn);
-    assert_eq!(rescue(conn, &no_wait(), 10).unwrap(), 0, "its lease is good");
+    assert_eq!(rescue(conn, &no_wait(), LEASE, 10).unwrap().jobs, 0, "its lease is good");
     conn.advance(AFTER_LEASE);
-    assert_eq!(rescue(conn, &no_wait(), 10).unwrap(), 1);
+    assert_eq!(rescue(conn, &no_wait(), LEASE, 10).unwrap().jobs, 1);
     let error = conn.text("select error as value from job_attempts where outcome = 'retried'").unwrap();
     assert!(error.starts_with("lease expired") && error.contains("`tester`"), "{error}");
     assert_eq!(take_letter(conn).attempt, 2);
+}
+
+#[test]
+fn claims_are_looked_after_until_their_jobs_have_left() {
+    let database = Database::create();
+    let conn = &mut database.connection();
+    for text in ["long", "short", "other"] {
+        add(conn, &letter(text));
+    }
+    let [long, short] = take(conn, "tester", &["letters"], 2).try_into().unwrap();
+    take_letter(conn);
+    let named = "select string_agg(job_ids::text, ' ' order by id) as value from job_claims";
+    assert_eq!(conn.text(named).unwrap(), format!("{{{},{}}} {{{}}}", long.id.0, short.id.0, short.id.0 + 1));
+    finish(conn, &short, Ok(Outcome::Done), &no_wait()).unwrap();
+    for _ in 0..3 {
+        conn.advance(AFTER_LEASE / 2);
+        assert!(extend(conn, std::slice::from_ref(&long.lease), LEASE).unwrap().is_empty());
+        conn.advance(AFTER_LEASE / 2);
+        rescue(conn, &no_wait(), LEASE, 10).unwrap();
+        assert_eq!(conn.text(named).unwrap(), format!("{{{}}}", long.id.0));
+    }
+    assert_eq!(conn.number("select count(*) as value from running_jobs"), 1);
+    finish(conn, &long, Ok(Outcome::Done), &no_wait()).unwrap();
+    conn.advance(AFTER_LEASE);
+    assert_eq!(rescue(conn, &no_wait(), LEASE, 10).unwrap(), Rescued { claims: 1, jobs: 0 });
+    assert_eq!(conn.text(named), None);
+    assert_eq!(rescue(conn, &no_wait(), LEASE, 10).unwrap(), Rescued::default());
 }
 
 #[test]
@@ -110,7 +137,7 @@ fn a_rescued_job_runs_again_at_once() {
     for attempt in 1..=4 {
         assert_eq!(take_letter(conn).attempt, attempt);
         conn.advance(AFTER_LEASE);
-        assert_eq!(rescue(conn, &slow, 10).unwrap(), 1);
+        assert_eq!(rescue(conn, &slow, LEASE, 10).unwrap().jobs, 1);
     }
     let waiting = "select count(*) as value from jobs where state = 'scheduled'";
     assert_eq!(conn.number(waiting), 1, "a job that outlives so many workers may be what kills them");
@@ -123,7 +150,7 @@ fn a_rescued_job_without_attempts_left_has_failed() {
     add(conn, &letter("a").max_attempts(1));
     take_letter(conn);
     conn.advance(AFTER_LEASE);
-    assert_eq!(rescue(conn, &no_wait(), 10).unwrap(), 1);
+    assert_eq!(rescue(conn, &no_wait(), LEASE, 10).unwrap().jobs, 1);
     assert_eq!(conn.number("select count(*) as value from jobs"), 0);
     let error = conn.text("select last_error as value from finished_jobs where outcome = 'failed'").unwrap();
     assert!(error.starts_with("lease expired"), "{error}");
@@ -136,20 +163,22 @@ fn two_rescuers_rescue_a_job_once() {
     for _ in 0..200 {
         add(conn, &letter("a"));
     }
-    take(conn, "tester", &["letters"], 200);
+    for _ in 0..40 {
+        take(conn, "tester", &["letters"], 5);
+    }
     conn.advance(AFTER_LEASE);
     let rescued: usize = std::thread::scope(|scope| {
         let rescuers: Vec<_> = (0..4)
             .map(|_| {
                 let mut conn = database.connection();
                 scope.spawn(move || {
-                    rescue(&mut conn, &no_wait(), 100).unwrap() + rescue(&mut conn, &no_wait(), 100).unwrap()
+                    (0..4).map(|_| rescue(&mut conn, &no_wait(), LEASE, 3).unwrap().jobs).sum::<usize>()
                 })
             })
             .collect();
         rescuers.into_iter().map(|thread| thread.join().unwrap()).sum()
     });
-    let left = rescue(conn, &no_wait(), 1000).unwrap();
+    let left = rescue(conn, &no_wait(), LEASE, 1000).unwrap().jobs;
     assert_eq!(rescued + left, 200);
     assert_eq!(conn.number("select count(*) as value from job_attempts"), 200);
 }

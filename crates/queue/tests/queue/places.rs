@@ -97,13 +97,13 @@ fn dead_rows_in_front_are_read_only_by_looks_from_the_start() {
     }
     let last = "select max(run_at)::text as value from finished_jobs";
     let last = conn.text(last).unwrap();
-    let types = "text[], text, float8";
-    let from_the_start = blocks(conn, types, &statement(1), "('{letters}', 'tester', 60)");
+    let types = "text, float8, text[]";
+    let from_the_start = blocks(conn, types, &statement(1), "('tester', 60, '{letters}')");
     let behind = blocks(
         conn,
         &format!("{types}, smallint[], timestamptz[], bigint[]"),
         &statement_behind_places(1),
-        &format!("('{{letters}}', 'tester', 60, '{{100}}', '{{\"{last}\"}}', '{{0}}')"),
+        &format!("('tester', 60, '{{letters}}', '{{100}}', '{{\"{last}\"}}', '{{0}}')"),
     );
     println!("blocks: {from_the_start} from the start, {behind} behind the place");
     assert!(behind * 3 < from_the_start, "{behind} of {from_the_start} blocks");

@@ -1,6 +1,6 @@
 //! What the claim costs, asked of Postgres itself: the plan of the very statement the runner sends.
 
-use backup_queue::claim::statement;
+use backup_queue::claim::{prepare, statement};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Double, Json, Text};
 use serde_json::Value;
@@ -33,9 +33,9 @@ fn explain_claim(
     limit: usize,
 ) -> (Vec<(String, String, f64)>, f64) {
     let explained: Plan = diesel::sql_query(format!("explain (analyze, format json) {}", statement(limit)))
-        .bind::<Array<Text>, _>(queues)
         .bind::<Text, _>("tester")
         .bind::<Double, _>(60.0)
+        .bind::<Array<Text>, _>(queues)
         .get_result(conn)
         .unwrap();
     let mut found = Vec::new();
@@ -52,17 +52,17 @@ fn assert_bounded(conn: &mut PgConnection, queues: &[&str], limit: usize) {
         assert!(!(kind == "Seq Scan" && relation == "jobs"), "it reads the whole table: {nodes:#?}");
         assert!(*rows <= bound, "{kind} on `{relation}` handled {rows} rows: {nodes:#?}");
     }
-    let scanned = nodes.iter().any(|(_, relation, _)| relation.contains("jobs_ready"));
-    assert!(scanned, "it does not use the index of ready jobs: {nodes:#?}");
+    let scanned = nodes.iter().any(|(_, relation, _)| relation.contains("jobs_in_line"));
+    assert!(scanned, "it does not use the index of jobs in line: {nodes:#?}");
 }
 
 const BACKLOG: &str = "
-    insert into jobs (queue, kind, state, priority, run_at, max_attempts)
+    insert into jobs (queue, kind, is_due, priority, run_at, max_attempts)
     select (array['letters', 'parcels', 'foreign', 'foreign'])[1 + number % 4], 'letter',
-           case when number % 10 = 0 then 'scheduled' else 'ready' end, number % 7, now() - number * interval '1 s', 10
+           number % 10 <> 0, number % 7, now() - number * interval '1 s', 10
     from generate_series(1, 100000) as number;
-    insert into jobs (queue, kind, state, run_at, max_attempts, claimed_by, claimed_at, lease_expires_at)
-    select 'letters', 'letter', 'running', now(), 10, 'w', now(), now() from generate_series(1, 1000);";
+    insert into jobs (queue, kind, run_at, max_attempts, claimed_by, claimed_at, lease_expires_at)
+    select 'letters', 'letter', now(), 10, 'w', now(), now() from generate_series(1, 1000);";
 
 #[test]
 fn the_claim_reads_a_bounded_number_of_rows_whatever_the_backlog() {
@@ -75,6 +75,7 @@ fn the_claim_reads_a_bounded_number_of_rows_whatever_the_backlog() {
     );
     conn.batch_execute_all(BACKLOG);
     conn.batch_execute_all("analyze");
+    prepare(conn).unwrap();
     assert_bounded(conn, &["letters"], 1);
     assert_bounded(conn, &["letters", "parcels", "empty"], 10);
     assert_bounded(conn, &["letters", "parcels", "foreign", "a", "b", "c", "d"], 50);
@@ -87,6 +88,7 @@ fn the_claim_is_bounded_with_statistics_of_an_empty_table() {
     let conn = &mut database.connection();
     conn.batch_execute_all("alter table jobs set (autovacuum_enabled = off); analyze");
     conn.batch_execute_all(BACKLOG);
+    prepare(conn).unwrap();
     assert_bounded(conn, &["letters"], 1);
     assert_bounded(conn, &["letters", "parcels", "empty"], 10);
 }

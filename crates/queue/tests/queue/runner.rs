@@ -205,7 +205,7 @@ async fn a_job_whose_lease_was_lost_is_aborted_and_writes_nothing() {
     // Somebody else rescues it between two heartbeats.
     loop {
         conn.advance(Duration::from_secs(5));
-        if rescue::rescue(conn, &no_wait(), 10).unwrap() == 1
+        if rescue::rescue(conn, &no_wait(), LEASE, 10).unwrap().jobs == 1
             || conn.number("select count(*) as value from finished_jobs") == 1
         {
             break;

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use backup_queue::heartbeat::register;
-use backup_queue::rescue::rescue;
+use backup_queue::rescue::{Rescued, rescue};
 use backup_queue::set_back::recover;
 use backup_queue::settle::finish;
 use backup_queue::{Outcome, Schedule, declare_schedules};
@@ -47,14 +47,26 @@ fn a_lease_from_the_future_is_cut_to_its_length() {
     let database = Database::create();
     let conn = &mut database.connection();
     add(conn, &letter("a"));
-    let job = take_letter(conn);
-    conn.batch_execute_all(&format!("update jobs set lease_expires_at = lease_expires_at + {DAY}"));
-    assert_eq!(recover(conn, LEASE).unwrap(), 1);
-    assert_eq!(rescue(conn, &no_wait(), 10).unwrap(), 0, "its holder has the time of a lease to report");
-    conn.advance(LEASE + Duration::from_secs(1));
-    assert_eq!(rescue(conn, &no_wait(), 10).unwrap(), 1);
-    assert_eq!(take_letter(conn).id, job.id);
-    assert_eq!(recover(conn, LEASE).unwrap(), 0, "leases of the present are left alone");
+    // Given while the clock was ahead, or only renewed then.
+    for (is_given, claims) in [(true, 1), (false, 0)] {
+        let job = take_letter(conn);
+        conn.batch_execute_all(&format!("update jobs set lease_expires_at = lease_expires_at + {DAY}"));
+        if is_given {
+            conn.batch_execute_all(&format!("update job_claims set look_at = look_at + {DAY}"));
+        }
+        assert_eq!(recover(conn, LEASE).unwrap(), claims);
+        if !is_given {
+            conn.advance(LEASE + Duration::from_secs(1));
+        }
+        let looked = rescue(conn, &no_wait(), LEASE, 10).unwrap();
+        assert_eq!(looked, Rescued { claims: 1, jobs: 0 }, "its holder has the time of a lease to report");
+        conn.advance(LEASE + Duration::from_secs(1));
+        assert_eq!(rescue(conn, &no_wait(), LEASE, 10).unwrap().jobs, 1);
+        assert_eq!(take_letter(conn).id, job.id);
+        assert_eq!(recover(conn, LEASE).unwrap(), 0, "leases of the present are left alone");
+        conn.advance(LEASE + Duration::from_secs(1));
+        assert_eq!(rescue(conn, &no_wait(), LEASE, 10).unwrap().jobs, 1);
+    }
 }
 
 #[test]

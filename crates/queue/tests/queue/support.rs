@@ -123,6 +123,7 @@ impl Look for PgConnection {
             ("jobs", "put_off_at"),
             ("jobs", "claimed_at"),
             ("jobs", "lease_expires_at"),
+            ("job_claims", "look_at"),
             ("schedules", "next_run_at"),
             ("schedules", "last_run_at"),
             ("finished_jobs", "finished_at"),

@@ -135,7 +135,7 @@ async fn brokers_and_owners_take_turns_and_on_demand_goes_first_but_not_always()
     let on_demand = "UPDATE backups SET is_scheduled = false FROM service_instances i
                      WHERE i.id = service_instance_id AND guid IN ('g2', 'g3', 'm1', 'o1')";
     world.database.execute(on_demand).unwrap();
-    let queued = "UPDATE jobs SET run_at = now() + id * interval '1 microsecond', state = 'ready' WHERE kind = 'start_operation'";
+    let queued = "UPDATE jobs SET run_at = now() + id * interval '1 microsecond', is_due = true WHERE kind = 'start_operation'";
     world.database.execute(queued).unwrap();
     world.settle().await;
     assert_eq!(lines(&world), "4 3 1");

@@ -1,5 +1,6 @@
-//! graphile_worker, the Rust queue on the tables of graphile-worker, with its local queue and with completions in batches, as its
-//! guides describe them, at the sizes of its model. Told what to do as ../../README.md says.
+//! graphile_worker, the Rust queue on the tables of graphile-worker. With many jobs it has its local queue and completions in
+//! batches, as its guides describe them, at the sizes of its model; with rare ones the direct fetch that its guide advises for them.
+//! Told what to do as ../../README.md says.
 
 use std::error::Error;
 use std::io::{BufRead, Write};
@@ -46,7 +47,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         }
         "work" => {
             EXPECTED.store(arguments[1].parse()?, Ordering::Relaxed);
-            let worker = worker().await?;
+            // With the local queue, this version asks without pause while there is nothing to do.
+            let options = if EXPECTED.load(Ordering::Relaxed) == 0 { options()? } else { for_many(options()?) };
+            let worker = options.init().await?;
             say("ready");
             tokio::task::spawn_blocking(|| std::io::stdin().lock().read_line(&mut String::new())).await??;
             let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
@@ -61,15 +64,23 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 async fn worker() -> Result<Worker, Box<dyn Error>> {
+    Ok(options()?.init().await?)
+}
+
+fn options() -> Result<WorkerOptions, Box<dyn Error>> {
     let options = WorkerOptions::default()
         .database_url(&std::env::var("DATABASE_URL")?)
         .max_pg_conn(25)
         .concurrency(24)
+        .define_job::<Empty>();
+    Ok(options)
+}
+
+fn for_many(options: WorkerOptions) -> WorkerOptions {
+    options
         .local_queue(LocalQueueConfig::default().with_size(500))
         .complete_job_batch_delay(Duration::from_millis(1))
         .fail_job_batch_delay(Duration::from_millis(1))
-        .define_job::<Empty>();
-    Ok(options.init().await?)
 }
 
 async fn enqueue() -> Result<(), Box<dyn Error>> {
