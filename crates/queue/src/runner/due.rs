@@ -1,7 +1,7 @@
 //! One look that tells which upkeep there is to do, so that a queue at rest is asked one question at a time and not one for each.
 
 use diesel::prelude::*;
-use diesel::sql_types::Bool;
+use diesel::sql_types::{Bool, Double, Nullable};
 
 use crate::Error;
 
@@ -17,6 +17,9 @@ pub(super) struct DueUpkeep {
     /// A schedule is to fire.
     #[diesel(sql_type = Bool)]
     pub(super) schedules: bool,
+    /// Seconds until the time of the next scheduled job; less than none if it has come.
+    #[diesel(sql_type = Nullable<Double>)]
+    pub(super) next: Option<f64>,
 }
 
 /// Looks. Changes nothing.
@@ -24,7 +27,8 @@ pub(super) fn look(conn: &mut PgConnection) -> Result<DueUpkeep, Error> {
     let due = diesel::sql_query(
         "select exists (select from jobs where not is_due and run_at <= now()) as promotion,
                 exists (select from job_claims where look_at < clock_timestamp()) as rescue,
-                exists (select from schedules where next_run_at <= clock_timestamp()) as schedules",
+                exists (select from schedules where next_run_at <= clock_timestamp()) as schedules,
+                (select extract(epoch from min(run_at) - clock_timestamp())::float8 from jobs where not is_due) as next",
     );
     Ok(due.get_result(conn)?)
 }

@@ -27,6 +27,17 @@ const REPORTING: Duration = Duration::from_secs(10);
 /// How often old rows are let go.
 const PRUNE_INTERVAL: Duration = Duration::from_secs(600);
 
+/// A turn of the upkeep comes as soon as the next scheduled job is due, but not before this part of a poll interval.
+const SHORTEST_TURN: u32 = 8;
+
+/// What a turn of the upkeep did.
+pub(super) struct Kept {
+    /// How many jobs it moved.
+    moved: usize,
+    /// In how long the next scheduled job is due, as far as is known.
+    next: Duration,
+}
+
 /// Asked when a connection is at hand, since waiting for one is part of an outage.
 pub(super) type MayRescue = Box<dyn FnOnce() -> bool + Send>;
 
@@ -69,7 +80,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Does the upkeep at every poll interval until told to stop.
+    /// Does the upkeep at every poll interval, and when a scheduled job is due, until told to stop.
     pub(super) async fn keep_up_until(self: Arc<Self>, stop: CancellationToken) {
         let config = &self.config;
         let patience = config.lease + REPORTING;
@@ -80,9 +91,9 @@ impl Engine {
         while !stop.is_cancelled() {
             let contact = Arc::clone(&contact);
             let mut result = self.keep_up(Box::new(move || contact.may_rescue(Instant::now()))).await;
-            if let Ok(moved) = &mut result {
+            if let Ok(kept) = &mut result {
                 match self.mind_clock(Arc::clone(&clock)).await {
-                    Ok(recovered) => *moved += recovered,
+                    Ok(recovered) => kept.moved += recovered,
                     Err(error) => result = Err(error),
                 }
             }
@@ -95,22 +106,24 @@ impl Engine {
                 }
             }
             match result {
-                Ok(moved) => {
+                Ok(kept) => {
                     self.health.worked("upkeep");
-                    if moved > 0 {
+                    if kept.moved > 0 {
                         self.wake.notify_one();
                     }
+                    rest(kept.next.clamp(config.poll_interval / SHORTEST_TURN, config.poll_interval), &stop)
+                        .await;
                 }
                 Err(error) => {
                     self.health.failed("upkeep", &error);
+                    rest(config.poll_interval, &stop).await;
                 }
             }
-            rest(self.config.poll_interval, &stop).await;
         }
     }
 
-    /// Promotes what is due, rescues what was lost, fires schedules; returns how many jobs that moved.
-    pub(super) async fn keep_up(&self, may_rescue: MayRescue) -> Result<usize, Error> {
+    /// Promotes what is due, rescues what was lost, fires schedules.
+    pub(super) async fn keep_up(&self, may_rescue: MayRescue) -> Result<Kept, Error> {
         let (backoff, lease, bell) = (self.config.backoff, self.config.lease, self.bell.clone());
         self.database(move |conn| {
             let due = due::look(conn)?;
@@ -133,7 +146,10 @@ impl Engine {
             let fired = if due.schedules { fire_due(conn) } else { Ok(0) };
             bell.ring_for(ready);
             looked?;
-            Ok(promoted? + rescued + fired?)
+            let next = due
+                .next
+                .map_or(Duration::MAX, |seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default());
+            Ok(Kept { moved: promoted? + rescued + fired?, next })
         })
         .await
     }

@@ -57,6 +57,24 @@ async fn a_new_job_wakes_an_idle_runner_long_before_it_polls() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_scheduled_job_starts_when_it_is_due_long_before_the_next_poll() {
+    let database = Database::create();
+    let conn = &mut database.connection();
+    let (registry, mut ran) = reporting();
+    // Two turns of the upkeep are at least an eighth of this apart, and the job is due between the first and the next poll.
+    let poll_interval = Duration::from_secs(16);
+    let runner = database.runner(registry, |config| config.poll_interval = poll_interval);
+    add(conn, &letter("later").delay(Duration::from_secs(3)));
+    let (shutdown, started) = (CancellationToken::new(), Instant::now());
+    let stop = shutdown.clone();
+    let running = tokio::spawn(async move { runner.run(stop).await });
+    assert_eq!(next(&mut ran).await, "later");
+    assert!(started.elapsed() < poll_interval);
+    shutdown.cancel();
+    running.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn polling_finds_what_no_notification_announced() {
     let database = Database::create();
     let conn = &mut database.connection();
