@@ -31,7 +31,7 @@ use stage::Stage;
 pub(crate) use simulation::{Options as SimulationOptions, run as simulate};
 
 /// Nothing takes so long unless it hangs.
-const LIMIT: Duration = Duration::from_secs(300);
+const LIMIT: Duration = Duration::from_secs(600);
 
 /// Starts PostgreSQL (durable), the API and the workers as in production (release build), and a process that plays the agents
 /// of all instances and their brokers. Parts: (a) a backup of all instances at once; (b) a steady state with as many backups

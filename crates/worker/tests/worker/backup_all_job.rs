@@ -98,7 +98,8 @@ async fn what_a_person_asks_for_goes_ahead_of_what_the_schedule_has_put_off() {
     request_backup_all(&world.manager, &Actor::worker()).await.unwrap();
     world.settle().await;
     // The spread has put it off; how far depends on the instance's name.
-    let due = world.value("SELECT extract(epoch FROM run_at - now())::int FROM jobs WHERE kind = 'start_operation'");
+    let due = world
+        .value("SELECT extract(epoch FROM run_at - now())::int FROM jobs WHERE kind = 'start_operation'");
     assert!(due.parse::<u32>().unwrap() > 60, "{due}");
     let asked = world.request(&guid).await;
     world.settle().await;
@@ -121,7 +122,10 @@ async fn of_those_in_line_at_one_instance_what_a_person_asked_for_comes_next() {
     let first = world.request(&guid).await;
     world.settle().await;
     let scheduled = world.request(&guid).await;
-    world.database.execute(&format!("UPDATE backups SET is_scheduled = true WHERE id = {scheduled}")).unwrap();
+    world
+        .database
+        .execute(&format!("UPDATE backups SET is_scheduled = true WHERE id = {scheduled}"))
+        .unwrap();
     world.settle().await;
     let asked = world.request(&guid).await;
     world.settle().await;
