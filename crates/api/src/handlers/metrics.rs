@@ -16,6 +16,7 @@ pub(crate) async fn show(core: Core) -> Answer {
     let measured = measure(&core).await?;
     let mut families = Families::default();
     write_operations(&mut families, &measured);
+    write_places(&mut families, &measured);
     families.single(
         "backup_manager_backups_not_restorable",
         "gauge",
@@ -44,6 +45,20 @@ fn write_operations(families: &mut Families, measured: &Measurements) {
         ("rehearsal", "running", counts.running_rehearsals),
     ] {
         families.value(NAME, &[("kind", kind), ("status", status)], count);
+    }
+}
+
+fn write_places(families: &mut Families, measured: &Measurements) {
+    const NAME: &str = "backup_manager_places";
+    families.begin(NAME, "gauge", "Backups that hold a place under the limits, or wait for one, by broker.");
+    for places in &measured.places {
+        for (state, count) in [
+            ("held", places.held),
+            ("waiting_on_demand", places.waiting_on_demand),
+            ("waiting_scheduled", places.waiting_scheduled),
+        ] {
+            families.value(NAME, &[("broker", &places.broker), ("state", state)], count);
+        }
     }
 }
 

@@ -85,6 +85,11 @@ async fn a_backup_that_waits_names_what_it_waits_for() {
         .unwrap();
     let shown = explain(&app).await;
     assert_eq!(shown["reason"], "limit");
+    let metrics = app.get("/metrics").await.text().await.unwrap();
+    for (state, count) in [("held", 1), ("waiting_on_demand", 1), ("waiting_scheduled", 0)] {
+        let line = format!("backup_manager_places{{broker=\"broker\",state=\"{state}\"}} {count}");
+        assert!(metrics.lines().any(|found| found == line), "{line} is not in\n{metrics}");
+    }
     let limit = &shown["limit"];
     assert_fields(limit, &["name", "value", "running", "kept_for", "ahead", "waiting_since"]);
     assert_eq!(limit["name"], "limits.running_backups");

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::figures::{Figures, count};
+use super::growth::Growth;
 use super::process::Meter;
 use super::simulation::Behaviour;
 use super::stage::Stage;
@@ -18,9 +19,7 @@ pub(super) fn measure(stage: &Stage, limit: Duration) -> anyhow::Result<Figures>
     let mut figures = Figures::new('a');
     let instances = f64::from(stage.shape.instances);
     stage.behave(&Behaviour { mean_seconds: MEAN_SECONDS, hanging_broker: None })?;
-    let size = |stage: &Stage| stage.number("SELECT pg_database_size(current_database())");
-    stage.execute("VACUUM ANALYZE")?;
-    let before = size(stage)?;
+    let growth = Growth::start(stage)?;
     statements::reset(stage)?;
     let meter = Meter::start(stage)?;
     let began = Instant::now();
@@ -54,11 +53,6 @@ pub(super) fn measure(stage: &Stage, limit: Duration) -> anyhow::Result<Figures>
     }
     figures.add("backups carried from request to end per second", "/s", instances * 0.99 / nearly_all);
     figures.add_usage(&usage, nearly_all);
-    let grown = size(stage)? - before;
-    figures.add(
-        "growth of the database per million backups",
-        "MiB",
-        grown / 1_048_576.0 / instances * 1_000_000.0,
-    );
+    growth.stop(&mut figures, stage, instances)?;
     Ok(figures)
 }

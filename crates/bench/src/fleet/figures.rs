@@ -4,6 +4,9 @@ use serde::Serialize;
 
 use super::process::Usage;
 
+/// What is promised of the memory of a worker, whatever it does.
+const DEMANDED_MIB: f64 = 64.0;
+
 /// One number.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Figure {
@@ -59,7 +62,8 @@ impl Figures {
             self.add(format!("CPU of {name}"), "s", *cpu_seconds);
             self.add(format!("cores busy with {name}"), "", cpu_seconds / seconds);
             if let Some(peak) = peak_mib {
-                self.add(format!("resident memory of {name}, at most"), "MiB", *peak);
+                let demanded = name.starts_with("worker").then_some(DEMANDED_MIB);
+                self.add_demanded(format!("resident memory of {name}, at most"), "MiB", *peak, demanded);
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::Options;
+use super::demands::{self, Demand};
 use super::figures::Figure;
 use super::shape::BROKERS;
 
@@ -14,9 +15,6 @@ pub(super) struct Report {
     /// By number of instances, in the order of the options.
     runs: Vec<(u32, Vec<Figure>)>,
 }
-
-/// What every figure of ten times as many instances may be at most.
-const DEMANDED_FACTOR: f64 = 12.0;
 
 const PARTS: [(char, &str); 5] = [
     ('d', "Synchronisation: all brokers are asked for all instances"),
@@ -39,6 +37,11 @@ impl Report {
     /// `docs/benchmarks/fleet.md`.
     pub(super) fn markdown(&self) -> String {
         let mut page = self.head();
+        let _ = writeln!(page, "\n## What was promised\n\n| | found | demanded | |\n|---|---|---|---|");
+        for Demand { of, found, demanded, is_kept } in self.demands() {
+            let verdict = if is_kept { "kept" } else { "**not kept**" };
+            let _ = writeln!(page, "| {of} | {found} | {demanded} | {verdict} |");
+        }
         for (part, title) in PARTS {
             let names = self.names(part);
             if names.is_empty() {
@@ -52,6 +55,11 @@ impl Report {
             }
         }
         page
+    }
+
+    /// What was promised, and what was found with the largest fleet.
+    pub(super) fn demands(&self) -> Vec<Demand> {
+        demands::of(&self.runs)
     }
 
     /// `docs/benchmarks/fleet.csv`.
@@ -106,35 +114,10 @@ impl Report {
         let demanded = demanded.map(|most| format!("below {}", number(most))).unwrap_or_default();
         format!("| {name}{unit} | {} | {factor} | {demanded} |", values.collect::<Vec<_>>().join(" | "))
     }
-
-    /// What was promised and is not kept, with the largest fleet.
-    pub(super) fn broken(&self) -> Vec<String> {
-        let mut broken = Vec::new();
-        let (Some((small, few)), Some((large, many))) = (self.runs.first(), self.runs.last()) else {
-            return broken;
-        };
-        for figure in many {
-            if figure.demanded.is_some_and(|most| figure.value >= most) {
-                broken.push(format!("{} {}: {}", figure.part, figure.name, number(figure.value)));
-            }
-            let before = few.iter().find(|one| one.part == figure.part && one.name == figure.name);
-            let factor = before.map_or(0.0, |before| figure.value / before.value.max(f64::MIN_POSITIVE));
-            let growth = f64::from(*large) / f64::from(*small) / 10.0 * DEMANDED_FACTOR;
-            if factor > growth.max(1.0) && before.is_some_and(|before| before.value.abs() > 1e-9) {
-                broken.push(format!(
-                    "{} {}: {} times that of {small} instances",
-                    figure.part,
-                    figure.name,
-                    number(factor)
-                ));
-            }
-        }
-        broken
-    }
 }
 
 /// Three significant digits, no more.
-fn number(value: f64) -> String {
+pub(super) fn number(value: f64) -> String {
     match value.abs() {
         large if large >= 100.0 => format!("{value:.0}"),
         middle if middle >= 10.0 => format!("{value:.1}"),

@@ -16,7 +16,8 @@ pub(super) fn reset(stage: &Stage) -> anyhow::Result<()> {
 pub(super) fn add(figures: &mut Figures, stage: &Stage, units: f64, per: &str) -> anyhow::Result<()> {
     let count = |condition: &str| stage.number(&format!("SELECT coalesce(sum(calls), 0) {OURS} {condition}"));
     let all = count("")?;
-    let frames = count("AND (upper(query) IN ('BEGIN', 'COMMIT', 'ROLLBACK') OR query ILIKE 'SELECT $1')")?;
+    let frames =
+        count("AND (upper(query) IN ('BEGIN', 'COMMIT', 'ROLLBACK') OR query IN ('SELECT 1', 'SELECT $1'))")?;
     figures.add(format!("statements per {per}"), "", all / units);
     figures.add(format!("of these BEGIN, COMMIT and tests of the connection, per {per}"), "", frames / units);
     let seconds = stage.number(&format!("SELECT coalesce(sum(total_exec_time), 0) / 1000 {OURS}"))?;

@@ -21,7 +21,6 @@ const SHARE: u32 = 10;
 const ON_DEMAND: u32 = 2;
 /// What is promised of the 99th percentile, in milliseconds.
 const DEMANDED_LAG: f64 = 2000.0;
-const DEMANDED_MIB: f64 = 64.0;
 
 /// Brings the fleet into its steady state: a tenth runs, the others are spread over the next hour.
 pub(super) fn begin(stage: &mut Stage, limit: Duration) -> anyhow::Result<()> {
@@ -75,9 +74,6 @@ pub(super) fn measure(stage: &Stage, seconds: u64) -> anyhow::Result<Figures> {
     for figure in &mut figures.all {
         if figure.name == format!("cores busy with {}", super::stage::WORKERS[0]) {
             figure.demanded = Some(1.0);
-        }
-        if figure.name.starts_with("resident memory of worker") {
-            figure.demanded = Some(DEMANDED_MIB);
         }
     }
     Ok(figures)

@@ -8,6 +8,7 @@ use crate::domain::reconciliation::Reconciliation;
 use crate::manager::Manager;
 use crate::store::operations::{self, UnfinishedCounts};
 use crate::store::pitr::{self, PitrCounts};
+use crate::store::places::{self, BrokerPlaces};
 use crate::store::{self, reconciliations, rehearsals};
 use crate::{Result, jobs};
 
@@ -18,6 +19,8 @@ pub struct Measurements {
     pub now: DateTime<Utc>,
     /// Backups, restores and rehearsals that are not over.
     pub unfinished: UnfinishedCounts,
+    /// Places under the limits of running backups, by broker.
+    pub places: Vec<BrokerPlaces>,
     /// Good backups of which a rehearsal has said that they cannot be relied upon.
     pub not_restorable: i64,
     /// The queues.
@@ -36,6 +39,7 @@ pub async fn measure(manager: &Manager) -> Result<Measurements> {
             Ok(Measurements {
                 now: store::now(conn)?,
                 unfinished: operations::count_unfinished(conn)?,
+                places: places::count(conn)?,
                 not_restorable: rehearsals::count_not_restorable(conn)?,
                 queues: queues(conn, &jobs::QUEUES)?,
                 moments: pitr::count(conn)?,

@@ -8,8 +8,9 @@ pub mod broker;
 mod http;
 mod server_name;
 
-/// Who has not answered by then is waited for without holding up other jobs of the worker.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
+/// Who has not answered by then is waited for without holding up other jobs of the worker. Longer than agents that are well
+/// take, since who stands aside comes on top of the worker group's count.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(500);
 
 pub use agent::{AgentClient, AgentCredential, AgentEndpoint, AgentError, OperationKind};
 pub use broker::{BrokerClient, BrokerEndpoint, BrokerError, BrokerInstance};

@@ -219,6 +219,7 @@ mod tests {
             deadline_at: deadline.map(at),
             cancel_requested_at: wish.map(at),
             triggered_at: at(0),
+            is_scheduled: false,
             msg: None,
             guid: "i-1".into(),
         }

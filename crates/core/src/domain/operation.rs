@@ -60,6 +60,8 @@ pub struct Operation {
     pub cancel_requested_at: Option<DateTime<Utc>>,
     /// When it was asked for.
     pub triggered_at: DateTime<Utc>,
+    /// By the schedule, and not by a person.
+    pub is_scheduled: bool,
     /// What people see of it at the moment.
     pub msg: Option<String>,
     /// The instance's GUID, for the logs.
@@ -278,6 +280,7 @@ mod tests {
             deadline_at: deadline.map(at),
             cancel_requested_at: cancelled.map(at),
             triggered_at: at(0),
+            is_scheduled: false,
             msg: None,
             guid: "i-1".into(),
         }

@@ -2,7 +2,8 @@
 //! durations since some beginning. Who keeps the lines and asks is `crates/core/src/shares.rs`.
 //!
 //! As long as answers come, nobody is held up. Who has filled its share with calls that hang is *suspect*: from then on it
-//! gets no more than its share, until its answers come again.
+//! gets no more than its share, until its answers come again. A few slow answers among hundreds are no reason: their jobs
+//! step aside, and many may be under way at once where many are asked.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,8 +21,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(120);
 /// The calls of one broker, or one agent, that are under way in a worker group.
 #[derive(Debug, Default)]
 pub struct Line {
-    /// Since when, by the number of the call.
-    calls: BTreeMap<u64, Duration>,
+    /// By the number of the call, which grows.
+    calls: BTreeMap<u64, Call>,
+    /// How many were answered in time.
+    answered: u64,
     suspect_until: Option<Duration>,
     /// With one slot, a share of it is a share of its time.
     rests_until: Option<Duration>,
@@ -31,21 +34,27 @@ pub struct Line {
     hold: Duration,
 }
 
+#[derive(Debug)]
+struct Call {
+    since: Duration,
+    /// [`Line::answered`] when it began.
+    answered_before: u64,
+}
+
 impl Line {
     /// Whether a call may begin now; else how long whoever wanted it should stay away. `most`: the share.
     ///
     /// # Errors
     /// The wait. Those that are sent away come back one after the other, as slots of the share are likely to fall free.
     pub fn admit(&mut self, most: usize, now: Duration) -> Result<(), Duration> {
-        let slow = self.slow(now);
-        if slow >= most {
+        if self.hangs(most, now) {
             self.suspect_until = Some(now.saturating_add(SUSPICION));
         }
         let has_room = !self.is_suspect(now) || self.calls.len() < most;
         if has_room && self.rests_until.is_none_or(|until| until <= now) {
             return Ok(());
         }
-        let oldest = self.calls.values().min().map_or(Duration::ZERO, |since| now.saturating_sub(*since));
+        let oldest = self.calls.values().map(|call| now.saturating_sub(call.since)).max().unwrap_or_default();
         let hold = self.hold.max(oldest).max(SLOW);
         let share = u32::try_from(most).unwrap_or(u32::MAX).max(1);
         self.next_at = self.next_at.max(now).saturating_add(hold / share);
@@ -56,16 +65,17 @@ impl Line {
 
     /// Remembers a call that begins.
     pub fn begin(&mut self, call: u64, now: Duration) {
-        self.calls.insert(call, now);
+        self.calls.insert(call, Call { since: now, answered_before: self.answered });
     }
 
     /// Forgets a call that has ended, and remembers what it says of the others. `slots`: all of the group.
     pub fn end(&mut self, call: u64, most: usize, slots: usize, now: Duration) {
-        let hung = self.slow(now) >= most;
-        let Some(since) = self.calls.remove(&call) else { return };
+        let hung = self.hangs(most, now);
+        let Some(Call { since, .. }) = self.calls.remove(&call) else { return };
         let took = now.saturating_sub(since);
         if took < SLOW {
-            if self.slow(now) == 0 {
+            self.answered = self.answered.saturating_add(1);
+            if self.slow(now).next().is_none() {
                 let recovered = now.saturating_add(RECOVERY);
                 self.suspect_until = self.suspect_until.map(|until| until.min(recovered));
                 self.next_at = self.next_at.min(recovered);
@@ -90,8 +100,17 @@ impl Line {
         self.suspect_until.is_some_and(|until| until > now)
     }
 
-    fn slow(&self, now: Duration) -> usize {
-        self.calls.values().filter(|since| now.saturating_sub(**since) >= SLOW).count()
+    /// Whether its slow calls fill the share. To become suspect by that, it must have answered fewer in time since the
+    /// first of the newest that do: it takes no more than chance for a few of thousands to be slow at the same moment.
+    fn hangs(&self, most: usize, now: Duration) -> bool {
+        let Some(first) = self.slow(now).nth(most.saturating_sub(1)) else { return false };
+        let answered = self.answered.saturating_sub(first.answered_before);
+        self.is_suspect(now) || usize::try_from(answered).is_ok_and(|answered| answered < most.max(1))
+    }
+
+    /// The newest first.
+    fn slow(&self, now: Duration) -> impl Iterator<Item = &Call> {
+        self.calls.values().rev().filter(move |call| now.saturating_sub(call.since) >= SLOW)
     }
 }
 
@@ -116,6 +135,42 @@ mod tests {
             line.end(call, 1, 4, at(call + 900));
         }
         assert!(line.is_idle(at(2000)));
+    }
+
+    #[test]
+    fn a_few_slow_answers_among_many_in_time_make_nobody_suspect() {
+        let mut line = Line::default();
+        for call in 0..2_000 {
+            let now = at(call * 20);
+            line.admit(4, now).unwrap();
+            line.begin(call, now);
+            // Two of a hundred take five seconds, so that five are under way at any time; the others are answered in between.
+            match call % 50 {
+                0 => {}
+                _ => line.end(call, 4, 8, now + at(15)),
+            }
+            if let Some(slow) = call.checked_sub(250).filter(|slow| slow % 50 == 0) {
+                line.end(slow, 4, 8, now);
+            }
+        }
+        assert!(line.calls.len() >= 5, "slow ones were under way");
+    }
+
+    #[test]
+    fn who_begins_to_hang_while_slow_answers_are_under_way_is_suspect_within_a_second() {
+        let mut line = Line::default();
+        for call in 0..3 {
+            line.begin(call, at(0));
+        }
+        for call in 3..500 {
+            line.begin(call, at(call * 20));
+            line.end(call, 4, 8, at(call * 20 + 15));
+        }
+        for call in 500..504 {
+            line.admit(4, at(10_000)).unwrap();
+            line.begin(call, at(10_000));
+        }
+        assert!(line.admit(4, at(11_000)).is_err());
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub fn find_waiting(conn: &mut PgConnection, instance: ServiceInstanceId) -> Res
     let row: Option<Row> = diesel::sql_query(
         "SELECT id, is_scheduled, triggered_at, msg, cancel_requested_at IS NOT NULL AS is_cancelled
          FROM backups WHERE service_instance_id = $1 AND status = 'queued' AND status IN ('queued', 'running')
-         ORDER BY NOT may_be_at_agent, triggered_at, id LIMIT 1",
+         ORDER BY NOT may_be_at_agent, is_scheduled, triggered_at, id LIMIT 1",
     )
     .bind::<BigInt, _>(instance.0)
     .get_result(conn)
@@ -67,7 +67,8 @@ pub fn find_in_front(
          UNION ALL
          SELECT 'restore', r.id, false, r.triggered_at FROM restores r JOIN backups b ON b.id = $2
          WHERE r.service_instance_id = $1 AND r.status = 'queued' AND r.status IN ('queued', 'running')
-           AND (NOT r.may_be_at_agent, r.triggered_at, 'restore') < (NOT b.may_be_at_agent, b.triggered_at, 'backup')
+           AND (NOT r.may_be_at_agent, false, r.triggered_at, 'restore')
+               < (NOT b.may_be_at_agent, b.is_scheduled, b.triggered_at, 'backup')
          LIMIT 1",
     )
     .bind::<BigInt, _>(instance.0)

@@ -30,6 +30,8 @@ struct OperationRow {
     cancel_requested_at: Option<DateTime<Utc>>,
     #[diesel(sql_type = Timestamptz)]
     triggered_at: DateTime<Utc>,
+    #[diesel(sql_type = Bool)]
+    is_scheduled: bool,
     #[diesel(sql_type = Nullable<Text>)]
     msg: Option<String>,
     #[diesel(sql_type = Text)]
@@ -52,13 +54,22 @@ fn name_column(kind: OperationKind) -> &'static str {
     }
 }
 
+/// Nobody but a person asks for a restore, so restores have no such column.
+fn is_scheduled(kind: OperationKind) -> &'static str {
+    match kind {
+        OperationKind::Backup | OperationKind::Rehearsal => "is_scheduled",
+        OperationKind::Restore => "false",
+    }
+}
+
 /// Locks an operation's row until the end of the transaction; none when it was removed.
 pub fn lock(conn: &mut PgConnection, kind: OperationKind, id: i64) -> Result<Option<Operation>> {
     let row: Option<OperationRow> = diesel::sql_query(format!(
         "SELECT o.id, o.{name} AS name, service_instance_id, status, dispatch_epoch, may_be_at_agent, deadline_at,
-                cancel_requested_at, triggered_at, msg, guid
+                cancel_requested_at, triggered_at, {is_scheduled} AS is_scheduled, msg, guid
          FROM {table} o JOIN service_instances i ON i.id = o.service_instance_id WHERE o.id = $1 FOR UPDATE OF o",
         name = name_column(kind),
+        is_scheduled = is_scheduled(kind),
         table = table(kind),
     ))
     .bind::<BigInt, _>(id)
@@ -75,6 +86,7 @@ pub fn lock(conn: &mut PgConnection, kind: OperationKind, id: i64) -> Result<Opt
         deadline_at: row.deadline_at,
         cancel_requested_at: row.cancel_requested_at,
         triggered_at: row.triggered_at,
+        is_scheduled: row.is_scheduled,
         msg: row.msg,
         guid: row.guid,
     }))
@@ -202,8 +214,9 @@ pub fn update_cancel_requested(conn: &mut PgConnection, kind: OperationKind, id:
     )
 }
 
-/// Whether another operation of the instance runs, or waits in front of this one; one that the agent may have goes
-/// first. Rehearsals are in nobody's way but each other's, and let everybody else go first.
+/// Whether another operation of the instance runs, or waits in front of this one. One that the agent may have goes first,
+/// then what a person asked for: the schedule's may be due in an hour only, and nobody waits for it. Rehearsals are in
+/// nobody's way but each other's, and let everybody else go first.
 pub fn is_blocked(conn: &mut PgConnection, operation: &Operation) -> Result<bool> {
     #[derive(QueryableByName)]
     struct Blocked {
@@ -214,9 +227,9 @@ pub fn is_blocked(conn: &mut PgConnection, operation: &Operation) -> Result<bool
         OperationKind::Backup | OperationKind::Restore => {
             "SELECT EXISTS (SELECT FROM running_operations WHERE service_instance_id = $1)
              OR EXISTS (SELECT FROM backups WHERE service_instance_id = $1 AND status = 'queued'
-                        AND (NOT may_be_at_agent, triggered_at, 'backup', id) < ($5, $2, $3, $4))
+                        AND (NOT may_be_at_agent, is_scheduled, triggered_at, 'backup', id) < ($5, $6, $2, $3, $4))
              OR EXISTS (SELECT FROM restores WHERE service_instance_id = $1 AND status = 'queued'
-                        AND (NOT may_be_at_agent, triggered_at, 'restore', id) < ($5, $2, $3, $4)) AS blocked"
+                        AND (NOT may_be_at_agent, false, triggered_at, 'restore', id) < ($5, $6, $2, $3, $4)) AS blocked"
         }
         OperationKind::Rehearsal => {
             "SELECT EXISTS (SELECT FROM running_operations WHERE service_instance_id = $1)
@@ -224,7 +237,7 @@ pub fn is_blocked(conn: &mut PgConnection, operation: &Operation) -> Result<bool
              OR EXISTS (SELECT FROM restores WHERE service_instance_id = $1 AND status = 'queued')
              OR EXISTS (SELECT FROM rehearsals WHERE service_instance_id = $1 AND status = 'running')
              OR EXISTS (SELECT FROM rehearsals WHERE service_instance_id = $1 AND status = 'queued'
-                        AND (NOT may_be_at_agent, triggered_at, 'rehearsal', id) < ($5, $2, $3, $4)) AS blocked"
+                        AND (NOT may_be_at_agent, is_scheduled, triggered_at, 'rehearsal', id) < ($5, $6, $2, $3, $4)) AS blocked"
         }
     };
     let row: Blocked = diesel::sql_query(statement)
@@ -233,11 +246,12 @@ pub fn is_blocked(conn: &mut PgConnection, operation: &Operation) -> Result<bool
         .bind::<Text, _>(operation.kind.as_str())
         .bind::<BigInt, _>(operation.row)
         .bind::<Bool, _>(!operation.may_be_at_agent)
+        .bind::<Bool, _>(operation.is_scheduled)
         .get_result(conn)?;
     Ok(row.blocked)
 }
 
-/// The queued operation of the instance whose turn is next.
+/// The queued operation of the instance whose turn is next, in the order of [`is_blocked`].
 pub fn find_next_queued(
     conn: &mut PgConnection,
     instance: ServiceInstanceId,
@@ -261,7 +275,7 @@ pub fn list_next_queued(
                  UNION ALL
                  SELECT 'rehearsal', id, service_instance_id, is_scheduled, triggered_at, may_be_at_agent
                  FROM rehearsals WHERE service_instance_id = ANY ($1) AND status = 'queued'
-             ) queued ORDER BY service_instance_id, kind = 'rehearsal', NOT may_be_at_agent, triggered_at, kind, id",
+             ) queued ORDER BY service_instance_id, kind = 'rehearsal', NOT may_be_at_agent, is_scheduled, triggered_at, kind, id",
         )
         .bind::<Array<BigInt>, _>(instances.iter().map(|id| id.0).collect::<Vec<_>>())
         .load(conn)?,

@@ -244,6 +244,33 @@ pub fn give(conn: &mut PgConnection, backup: BackupId) -> Result<bool> {
     }
 }
 
+/// Places of one broker's instances, and who waits for one.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct BrokerPlaces {
+    /// The broker.
+    #[diesel(sql_type = Text)]
+    pub broker: String,
+    /// Backups that hold a place.
+    #[diesel(sql_type = BigInt)]
+    pub held: i64,
+    /// Backups that a person asked for and that wait for one.
+    #[diesel(sql_type = BigInt)]
+    pub waiting_on_demand: i64,
+    /// Backups that the schedule asked for and that wait for one.
+    #[diesel(sql_type = BigInt)]
+    pub waiting_scheduled: i64,
+}
+
+/// Counts them by broker, from the lines; none without limits, as nobody has stood in line then.
+pub fn count(conn: &mut PgConnection) -> Result<Vec<BrokerPlaces>> {
+    Ok(diesel::sql_query(
+        "SELECT name AS broker, sum(held)::bigint AS held, sum(waiting_on_demand)::bigint AS waiting_on_demand,
+                sum(waiting_scheduled)::bigint AS waiting_scheduled
+         FROM place_lines JOIN service_brokers ON service_brokers.id = service_broker_id GROUP BY name ORDER BY name",
+    )
+    .load(conn)?)
+}
+
 /// Forgets lines that nobody has stood in for an hour.
 pub fn delete_empty_lines(conn: &mut PgConnection) -> Result<usize> {
     Ok(diesel::sql_query(

@@ -43,6 +43,13 @@ struct Row {
     deleted_at: Option<DateTime<Utc>>,
 }
 
+/// What a transaction has read so far.
+#[derive(QueryableByName)]
+struct Read {
+    #[diesel(sql_type = BigInt)]
+    rows: i64,
+}
+
 fn all(list: impl Fn(ServiceInstanceId) -> Vec<ServiceInstanceId>) -> BTreeSet<i64> {
     let (mut found, mut after) = (BTreeSet::new(), ServiceInstanceId(0));
     loop {
@@ -95,4 +102,43 @@ fn whatever_the_gate_permits_is_found_by_the_search_for_it() {
     assert!(to_clean.is_subset(&cleaned), "{to_clean:?} {cleaned:?}");
     assert!(to_mark.len() > 20 && to_clean.len() > 10, "the world has something of each");
     assert!(marked.len() < 126 && cleaned.len() < 80, "and the searches leave out most of the rest");
+}
+
+#[test]
+fn a_removal_reads_its_backup_only_however_many_others_are_marked() {
+    let database = Database::create().unwrap();
+    instances(&database, 2000);
+    let insert = "SET session_replication_role = replica;
+        INSERT INTO backups (service_instance_id, backup_id, status, is_scheduled, encryption_key_id, store, object_prefix, size, checksum, finished_at)
+        SELECT id, id || '-1', 'done', true, id, 'local', 'p', 1, 'c', now() - interval '30 days' FROM service_instances";
+    database.execute(insert).unwrap();
+    // Statistics know of none that is marked, as on the day on which retention lets go of the first.
+    database.execute("VACUUM ANALYZE backups").unwrap();
+    let mark = "SET session_replication_role = replica;
+        UPDATE backups SET status = 'deleted', marked_deleted_at = now() - interval '25 hours'";
+    database.execute(mark).unwrap();
+    let mut conn = database.connection().unwrap();
+    let rule = DeletionRule {
+        deleted_at: None,
+        min_backup_count: 0,
+        retention_days: 1,
+        deleted_retention_days: 1,
+        undo_window: Duration::ZERO,
+        promises_moments: false,
+        clients_may_go_below_minimum: true,
+    };
+    let facts = deletion_facts::list(&mut conn, ServiceInstanceId(1)).unwrap();
+    let gate = Gate::new(rule, facts, store::now(&mut conn).unwrap());
+    let permit = gate.ask_all(Cause::Client).flatten().next().unwrap();
+    assert_eq!(permit.step(), Step::Remove);
+    let read = conn
+        .transaction(|conn| {
+            assert!(deletions::begin(conn, &permit).unwrap());
+            diesel::sql_query(
+                "SELECT seq_tup_read + idx_tup_fetch AS rows FROM pg_stat_xact_user_tables WHERE relname = 'backups'",
+            )
+            .get_result::<Read>(conn)
+        })
+        .unwrap();
+    assert!(read.rows <= 10, "{} rows were read", read.rows);
 }

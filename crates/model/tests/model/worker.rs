@@ -47,6 +47,7 @@ fn real(index: usize, row: &Row) -> Operation {
             Wish::WaitedFor => Some(now() - CANCEL_WAIT - TimeDelta::seconds(1)),
         },
         triggered_at: now(),
+        is_scheduled: false,
         msg: None,
         guid: String::new(),
     }
@@ -83,7 +84,8 @@ fn enqueue(world: &mut World, index: usize, verb: Verb) {
     }
 }
 
-/// `is_blocked` of the operations' store; rows are in the order in which they were asked for, backups and restores alike.
+/// `is_blocked` of the operations' store; all were asked for by people, and rows are in the order in which they were, backups
+/// and restores alike.
 fn room(world: &World, index: usize) -> Room {
     let place = |i: usize| (!world.rows[i].may_be_at_agent, i);
     let is_blocked = world.rows.iter().enumerate().any(|(other, row)| match row.status {

@@ -88,3 +88,51 @@ async fn a_spread_fan_out_does_not_start_at_one_instant() {
     assert_eq!(world.value("SELECT string_agg(DISTINCT status, ',') FROM backups"), "done");
     assert_eq!(world.value("SELECT count(*) FROM backups"), "10");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_person_asks_for_goes_ahead_of_what_the_schedule_has_put_off() {
+    let hour = std::time::Duration::from_secs(3600);
+    let world = World::with(1, Policy { full_backup_spread: hour, ..Policy::default() });
+    world.agent.plan(Plan::running());
+    let guid = world.instance("i-1").await;
+    request_backup_all(&world.manager, &Actor::worker()).await.unwrap();
+    world.settle().await;
+    // The spread has put it off; how far depends on the instance's name.
+    let due = world
+        .value("SELECT extract(epoch FROM run_at - now())::int FROM jobs WHERE kind = 'start_operation'");
+    assert!(due.parse::<u32>().unwrap() > 60, "{due}");
+    let asked = world.request(&guid).await;
+    world.settle().await;
+    assert_eq!(world.backup(&guid, asked).await.status.as_str(), "running");
+    world.leap(hour).await;
+    let waiting = "SELECT msg FROM backups WHERE is_scheduled AND status = 'queued'";
+    assert_eq!(world.value(waiting), "waits for another operation of the instance");
+    world.agent.plan(Plan::done());
+    let name = world.backup(&guid, asked).await.backup_id;
+    world.agent.replan(&name, Plan::done());
+    world.pass(30).await;
+    assert_eq!(world.value("SELECT string_agg(status, ',') FROM backups"), "done,done");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_those_in_line_at_one_instance_what_a_person_asked_for_comes_next() {
+    let world = World::new();
+    world.agent.plan(Plan::running());
+    let guid = world.instance("i-1").await;
+    let first = world.request(&guid).await;
+    world.settle().await;
+    let scheduled = world.request(&guid).await;
+    world
+        .database
+        .execute(&format!("UPDATE backups SET is_scheduled = true WHERE id = {scheduled}"))
+        .unwrap();
+    world.settle().await;
+    let asked = world.request(&guid).await;
+    world.settle().await;
+    let name = world.backup(&guid, first).await.backup_id;
+    world.agent.replan(&name, Plan::done());
+    world.pass(12).await;
+    assert_eq!(world.backup(&guid, first).await.status.as_str(), "done");
+    assert_eq!(world.backup(&guid, asked).await.status.as_str(), "running");
+    assert_eq!(world.backup(&guid, scheduled).await.status.as_str(), "queued");
+}

@@ -75,6 +75,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         .max_connection_rate(10_000)
         .client_request_timeout(Duration::ZERO)
         .keep_alive(Duration::from_secs(75))
+        .tcp_nodelay(true)
         .bind_rustls_0_23((Ipv4Addr::UNSPECIFIED, options.agents), tls)
         .context("the agents' port is taken")?;
         let control = HttpServer::new(move || {
