@@ -69,7 +69,7 @@ CREATE INDEX encryption_keys_former ON encryption_keys (id) WHERE NOT is_current
 
 CREATE TABLE backups (
     id                    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    -- an instance that exists: the reference to its key below says so, and a second check would cost a fan-out a tenth
+    -- an instance that exists: the reference to its key below says so, and a second check would only slow down a fan-out
     service_instance_id   bigint NOT NULL,
     backup_id             text NOT NULL,
     status                text NOT NULL DEFAULT 'queued'

@@ -32,7 +32,8 @@ impl House {
         let mut installation = Installation::prepare(&plan).unwrap();
         installation.start_api().unwrap();
         database.seed_instance("inventory", GUID).unwrap();
-        let client = Client::builder().no_proxy().build().unwrap();
+        // A connection for each question: one that was kept may be closed by the server just as it is used again.
+        let client = Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
         let (user, password) = (installation.user(), installation.password());
         let request = client.get("http://x").basic_auth(user, Some(password)).build().unwrap();
         let address = |url: String| url.split_once("://").unwrap().1.parse().unwrap();

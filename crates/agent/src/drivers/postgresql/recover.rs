@@ -35,23 +35,20 @@ pub(super) struct Recovery {
     pub(super) cleaned: Result<(), DriverError>,
 }
 
-/// Completes or undoes what an interrupted restore has left behind; one question when there is nothing.
+/// Completes or undoes what an interrupted restore has left behind.
 ///
 /// # Errors
 /// When it is not known which way the restore went.
 pub(super) fn recover(programs: &Programs, session: &Session) -> Result<Recovery, DriverError> {
     let _alone = programs.recovering.lock(session)?;
     let open = programs.open_database(session)?;
-    let survey = Survey::take(programs, session, &open)?;
-    if survey.state()?.is_none() {
-        programs.report_strangers(survey.strangers());
-        return Ok(Recovery { direction: Direction::Nothing, cleaned: Ok(()) });
-    }
-    // What a killed program asked for last may still be running on the server, a COMMIT for example.
+    // What a killed program asked for last may still be running on the server: a COMMIT, or the creation of the first database,
+    // of which nothing can be seen before it is complete.
     let lost = format!("application_name = {} AND pid <> pg_backend_pid()", literal(names::APPLICATION));
     programs.sql(session, &open, swap::terminate(&lost))?;
     let survey = Survey::take(programs, session, &open)?;
     let Some(state) = survey.state()? else {
+        programs.report_strangers(survey.strangers());
         return Ok(Recovery { direction: Direction::Nothing, cleaned: Ok(()) });
     };
     let (direction, opened) = match state.swapped {
