@@ -53,6 +53,8 @@ create table jobs (
 create index jobs_in_line on jobs (queue, priority, run_at, id) where is_due;
 -- The promotion of what has become due.
 create index jobs_scheduled on jobs (run_at) where not is_due;
+-- What was put off by a clock that was ahead; nothing, as a rule.
+create index jobs_put_off on jobs (put_off_at) where not is_due;
 create unique index jobs_unique_key on jobs (unique_key) where unique_key is not null;
 
 -- One row per claim: which jobs to look after, and when. All that run are named here, so that they can be found without an

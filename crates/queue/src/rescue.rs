@@ -50,7 +50,7 @@ pub(crate) fn rescue_into(
 ) -> Result<Rescued, Error> {
     conn.transaction(|conn| {
         let claims: Vec<Claim> = diesel::sql_query(format!(
-            "select id, job_ids from job_claims where look_at < clock_timestamp()
+            "select id, job_ids from job_claims where look_at < (select clock_timestamp())
              order by look_at limit {limit}
              for update skip locked"
         ))

@@ -24,7 +24,7 @@ pub fn recover(conn: &mut PgConnection, lease: Duration) -> Result<usize, Error>
     conn.transaction(|conn| {
         let jobs = diesel::sql_query(
             "with late as materialized (
-                 select id from jobs where not is_due and put_off_at > clock_timestamp()
+                 select id from jobs where not is_due and put_off_at > (select clock_timestamp())
                  for no key update skip locked
              )
              update jobs set is_due = true, run_at = clock_timestamp() from late where jobs.id = late.id",
@@ -33,7 +33,7 @@ pub fn recover(conn: &mut PgConnection, lease: Duration) -> Result<usize, Error>
         // Those leases are cut when their claims are looked after, which is now.
         let claims = diesel::sql_query(
             "update job_claims set look_at = clock_timestamp()
-             where look_at > clock_timestamp() + 2 * make_interval(secs => $1)",
+             where look_at > (select clock_timestamp() + 2 * make_interval(secs => $1))",
         )
         .bind::<Double, _>(seconds(lease))
         .execute(conn)?;

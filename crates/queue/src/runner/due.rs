@@ -26,7 +26,7 @@ pub(super) struct DueUpkeep {
 pub(super) fn look(conn: &mut PgConnection) -> Result<DueUpkeep, Error> {
     let due = diesel::sql_query(
         "select exists (select from jobs where not is_due and run_at <= now()) as promotion,
-                exists (select from job_claims where look_at < clock_timestamp()) as rescue,
+                exists (select from job_claims where look_at < (select clock_timestamp())) as rescue,
                 exists (select from schedules where next_run_at <= clock_timestamp()) as schedules,
                 (select extract(epoch from min(run_at) - clock_timestamp())::float8 from jobs where not is_due) as next",
     );
