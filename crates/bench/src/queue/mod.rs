@@ -147,6 +147,7 @@ impl Options {
             ("bulk", Some(self.bulk.to_string()).filter(|_| self.bulk != 100_000)),
             ("samples", Some(self.samples.to_string()).filter(|_| self.samples != 200)),
             ("patience", Some(self.patience.to_string()).filter(|_| self.patience != 12)),
+            ("idle-seconds", Some(self.idle_seconds.to_string()).filter(|_| self.idle_seconds != 60)),
             ("only", Some(words(self.only.clone())).filter(|value| !value.is_empty())),
             ("measure", Some(words(measures)).filter(|value| !value.is_empty())),
             ("scenario", Some(words(scenarios)).filter(|value| !value.is_empty())),
