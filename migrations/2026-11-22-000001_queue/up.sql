@@ -58,9 +58,9 @@ create index jobs_put_off on jobs (put_off_at) where not is_due;
 create unique index jobs_unique_key on jobs (unique_key) where unique_key is not null;
 
 -- One row per claim: which jobs to look after, and when. All that run are named here, so that they can be found without an
--- index that each claim would have to write. Not who holds what, which only jobs tells.
+-- index that each claim would have to write. Not who holds what, which only jobs tells. Without a key: each claim would have
+-- to write its index, and whoever changes a row has locked it before, so that it stays in its place.
 create table job_claims (
-    id      bigint generated always as identity primary key,
     job_ids bigint[] not null,
     -- When the leases given then end, or later those that were left.
     look_at timestamptz not null

@@ -50,7 +50,7 @@ pub(crate) fn rescue_into(
 ) -> Result<Rescued, Error> {
     conn.transaction(|conn| {
         let claims: Vec<Claim> = diesel::sql_query(format!(
-            "select id, job_ids from job_claims where look_at < (select clock_timestamp())
+            "select ctid::text as place, job_ids from job_claims where look_at < (select clock_timestamp())
              order by look_at limit {limit}
              for update skip locked"
         ))
@@ -62,9 +62,9 @@ pub(crate) fn rescue_into(
         let expired: Vec<Expired> = diesel::sql_query(EXPIRED).bind::<Array<BigInt>, _>(jobs).load(conn)?;
         let verdicts: Vec<Verdict> = expired.into_iter().map(|row| row.verdict(backoff)).collect();
         let jobs = settle_into(conn, &verdicts, ready)?.len();
-        let ids: Vec<i64> = claims.iter().map(|claim| claim.id).collect();
+        let places: Vec<String> = claims.iter().map(|claim| claim.place.clone()).collect();
         diesel::sql_query(LOOK_AGAIN)
-            .bind::<Array<BigInt>, _>(ids)
+            .bind::<Array<Text>, _>(places)
             .bind::<Double, _>(seconds(lease))
             .execute(conn)?;
         Ok(Rescued { claims: claims.len(), jobs })
@@ -81,14 +81,14 @@ const EXPIRED: &str = "
 /// somebody had locked above is looked at again soon.
 const LOOK_AGAIN: &str = "
     with named as materialized (
-        select id, unnest(job_ids) as job_id, clock_timestamp() + make_interval(secs => $2) as latest
-        from job_claims where id = any ((select $1)::bigint[])
+        select ctid as place, unnest(job_ids) as job_id, clock_timestamp() + make_interval(secs => $2) as latest
+        from job_claims where ctid = any ((select $1)::text[]::tid[])
     ),
     running as materialized (
-        select named.id, array_agg(jobs.id) as job_ids, min(least(jobs.lease_expires_at, latest)) as look_at
+        select named.place, array_agg(jobs.id) as job_ids, min(least(jobs.lease_expires_at, latest)) as look_at
         from named join jobs on jobs.id = job_id
         where jobs.claimed_by is not null
-        group by named.id
+        group by named.place
     ),
     cut as (
         update jobs set lease_expires_at = latest from named
@@ -97,15 +97,16 @@ const LOOK_AGAIN: &str = "
     ),
     kept as (
         update job_claims set job_ids = running.job_ids, look_at = running.look_at
-        from running where job_claims.id = running.id
+        from running where job_claims.ctid = running.place
     )
     delete from job_claims
-    where id = any ((select $1)::bigint[]) and id not in (select id from running)";
+    where ctid = any ((select $1)::text[]::tid[]) and ctid not in (select place from running)";
 
 #[derive(QueryableByName)]
 struct Claim {
-    #[diesel(sql_type = BigInt)]
-    id: i64,
+    /// Where its row is; it is locked, so it stays there.
+    #[diesel(sql_type = Text)]
+    place: String,
     #[diesel(sql_type = Array<BigInt>)]
     job_ids: Vec<i64>,
 }

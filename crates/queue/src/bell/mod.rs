@@ -108,8 +108,9 @@ pub(crate) struct Due {
     any: bool,
 }
 
-/// At most so often one of a process's transactions notifies by itself; its commit may hold up the others that do.
-const BETWEEN_TRANSACTIONS: Duration = Duration::from_millis(10);
+/// At most so often one of a process's transactions notifies by itself; its commit may hold up the others that do, for as
+/// long as a flush to disk takes: a small part of this.
+const BETWEEN_TRANSACTIONS: Duration = Duration::from_millis(3);
 /// Postgres takes payloads below 8000 bytes.
 const LONGEST_PAYLOAD: usize = 4000;
 const BETWEEN: char = ',';

@@ -70,7 +70,7 @@ fn from_places(
     }
     let each = || places.iter();
     let claim = Claim {
-        sql: statement_behind_places(limit),
+        sql: if places.len() == 1 { statement_behind_place(limit) } else { statement_behind_places(limit) },
         worker: claimer.worker,
         lease: seconds(claimer.lease),
         queues: each().map(|(line, _)| line.queue.as_str()).collect(),
@@ -103,29 +103,34 @@ pub fn prepare(conn: &mut PgConnection) -> Result<(), Error> {
 /// leases.
 #[must_use]
 pub fn statement(limit: usize) -> String {
-    claiming(limit, "unnest($3::text[]) as served (queue)", "jobs.queue = served.queue")
+    claiming(limit, &among_lines(limit, "unnest($3::text[]) as served (queue)", "jobs.queue = served.queue"))
 }
 
 /// The same behind remembered places; in addition `$4` priorities, `$5` times and `$6` ids, one per queue in `$3`.
 #[must_use]
 pub fn statement_behind_places(limit: usize) -> String {
+    let served = "unnest($3::text[], $4::int2[], $5::timestamptz[], $6::bigint[]) as served (queue, priority, run_at, id)";
+    let is_served = "jobs.queue = served.queue and jobs.priority = served.priority
+                     and (jobs.run_at, jobs.id) > (served.run_at, served.id)";
+    claiming(limit, &among_lines(limit, served, is_served))
+}
+
+/// The same behind one remembered place, with the same parameters, each an array of one. The next in a single line are the
+/// best, so they are locked where they are read, which takes two thirds of the time.
+#[must_use]
+pub fn statement_behind_place(limit: usize) -> String {
     claiming(
         limit,
-        "unnest($3::text[], $4::int2[], $5::timestamptz[], $6::bigint[]) as served (queue, priority, run_at, id)",
-        "jobs.queue = served.queue and jobs.priority = served.priority
-                     and (jobs.run_at, jobs.id) > (served.run_at, served.id)",
+        "queue = ($3::text[])[1] and priority = ($4::int2[])[1]
+             and (run_at, id) > (($5::timestamptz[])[1], ($6::bigint[])[1]) and is_due and claimed_by is null",
     )
 }
 
-fn claiming(limit: usize, served: &str, is_served: &str) -> String {
+/// Locks few of the best of several lines: those of the best of each.
+fn among_lines(limit: usize, served: &str, is_served: &str) -> String {
     let read = limit.saturating_add(SPARE);
     format!(
-        "with given as (
-             select $1::text as worker, make_interval(secs => $2::float8) as lease
-         ),
-         best as materialized (
-             select ctid, id from jobs
-             where is_due and claimed_by is null and ctid = any (array(
+        "is_due and claimed_by is null and ctid = any (array(
                  select candidate.ctid
                  from {served}
                  cross join lateral (
@@ -134,7 +139,18 @@ fn claiming(limit: usize, served: &str, is_served: &str) -> String {
                      order by priority, run_at, id
                      limit {read}
                  ) as candidate
-             ))
+             ))"
+    )
+}
+
+fn claiming(limit: usize, is_candidate: &str) -> String {
+    format!(
+        "with given as (
+             select $1::text as worker, make_interval(secs => $2::float8) as lease
+         ),
+         best as materialized (
+             select ctid, id from jobs
+             where {is_candidate}
              order by priority, run_at, id
              limit {limit}
              for no key update skip locked

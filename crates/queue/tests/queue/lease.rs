@@ -109,7 +109,7 @@ fn claims_are_looked_after_until_their_jobs_have_left() {
     }
     let [long, short] = take(conn, "tester", &["letters"], 2).try_into().unwrap();
     take_letter(conn);
-    let named = "select string_agg(job_ids::text, ' ' order by id) as value from job_claims";
+    let named = "select string_agg(job_ids::text, ' ' order by job_ids) as value from job_claims";
     assert_eq!(conn.text(named).unwrap(), format!("{{{},{}}} {{{}}}", long.id.0, short.id.0, short.id.0 + 1));
     finish(conn, &short, Ok(Outcome::Done), &no_wait()).unwrap();
     for _ in 0..3 {
