@@ -440,8 +440,12 @@ CREATE FUNCTION remember_backup_names() RETURNS trigger LANGUAGE plpgsql
     SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 BEGIN
     UPDATE service_instances AS i SET last_name_millis = named.millis
-    FROM (SELECT service_instance_id, max(substring(backup_id FROM '-([0-9]{1,15})$')::bigint) AS millis
-          FROM added GROUP BY service_instance_id) AS named
+    FROM (SELECT service_instance_id, max(CASE
+              WHEN backup_id LIKE '%-%' AND length(ending) BETWEEN 1 AND 15 AND translate(ending, '0123456789', '') = '' THEN ending::bigint
+          END) AS millis
+          -- a regular expression would take longer than all the rest
+          FROM (SELECT service_instance_id, backup_id, right(backup_id, strpos(reverse(backup_id), '-') - 1) AS ending FROM added) AS ended
+          GROUP BY service_instance_id) AS named
     WHERE i.id = named.service_instance_id AND i.last_name_millis < named.millis;
     RETURN NULL;
 END $$;

@@ -21,9 +21,21 @@ impl Lease {
     /// # Errors
     /// [`Error::LeaseLost`] if the job was rescued, handed back or finished since.
     pub fn confirm(&self, conn: &mut PgConnection) -> Result<(), Error> {
-        let held = diesel::sql_query(
-            "select from jobs where id = $1 and claim = $2 and state = 'running' for no key update",
-        )
+        self.hold(conn, "for no key update")
+    }
+
+    /// The same for several transactions of the job at a time. Proven by `several_transactions_may_hold_on_to_one_lease`.
+    ///
+    /// # Errors
+    /// As [`Lease::confirm`].
+    pub fn confirm_shared(&self, conn: &mut PgConnection) -> Result<(), Error> {
+        self.hold(conn, "for share")
+    }
+
+    fn hold(&self, conn: &mut PgConnection, lock: &str) -> Result<(), Error> {
+        let held = diesel::sql_query(format!(
+            "select from jobs where id = $1 and claim = $2 and state = 'running' {lock}"
+        ))
         .bind::<BigInt, _>(self.job.0)
         .bind::<Integer, _>(self.claim)
         .execute(conn)?;

@@ -1,56 +1,73 @@
 //! The `backup_all_job`: fans out one backup per eligible instance. It performs no backup itself.
 
 use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 
 use backup_queue::{ClaimedJob, Outcome};
 use diesel::PgConnection;
 
 use super::request_backup::{name, object_prefix};
-use crate::domain::identifiers::ServiceInstanceId;
 use crate::domain::instance::skip_reason;
 use crate::domain::operation::OperationKind;
 use crate::domain::spread;
 use crate::manager::{Manager, Settings};
 use crate::store::encryption_keys::{self, Owner};
-use crate::store::fan_out::{self, Candidate, ScheduledBackup};
+use crate::store::fan_out::{self, Candidate, Chunk, ScheduledBackup};
 use crate::{Error, Result, jobs};
 
 /// Instances per transaction: a request of one of them waits for the whole chunk.
 const CHUNK: i64 = 500;
+/// Chunks at a time: the backups of the first are under way already, and what asks for the others must not stand in line
+/// behind all of them.
+const LANES: usize = 4;
 
 /// Records and enqueues a backup for every eligible instance, chunk by chunk, with as many statements for a chunk as for one
 /// instance (`a_fan_out_sends_no_more_statements_for_many_instances_than_for_one`). Run again after a crash, it asks
 /// nobody twice and leaves nobody out: rows carry the job's number
 /// (`a_fan_out_that_was_killed_half_way_asks_the_others_and_nobody_twice`).
 pub async fn back_up_all(manager: &Manager, job: &ClaimedJob) -> Result<Outcome> {
-    let (mut after, mut started, mut skipped) = (ServiceInstanceId(0), 0_usize, 0_usize);
-    loop {
-        let (settings, job) = (manager.settings(), job.clone());
-        let chunk = manager.database.transaction(move |conn| fan_out(conn, &settings, &job, after)).await?;
-        let Some(chunk) = chunk else { break };
-        after = chunk.last;
-        started = started.saturating_add(chunk.started);
-        skipped = skipped.saturating_add(chunk.skipped);
+    let chunks = manager.database.transaction(|conn| fan_out::divide(conn, CHUNK)).await?;
+    let chunks = Mutex::new(chunks.into_iter());
+    let next = || chunks.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let lane = async || -> Result<Done> {
+        let mut done = Done::default();
+        while let Some(chunk) = next() {
+            let (settings, job) = (manager.settings(), job.clone());
+            let more =
+                manager.database.transaction(move |conn| fan_out(conn, &settings, &job, chunk)).await?;
+            done.add(&more);
+        }
+        Ok(done)
+    };
+    let lanes: [_; LANES] = tokio::join!(lane(), lane(), lane(), lane()).into();
+    let mut done = Done::default();
+    for lane in lanes {
+        done.add(&lane?);
     }
-    tracing::info!(started, skipped, "asked for a backup of all eligible instances");
+    tracing::info!(
+        started = done.started,
+        skipped = done.skipped,
+        "asked for a backup of all eligible instances"
+    );
     Ok(Outcome::Done)
 }
 
-struct Chunk {
-    last: ServiceInstanceId,
+#[derive(Default)]
+struct Done {
     started: usize,
     skipped: usize,
 }
 
-fn fan_out(
-    conn: &mut PgConnection,
-    settings: &Settings,
-    job: &ClaimedJob,
-    after: ServiceInstanceId,
-) -> Result<Option<Chunk>> {
-    job.lease.confirm(conn)?;
-    let locked = fan_out::lock(conn, after, CHUNK)?;
-    let Some(last) = locked.last().copied() else { return Ok(None) };
+impl Done {
+    fn add(&mut self, other: &Self) {
+        self.started = self.started.saturating_add(other.started);
+        self.skipped = self.skipped.saturating_add(other.skipped);
+    }
+}
+
+fn fan_out(conn: &mut PgConnection, settings: &Settings, job: &ClaimedJob, chunk: Chunk) -> Result<Done> {
+    job.lease.confirm_shared(conn)?;
+    let locked = fan_out::lock(conn, chunk)?;
     let (mut eligible, mut skipped) = (Vec::new(), Vec::new());
     for candidate in fan_out::list(conn, job.id.0, &locked)? {
         // Whatever has become of that backup meanwhile.
@@ -64,7 +81,7 @@ fn fan_out(
     }
     let started = start(conn, settings, job, &eligible)?;
     fan_out::update_skipped(conn, &skipped)?;
-    Ok(Some(Chunk { last, started, skipped: skipped.len() }))
+    Ok(Done { started, skipped: skipped.len() })
 }
 
 fn reason_to_skip(candidate: &Candidate) -> Option<String> {

@@ -36,14 +36,41 @@ pub struct Candidate {
     pub has_unfinished: bool,
 }
 
-/// Locks the next `limit` instances after `after` that are not deleted, in the order of their numbers, like everybody who
-/// locks several. What stands in their way is read afterwards, by another statement: one that had to wait for a lock does
-/// not see what its holder has committed.
-pub fn lock(conn: &mut PgConnection, after: ServiceInstanceId, limit: i64) -> Result<Vec<ServiceInstanceId>> {
+/// Instances by their numbers: those behind `after`, up to and with `last`, or all that there are.
+#[derive(Debug, Clone, Copy)]
+pub struct Chunk {
+    after: ServiceInstanceId,
+    last: Option<ServiceInstanceId>,
+}
+
+/// Divides the instances that are not deleted into chunks of `size`. Those that come meanwhile belong to the last one.
+pub fn divide(conn: &mut PgConnection, size: i64) -> Result<Vec<Chunk>> {
+    #[derive(QueryableByName)]
+    struct Last {
+        #[diesel(sql_type = BigInt)]
+        id: i64,
+    }
+    let lasts: Vec<Last> = diesel::sql_query(
+        "SELECT id FROM (SELECT id, row_number() OVER (ORDER BY id) AS number FROM service_instances WHERE deleted_at IS NULL) AS live
+         WHERE number % $1 = 0 ORDER BY id",
+    )
+    .bind::<BigInt, _>(size)
+    .load(conn)?;
+    let lasts: Vec<_> = lasts.into_iter().map(|row| ServiceInstanceId(row.id)).collect();
+    let afters = std::iter::once(ServiceInstanceId(0)).chain(lasts.iter().copied());
+    let ends = lasts.iter().copied().map(Some).chain([None]);
+    Ok(afters.zip(ends).map(|(after, last)| Chunk { after, last }).collect())
+}
+
+/// Locks the instances of a chunk that are not deleted, in the order of their numbers, like everybody who locks several. What
+/// stands in their way is read afterwards, by another statement: one that had to wait for a lock does not see what its
+/// holder has committed.
+pub fn lock(conn: &mut PgConnection, chunk: Chunk) -> Result<Vec<ServiceInstanceId>> {
+    let last = chunk.last.map_or(i64::MAX, |last| last.0);
     let ids: Vec<i64> = service_instances::table
-        .filter(service_instances::id.gt(after.0).and(service_instances::deleted_at.is_null()))
+        .filter(service_instances::id.gt(chunk.after.0).and(service_instances::id.le(last)))
+        .filter(service_instances::deleted_at.is_null())
         .order(service_instances::id)
-        .limit(limit)
         .select(service_instances::id)
         .for_no_key_update()
         .load(conn)?;

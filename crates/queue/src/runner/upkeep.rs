@@ -27,7 +27,8 @@ const REPORTING: Duration = Duration::from_secs(10);
 /// How often old rows are let go.
 const PRUNE_INTERVAL: Duration = Duration::from_secs(600);
 
-/// A turn of the upkeep comes as soon as the next scheduled job is due, but not before this part of a poll interval.
+/// A turn of the upkeep comes as soon as the next scheduled job is due, but not before this part of a poll interval; and up to
+/// as much later, so that the runners of a fleet, which all know that moment, do not all come for the one job.
 const SHORTEST_TURN: u32 = 8;
 
 /// What a turn of the upkeep did.
@@ -111,8 +112,9 @@ impl Engine {
                     if kept.moved > 0 {
                         self.wake.notify_one();
                     }
-                    rest(kept.next.clamp(config.poll_interval / SHORTEST_TURN, config.poll_interval), &stop)
-                        .await;
+                    let shortest = config.poll_interval / SHORTEST_TURN;
+                    let next = kept.next.saturating_add(shortest.mul_f64(rand::random()));
+                    rest(next.clamp(shortest, config.poll_interval), &stop).await;
                 }
                 Err(error) => {
                     self.health.failed("upkeep", &error);

@@ -48,6 +48,27 @@ fn a_lost_lease_confirms_with_an_error() {
 }
 
 #[test]
+fn several_transactions_may_hold_on_to_one_lease() {
+    let database = Database::create();
+    let (mut first, mut second, mut rescuer) =
+        (database.connection(), database.connection(), database.connection());
+    add(&mut first, &letter("a"));
+    let job = take_letter(&mut first);
+    first.advance(AFTER_LEASE);
+    second.batch_execute_all("set lock_timeout = '5s'");
+    first
+        .transaction::<(), Error, _>(|first| {
+            job.lease.confirm_shared(first)?;
+            second.transaction(|second| job.lease.confirm_shared(second))?;
+            assert_eq!(rescue(&mut rescuer, &no_wait(), LEASE, 10)?.jobs, 0);
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(rescue(&mut rescuer, &no_wait(), LEASE, 10).unwrap().jobs, 1);
+    assert!(matches!(job.lease.confirm_shared(&mut first), Err(Error::LeaseLost)));
+}
+
+#[test]
 fn a_confirmed_lease_cannot_be_rescued_until_the_transaction_ends() {
     let database = Database::create();
     let (mut holder, mut rescuer) = (database.connection(), database.connection());
