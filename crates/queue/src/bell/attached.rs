@@ -3,6 +3,7 @@
 //! moment in which its statement starts.
 
 use std::cell::RefCell;
+use std::time::Instant;
 
 use diesel::connection::{Instrumentation, InstrumentationEvent};
 use diesel::pg::PgConnection;
@@ -54,17 +55,22 @@ pub(super) struct Attached {
     bell: Bell,
     due: Due,
     is_in_transaction: bool,
-    is_committing: bool,
+    /// The transaction itself notifies.
+    notifies: bool,
+    committing_since: Option<Instant>,
 }
 
 impl Attached {
     pub(super) fn new(bell: Bell) -> Self {
-        Self { bell, due: Due::default(), is_in_transaction: false, is_committing: false }
+        Self { bell, due: Due::default(), is_in_transaction: false, notifies: false, committing_since: None }
     }
 
     fn listen_for_word(&mut self) {
         WORD.with_borrow_mut(|word| match std::mem::replace(word, Word::None) {
-            Word::Wanted(due) if self.is_in_transaction && self.bell.is_quiet() => *word = Word::Within(due),
+            Word::Wanted(due) if self.is_in_transaction && self.bell.is_quiet() => {
+                self.notifies = true;
+                *word = Word::Within(due);
+            }
             Word::Wanted(due) if self.is_in_transaction => {
                 self.due.merge(due);
                 *word = Word::AtCommit;
@@ -76,7 +82,10 @@ impl Attached {
 
     fn end_transaction(&mut self) -> Due {
         self.is_in_transaction = false;
-        self.is_committing = false;
+        if let (true, Some(since)) = (self.notifies, self.committing_since) {
+            self.bell.committed(since.elapsed());
+        }
+        (self.notifies, self.committing_since) = (false, None);
         std::mem::take(&mut self.due)
     }
 }
@@ -90,12 +99,12 @@ impl Instrumentation for Attached {
             }
             // Told before the statement is sent; a savepoint is not the end.
             InstrumentationEvent::CommitTransaction { depth, .. } if depth.get() == 1 => {
-                self.is_committing = true
+                self.committing_since = Some(Instant::now());
             }
             InstrumentationEvent::RollbackTransaction { depth, .. } if depth.get() == 1 => {
                 self.end_transaction();
             }
-            InstrumentationEvent::FinishQuery { error, .. } if self.is_committing => {
+            InstrumentationEvent::FinishQuery { error, .. } if self.committing_since.is_some() => {
                 let due = self.end_transaction();
                 if error.is_none() {
                     self.bell.ring_for(due);

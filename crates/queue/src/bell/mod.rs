@@ -10,7 +10,7 @@ mod ringer;
 
 use std::collections::BTreeSet;
 use std::sync::mpsc::SyncSender;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use diesel::Connection;
@@ -34,8 +34,8 @@ struct Shared {
     due: Arc<Mutex<Due>>,
     /// The way to the thread, from the first ring on.
     ringer: OnceLock<SyncSender<()>>,
-    /// When a transaction last notified by itself.
-    spoken: Mutex<Option<Instant>>,
+    /// Until then, no transaction notifies by itself.
+    silent_until: Mutex<Option<Instant>>,
 }
 
 impl std::fmt::Debug for Bell {
@@ -53,7 +53,7 @@ impl Bell {
             database_url: database_url.into(),
             due: Arc::default(),
             ringer: OnceLock::new(),
-            spoken: Mutex::default(),
+            silent_until: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -73,12 +73,22 @@ impl Bell {
 
     /// Whether a transaction may notify by itself, which this one then does.
     fn is_quiet(&self) -> bool {
-        let mut spoken = self.shared.spoken.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_quiet = spoken.is_none_or(|at| at.elapsed() >= BETWEEN_TRANSACTIONS);
+        let (mut silent_until, now) = (self.silent_until(), Instant::now());
+        let is_quiet = silent_until.is_none_or(|until| until <= now);
         if is_quiet {
-            *spoken = Some(Instant::now());
+            *silent_until = Some(now + BETWEEN_TRANSACTIONS);
         }
         is_quiet
+    }
+
+    /// Notes how long the commit of such a transaction took.
+    fn committed(&self, took: Duration) {
+        let mut silent_until = self.silent_until();
+        *silent_until = (*silent_until).max(Some(Instant::now() + took.saturating_mul(SHARE)));
+    }
+
+    fn silent_until(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.shared.silent_until.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn ring_for(&self, due: Due) {
@@ -108,9 +118,11 @@ pub(crate) struct Due {
     any: bool,
 }
 
-/// At most so often one of a process's transactions notifies by itself; its commit may hold up the others that do, for as
-/// long as a flush to disk takes: a small part of this.
+/// At most so often one of a process's transactions notifies by itself. Its commit holds up the others that do, for as long
+/// as a flush to disk takes …
 const BETWEEN_TRANSACTIONS: Duration = Duration::from_millis(3);
+/// … so these commits take one part in so many of the time at most, however slow the disk is.
+const SHARE: u32 = 10;
 /// Postgres takes payloads below 8000 bytes.
 const LONGEST_PAYLOAD: usize = 4000;
 const BETWEEN: char = ',';
@@ -189,6 +201,16 @@ mod tests {
         assert!(concerns(&payload, &served));
         assert!(!concerns("airmail,letter", &served));
         assert!(!concerns(&payload, &[]));
+    }
+
+    #[test]
+    fn after_a_slow_commit_transactions_are_silent_for_a_while() {
+        let bell = Bell::new("");
+        assert!(bell.is_quiet(), "the first one may");
+        bell.committed(Duration::from_secs(60));
+        bell.committed(Duration::ZERO);
+        assert!(!bell.is_quiet());
+        assert!(Bell::new("").is_quiet(), "others are not concerned");
     }
 
     #[test]

@@ -116,7 +116,7 @@ pub fn statement_behind_places(limit: usize) -> String {
 }
 
 /// The same behind one remembered place, with the same parameters, each an array of one. The next in a single line are the
-/// best, so they are locked where they are read, which takes two thirds of the time.
+/// best, so they are locked where they are read, without a second look for them.
 #[must_use]
 pub fn statement_behind_place(limit: usize) -> String {
     claiming(
